@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A physical GIC, as far as Xen's `do_IRQ` and hardware-mapped interrupts need one: shared interrupts with
+//! enable, pending latch, line, trigger type, active state and target CPU.
+//!
+//! Xen runs it with EOImode = 1: an interrupt for a guest has its priority dropped in `do_IRQ` and stays active
+//! until the guest's own end of interrupt deactivates it through the HW bit of a list register.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// First shared interrupt.
+pub const FIRST_SPI: u16 = 32;
+
+/// One shared interrupt.
+#[derive(Clone, Debug, Default)]
+struct Line {
+    enabled: bool,
+    level_sensitive: bool,
+    line: bool,
+    latch: bool,
+    active: bool,
+    target: usize,
+    acknowledged: u64,
+    deactivated: u64,
+}
+
+impl Line {
+    fn pending(&self) -> bool {
+        self.latch || (self.level_sensitive && self.line)
+    }
+
+    fn deliverable(&self) -> bool {
+        self.enabled && self.pending() && !self.active
+    }
+}
+
+/// What a test may look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    pub enabled: bool,
+    pub pending: bool,
+    pub active: bool,
+    pub level_sensitive: bool,
+    pub target: usize,
+    pub acknowledged: u64,
+    pub deactivated: u64,
+}
+
+/// The model. All operations may come from any thread; `wake` is called without its lock held.
+pub struct PhysicalGic {
+    lines: Mutex<Vec<Line>>,
+    asserted: Vec<AtomicBool>,
+    wake: Box<dyn Fn(usize) + Send + Sync>,
+}
+
+impl PhysicalGic {
+    /// A GIC with `spis` shared interrupts and `cpus` CPU interfaces. `wake(cpu)` is called when the interrupt
+    /// line to that CPU goes up.
+    pub fn new(spis: usize, cpus: usize, wake: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        Self {
+            lines: Mutex::new(vec![Line::default(); spis]),
+            asserted: (0..cpus).map(|_| AtomicBool::new(false)).collect(),
+            wake: Box::new(wake),
+        }
+    }
+
+    /// Number of shared interrupts.
+    pub fn spis(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Line>> {
+        self.lines
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Runs `f` on an interrupt, then brings the lines to the CPUs up to date.
+    fn with<R: Default>(&self, irq: u16, f: impl FnOnce(&mut Line) -> R) -> R {
+        let mut lines = self.lock();
+        let index = usize::from(irq).wrapping_sub(usize::from(FIRST_SPI));
+        let Some(line) = lines.get_mut(index) else {
+            return R::default();
+        };
+        let result = f(line);
+        let mut raised = Vec::new();
+        for (cpu, asserted) in self.asserted.iter().enumerate() {
+            let now = lines.iter().any(|l| l.target == cpu && l.deliverable());
+            if !asserted.swap(now, Ordering::SeqCst) && now {
+                raised.push(cpu);
+            }
+        }
+        drop(lines);
+        raised.into_iter().for_each(|cpu| (self.wake)(cpu));
+        result
+    }
+
+    /// Whether the interrupt line to `cpu` is up. Cheap.
+    pub fn asserted(&self, cpu: usize) -> bool {
+        self.asserted
+            .get(cpu)
+            .is_some_and(|a| a.load(Ordering::SeqCst))
+    }
+
+    /// The wire from the device. A rising edge latches an edge-triggered interrupt.
+    pub fn set_line(&self, irq: u16, up: bool) {
+        self.with(irq, |l| {
+            if up && !l.line && !l.level_sensitive {
+                l.latch = true;
+            }
+            l.line = up;
+        });
+    }
+
+    /// A pulse on the wire.
+    pub fn pulse(&self, irq: u16) {
+        self.set_line(irq, true);
+        self.set_line(irq, false);
+    }
+
+    pub fn set_enabled(&self, irq: u16, on: bool) {
+        self.with(irq, |l| l.enabled = on);
+    }
+
+    pub fn set_level_sensitive(&self, irq: u16, level: bool) {
+        self.with(irq, |l| l.level_sensitive = level);
+    }
+
+    pub fn set_active(&self, irq: u16, on: bool) {
+        self.with(irq, |l| l.active = on);
+    }
+
+    /// `ISPENDR` and `ICPENDR`: the latch; a line that is up stays pending.
+    pub fn set_pending(&self, irq: u16, on: bool) {
+        self.with(irq, |l| l.latch = on);
+    }
+
+    pub fn is_pending(&self, irq: u16) -> bool {
+        self.with(irq, |l| l.pending())
+    }
+
+    pub fn set_target(&self, irq: u16, cpu: usize) {
+        self.with(irq, |l| l.target = cpu);
+    }
+
+    /// `GICC_IAR` on `cpu`: the lowest deliverable INTID becomes active.
+    pub fn acknowledge(&self, cpu: usize) -> Option<u16> {
+        let irq = self
+            .lock()
+            .iter()
+            .position(|l| l.target == cpu && l.deliverable())
+            .map(|index| index as u16 + FIRST_SPI)?;
+        self.with(irq, |l| {
+            // Looked at again: another CPU may have been faster, or the line may have fallen.
+            (l.target == cpu && l.deliverable()).then(|| {
+                l.latch = false;
+                l.active = true;
+                l.acknowledged += 1;
+                irq
+            })
+        })
+    }
+
+    /// `GICC_DIR`, or the HW bit of a list register.
+    pub fn deactivate(&self, irq: u16) {
+        self.with(irq, |l| {
+            if l.active {
+                l.active = false;
+                l.deactivated += 1;
+            }
+        });
+    }
+
+    /// The state of an interrupt, all of it.
+    pub fn snapshot(&self, irq: u16) -> Option<Snapshot> {
+        self.with(irq, |l| {
+            Some(Snapshot {
+                enabled: l.enabled,
+                pending: l.pending(),
+                active: l.active,
+                level_sensitive: l.level_sensitive,
+                target: l.target,
+                acknowledged: l.acknowledged,
+                deactivated: l.deactivated,
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    fn gic() -> (PhysicalGic, Arc<AtomicUsize>) {
+        let wakes = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&wakes);
+        let gic = PhysicalGic::new(64, 2, move |_| {
+            counter.fetch_add(1, Ordering::SeqCst);
+        });
+        (gic, wakes)
+    }
+
+    #[test]
+    fn an_edge_is_latched_and_merged_while_active() {
+        let (gic, wakes) = gic();
+        gic.pulse(40);
+        assert!(!gic.asserted(0), "not enabled");
+        gic.set_enabled(40, true);
+        assert!(gic.asserted(0) && wakes.load(Ordering::SeqCst) == 1);
+        assert_eq!(gic.acknowledge(0), Some(40));
+        gic.pulse(40);
+        gic.pulse(40);
+        assert_eq!(gic.acknowledge(0), None, "active: held back");
+        gic.deactivate(40);
+        assert_eq!(gic.acknowledge(0), Some(40));
+        gic.deactivate(40);
+        assert_eq!(gic.acknowledge(0), None);
+    }
+
+    #[test]
+    fn a_level_stays_pending_until_lowered() {
+        let (gic, _) = gic();
+        gic.set_level_sensitive(33, true);
+        gic.set_enabled(33, true);
+        gic.set_line(33, true);
+        assert_eq!(gic.acknowledge(0), Some(33));
+        gic.deactivate(33);
+        assert_eq!(gic.acknowledge(0), Some(33), "line still up");
+        gic.set_line(33, false);
+        gic.deactivate(33);
+        assert_eq!(gic.acknowledge(0), None);
+        assert!(!gic.is_pending(33));
+    }
+
+    #[test]
+    fn target_decides_and_unknown_interrupts_are_ignored() {
+        let (gic, _) = gic();
+        gic.set_target(50, 1);
+        gic.set_enabled(50, true);
+        gic.pulse(50);
+        assert_eq!((gic.acknowledge(0), gic.acknowledge(1)), (None, Some(50)));
+        gic.pulse(5000);
+        gic.pulse(3);
+        assert_eq!(gic.snapshot(3), None);
+    }
+}
