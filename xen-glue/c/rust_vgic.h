@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The vGIC's part of struct domain and struct vcpu with RUST_VGIC.
+ *
+ * Installed as include/asm/rust_vgic.h and included by asm/vgic.h in place of
+ * asm/new_vgic.h. The vGIC keeps its state in objects of its own: here is what
+ * the rest of Xen reads, and where those objects are.
+ */
+#ifndef __ASM_ARM_RUST_VGIC_H__
+#define __ASM_ARM_RUST_VGIC_H__
+
+#include <xen/types.h>
+
+struct vgic_rdist_region {
+    paddr_t base;
+    paddr_t size;
+    unsigned int first_cpu;     /* First vCPU whose redistributor is here */
+};
+
+struct vgic_dist {
+    uint32_t version;           /* enum gic_version, set by domain.c */
+    unsigned int nr_spis;       /* Without extended SPIs; a multiple of 32 */
+    unsigned int nr_espis;      /* A multiple of 32 */
+    int nr_regions;             /* GICv3 only */
+    paddr_t dbase;              /* Distributor */
+    paddr_t cbase;              /* GICv2 only: CPU interface ... */
+    paddr_t csize;              /* ... its size ... */
+    paddr_t vbase;              /* ... and the host's frame mapped there */
+    struct vgic_rdist_region *rdist_regions;
+    /* A bit each for local IRQs, then SPIs, then extended SPIs. */
+    unsigned long *allocated_irqs;
+    void *priv;                 /* The Rust object, NULL before domain_vgic_init */
+};
+
+struct vgic_cpu {
+    void *dist;                 /* The domain's Rust object, NULL for idle vCPUs */
+    void *priv;                 /* The vCPU's */
+};
+
+static inline paddr_t vgic_cpu_base(const struct vgic_dist *vgic)
+{
+    return vgic->cbase;
+}
+
+static inline paddr_t vgic_dist_base(const struct vgic_dist *vgic)
+{
+    return vgic->dbase;
+}
+
+struct domain;
+struct vcpu;
+
+/* The older name of vgic_inject_irq() for an interrupt of the vCPU itself. */
+void vgic_vcpu_inject_irq(struct vcpu *v, unsigned int virq);
+
+/* To be called by the handler of the maintenance interrupt. */
+void vgic_maintenance_interrupt(void);
+
+#endif /* __ASM_ARM_RUST_VGIC_H__ */
+
+/*
+ * Local variables:
+ * mode: C
+ * c-file-style: "BSD"
+ * c-basic-offset: 4
+ * indent-tabs-mode: nil
+ * End:
+ */

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What glue.c offers to the Rust half of the vGIC: Xen's macros and inlines as
+ * functions, and the places of the few fields that hot paths read themselves.
+ * The other direction, Rust for C, is in the generated exports.h.
+ */
+#ifndef RVGIC_H
+#define RVGIC_H
+
+#include <xen/types.h>
+
+struct domain;
+struct vcpu;
+struct irq_desc;
+
+/* Offsets in bytes. `struct Layout` in src/layout.rs mirrors this. */
+struct rvgic_layout {
+    uint32_t size;              /* Of this structure, for Rust to check */
+    uint32_t domain_id;         /* struct domain, uint16_t */
+    uint32_t domain_max_vcpus;  /* unsigned int */
+    uint32_t domain_evtchn_irq; /* unsigned int */
+    uint32_t dist_version;      /* struct domain: fields of arch.vgic */
+    uint32_t dist_nr_spis;
+    uint32_t dist_nr_espis;
+    uint32_t dist_allocated_irqs;
+    uint32_t dist_priv;
+    uint32_t vcpu_id;           /* struct vcpu, int */
+    uint32_t vcpu_domain;       /* pointer */
+    uint32_t vcpu_pause_flags;  /* unsigned long */
+    uint32_t vcpu_blocked;      /* bit number in there */
+    uint32_t vgic_dist;         /* struct vcpu: fields of arch.vgic */
+    uint32_t vgic_priv;
+    uint32_t desc_irq;          /* struct irq_desc, unsigned int */
+};
+
+extern const struct rvgic_layout rvgic_layout;
+
+/* The GICH frame of a host GICv2; NULL on a GICv3. See gich.c. */
+extern volatile void *rvgic_gich;
+void rvgic_map_gich(void);
+
+struct vcpu *rvgic_current(void);
+
+/* The host's GIC: 2 or 3, and how many interrupts it and its vGICs can have. */
+unsigned int rvgic_host_version(void);
+unsigned int rvgic_host_spis(void);
+unsigned int rvgic_host_espis(void);
+
+/* Frames of a domain. Registering cannot fail; both accept a zeroed domain. */
+unsigned int rvgic_nr_regions(const struct domain *d);
+unsigned int rvgic_region_vcpus(const struct domain *d, unsigned int region);
+void rvgic_register_frames(struct domain *d);
+void rvgic_forget_frames(struct domain *d);
+
+/*
+ * The level of a line that Xen keeps itself: the event channel's and the
+ * physical timer's. Negative: virq is no such line.
+ */
+int rvgic_line(const struct vcpu *v, unsigned int virq);
+
+/* May this domain choose the trigger type of its physical interrupts? */
+bool rvgic_may_set_type(const struct domain *d);
+
+/* Physical interrupts. NULL: no such SPI or extended SPI. */
+struct irq_desc *rvgic_irq_desc(unsigned int irq);
+unsigned long rvgic_desc_lock(struct irq_desc *desc);
+void rvgic_desc_unlock(struct irq_desc *desc, unsigned long flags);
+/* Under that lock: */
+void rvgic_desc_set_enabled(struct irq_desc *desc, bool on);
+void rvgic_desc_set_trigger(struct irq_desc *desc, bool level);
+void rvgic_desc_set_active(struct irq_desc *desc, bool on);
+void rvgic_desc_set_pending(struct irq_desc *desc, bool on);
+bool rvgic_desc_is_pending(struct irq_desc *desc);
+void rvgic_desc_done(struct irq_desc *desc);
+/* Needs no lock. Routes to the pCPU that v is on, or is to run on next. */
+void rvgic_desc_route(struct irq_desc *desc, const struct vcpu *v);
+
+/* Text of len bytes, without an end. level: 1 error to 5 trace (crate log). */
+void rvgic_log(unsigned int level, const char *text, size_t len);
+/* Console output as it is, for dumps. */
+void rvgic_print(const char *text, size_t len);
+void rvgic_panic(const char *text, size_t len);
+
+#endif /* RVGIC_H */
+
+/*
+ * Local variables:
+ * mode: C
+ * c-file-style: "BSD"
+ * c-basic-offset: 4
+ * indent-tabs-mode: nil
+ * End:
+ */
