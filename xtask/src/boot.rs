@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `boot`: build, start, watch, judge, and say so in a table and one last line.
+
+use crate::checks::{self, DOMU_CPUS, Verdict};
+use crate::clean;
+use crate::cli::{BootArguments, Disk};
+use crate::console::{Line, Speaker};
+use crate::dtb::{self, Chosen, Layout};
+use crate::guest::{self, Guest};
+use crate::guest_report::mark;
+use crate::machine::{self, Wish};
+use crate::paths;
+use crate::progress::Step;
+use crate::table;
+use crate::xen::{self, Built};
+use anyhow::{Context, Result};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Memory of Dom0 and of each DomU in MiB, and what Xen, the modules and the page tables want beside them.
+const DOM0_MEMORY: u32 = 512;
+const DOMU_MEMORY: u32 = 128;
+const OTHER_MEMORY: u32 = 768;
+
+/// Does it all; the result is whether every check held.
+pub fn boot(boot: &BootArguments) -> Result<bool> {
+    let (major, minor) = machine::version()?;
+    let built = xen::build(&boot.xen, boot.icount)?;
+    let guest = guest::prepare()?;
+    fs::create_dir_all(paths::boot())?;
+    let mut failure = None;
+    for disk in boot.disks() {
+        let name = name(boot, disk);
+        let log = paths::boot().join(format!("{name}.log"));
+        let load = load();
+        let command = prepare(boot, disk, &name, &built, &guest)?;
+        let run = watch(boot, disk, &command, &log)?;
+        let verdict = checks::judge(&run, boot, disk);
+        let title = format!(
+            "Xen {} with the {} vGIC, GIC{}, {} CPUs, {} DomUs, disk on {disk}",
+            built.version, boot.xen.vgic, boot.gic, boot.cpus, boot.domus
+        );
+        let machine = format!("QEMU {major}.{minor}, gcc {}, load before {load}", xen::compiler());
+        table::print(&title, &machine, &verdict);
+        println!("console log: {}", log.display());
+        if let Some(failed) = failed(&verdict) {
+            failure = Some(failed);
+            break;
+        }
+    }
+    match &failure {
+        None => println!(
+            "boot: ok gic={} vgic={} cpus={} domus={}",
+            boot.gic, boot.xen.vgic, boot.cpus, boot.domus
+        ),
+        Some(check) => println!("boot: FAILED {check}"),
+    }
+    Ok(failure.is_none())
+}
+
+fn failed(verdict: &Verdict) -> Option<String> {
+    verdict.failure().map(|c| {
+        let why = c.result.as_ref().err().map_or("", String::as_str);
+        format!("{}: {why}", c.name)
+    })
+}
+
+/// The name of a boot's files.
+fn name(boot: &BootArguments, disk: Disk) -> String {
+    let tree = if boot.xen.xen == "debian" { "debian" } else { "tree" };
+    let disk = match disk {
+        Disk::Intx => "intx",
+        Disk::Msi => "msi",
+    };
+    let count = if boot.icount { "-icount" } else { "" };
+    format!("{tree}-{}-{}-{}cpus-{}domus-{disk}{count}", boot.gic, boot.xen.vgic, boot.cpus, boot.domus)
+}
+
+/// How busy this machine is: a slow boot on a busy machine is no news.
+fn load() -> String {
+    fs::read_to_string("/proc/loadavg")
+        .ok()
+        .and_then(|t| t.split_whitespace().next().map(str::to_owned))
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Makes the device tree and the disk; the result is the command that starts the machine.
+fn prepare(
+    boot: &BootArguments,
+    disk: Disk,
+    name: &str,
+    built: &Built,
+    guest: &Guest,
+) -> Result<Vec<String>> {
+    let memory = OTHER_MEMORY + DOM0_MEMORY + DOMU_MEMORY * boot.domus;
+    let mut command = machine::arguments(boot, memory.next_multiple_of(256));
+    command.extend(drive(boot)?);
+    let layout = Layout::new(&guest.kernel, &guest.initrd, boot.domus > 0)?;
+    let tree = paths::boot().join(format!("{name}.dtb"));
+    // With instructions counted, typing at a moment of the host's would make each boot different.
+    let end = if boot.icount { "20" } else { "console" };
+    let nomsi = if disk == Disk::Intx { " pci=nomsi" } else { "" };
+    dtb::write(
+        &tree,
+        &command,
+        &layout,
+        &Chosen {
+            xen: &format!(
+                "console=dtuart dom0_mem={DOM0_MEMORY}M dom0_max_vcpus={} loglvl=all guest_loglvl=all \
+                 console_timestamps=boot",
+                boot.cpus
+            ),
+            dom0: &format!(
+                "console=hvc0 earlycon=xen role=dom0 reads={} end={end}{nomsi}",
+                boot.reads
+            ),
+            domu: "console=ttyAMA0 earlycon=pl011,0x22000000 reads=0 end=0",
+            domus: boot.domus,
+            domu_cpus: DOMU_CPUS,
+            domu_memory: DOMU_MEMORY * 1024,
+        },
+    )?;
+    command.extend(["-kernel".into(), path(&built.image)?, "-dtb".into(), path(&tree)?]);
+    for module in layout.modules() {
+        command.push("-device".into());
+        command.push(format!(
+            "loader,file={},addr={:#x},force-raw=on",
+            path(&module.file)?,
+            module.address
+        ));
+    }
+    Ok(command)
+}
+
+/// The disk: an NVMe with nothing on it, as many blocks of 4 KiB as are read.
+fn drive(boot: &BootArguments) -> Result<Vec<String>> {
+    let image = paths::boot().join("disk.img");
+    let file = fs::File::create(&image).with_context(|| format!("cannot write {}", image.display()))?;
+    file.set_len(u64::from(boot.reads).next_multiple_of(256).max(4096) * 4096)?;
+    Ok([
+        "-drive",
+        &format!("if=none,id=disk,format=raw,file={}", path(&image)?),
+        "-device",
+        "nvme,drive=disk,serial=rust-vgic",
+    ]
+    .map(str::to_owned)
+    .to_vec())
+}
+
+/// A path as QEMU takes it among its options.
+fn path(path: &std::path::Path) -> Result<String> {
+    let text = path.to_str().with_context(|| format!("{} is not text", path.display()))?;
+    Ok(text.replace(',', ",,"))
+}
+
+/// Runs the machine, shows how far it is, and lets Dom0 go when all others have finished.
+fn watch(
+    boot: &BootArguments,
+    disk: Disk,
+    command: &[String],
+    log: &PathBuf,
+) -> Result<machine::Run> {
+    let step = Step::start(format!("Booting on GIC{}, disk on {disk}", boot.gic));
+    let mut running: BTreeSet<String> = BTreeSet::from(["dom0".to_owned()]);
+    running.extend((1..=boot.domus).map(|n| format!("domU{n}")));
+    let mut told = boot.icount;
+    let mut last_flash = 0.0;
+    let limit = Duration::from_secs(boot.limit);
+    let run = machine::run(command, log, limit, |line| {
+        if let Some(milestone) = milestone(line) {
+            step.note(&milestone);
+        } else if line.at - last_flash > 0.1 {
+            last_flash = line.at;
+            step.flash(line.text.trim());
+        }
+        if clean::is_fatal(&line.text) {
+            return Wish::GiveUp;
+        }
+        if mark(&line.text).is_some_and(|m| m.starts_with("done")) {
+            running.remove(&who(line));
+        }
+        if running.is_empty() && !told {
+            told = true;
+            return Wish::Type("go\n");
+        }
+        Wish::None
+    })?;
+    step.done(&format!("the machine ran for {:.1} s", run.seconds));
+    Ok(run)
+}
+
+fn who(line: &Line) -> String {
+    match line.speaker {
+        Speaker::DomU(n) => format!("domU{n}"),
+        Speaker::Dom0 | Speaker::Xen => "dom0".to_owned(),
+    }
+}
+
+/// What is worth a line of its own while a machine boots.
+fn milestone(line: &Line) -> Option<String> {
+    if line.speaker == Speaker::Xen && line.text.contains("Xen version") {
+        return Some("Xen has started".into());
+    }
+    if line.text.contains("Booting Linux on physical CPU") {
+        return Some(format!("{}: Linux has started", clean::speaker(line)));
+    }
+    let mark = mark(&line.text)?;
+    let word = mark.split(' ').next()?;
+    let quiet = ["begin", "end"].contains(&word);
+    (!quiet).then(|| format!("{}: {mark}", clean::speaker(line)))
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What a boot must have shown to be called good. A machine's exit status says nothing: QEMU ends with 0 after a panic too.
+
+use crate::clean;
+use crate::cli::{BootArguments, Disk, Gic, Vgic};
+use crate::console::{Line, Speaker};
+use crate::guest_report::GuestReport;
+use crate::interrupts::{self, Interrupts, Row};
+use crate::machine::{End, Run};
+
+/// vCPUs of each DomU.
+pub const DOMU_CPUS: u32 = 2;
+
+/// One thing that was checked.
+pub struct Check {
+    /// What.
+    pub name: String,
+    /// What was found, or what is wrong.
+    pub result: Result<String, String>,
+    /// When it was seen, in seconds from the start of the machine.
+    pub at: Option<f64>,
+}
+
+/// How an interrupt's count has changed over the time that was watched.
+pub struct Change {
+    /// The guest.
+    pub guest: String,
+    /// The interrupt.
+    pub name: String,
+    /// Its count before.
+    pub before: u64,
+    /// Its count after.
+    pub after: u64,
+}
+
+/// Everything that is said about one boot.
+pub struct Verdict {
+    /// The checks, in order.
+    pub checks: Vec<Check>,
+    /// The interrupts, before and after.
+    pub changes: Vec<Change>,
+}
+
+impl Verdict {
+    /// The first check that failed.
+    pub fn failure(&self) -> Option<&Check> {
+        self.checks.iter().find(|c| c.result.is_err())
+    }
+}
+
+/// Judges a boot by what its console said.
+pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
+    let dom0 = GuestReport::collect(&run.lines, Speaker::Dom0);
+    let domus: Vec<GuestReport> =
+        (1..=boot.domus).map(|n| GuestReport::collect(&run.lines, Speaker::DomU(n))).collect();
+    let mut checks = vec![xen(run), vgic(run, boot)];
+    checks.extend(guest("Dom0", &dom0, boot.cpus, boot.gic));
+    for (n, domu) in (1..).zip(&domus) {
+        checks.extend(guest(&format!("DomU {n}"), domu, DOMU_CPUS, boot.gic));
+    }
+    let before = dom0.interrupts("irq-before");
+    let after = dom0.interrupts("irq-after");
+    checks.push(rises("Dom0 timer ticks", &before, &after, interrupts::is_timer));
+    if boot.cpus > 1 {
+        checks.push(rises("Dom0 inter-processor interrupts", &before, &after, interrupts::is_ipi));
+    }
+    checks.push(present("Dom0 event channel upcalls", &after, interrupts::is_event_upcall));
+    for (n, domu) in (1..).zip(&domus) {
+        let (before, after) = (domu.interrupts("irq-before"), domu.interrupts("irq-after"));
+        checks.push(rises(&format!("DomU {n} timer ticks"), &before, &after, interrupts::is_timer));
+    }
+    checks.push(disk_line(&after, disk));
+    checks.push(disk_counts(&dom0, boot.reads));
+    checks.push(clean_log(run));
+    checks.push(end(run));
+    let mut changes = changes("Dom0", &before, &after);
+    for (n, domu) in (1..).zip(&domus) {
+        let (before, after) = (domu.interrupts("irq-before"), domu.interrupts("irq-after"));
+        changes.extend(self::changes(&format!("DomU {n}"), &before, &after));
+    }
+    Verdict { checks, changes }
+}
+
+fn check(name: impl Into<String>, found: Option<(f64, String)>, missing: &str) -> Check {
+    let (at, result) = match found {
+        Some((at, text)) => (Some(at), Ok(text)),
+        None => (None, Err(missing.to_owned())),
+    };
+    Check { name: name.into(), result, at }
+}
+
+fn find(run: &Run, speaker: Speaker, text: &str) -> Option<(f64, String)> {
+    let line = run.lines.iter().find(|l| l.speaker == speaker && l.text.contains(text))?;
+    let at = line.text.find(text)?;
+    line.text.get(at..).map(|t| (line.at, t.trim().to_owned()))
+}
+
+fn xen(run: &Run) -> Check {
+    let found = find(run, Speaker::Xen, "Xen version").or_else(|| find(run, Speaker::Dom0, "Xen version"));
+    let short = found.map(|(at, text)| (at, text.split(" (").next().unwrap_or(&text).to_owned()));
+    check("Xen starts", short, "there is no line with Xen's version")
+}
+
+/// Ours says so at boot. Xen's C vGICs say nothing: there, the configuration has been checked, and that ours is silent.
+fn vgic(run: &Run, boot: &BootArguments) -> Check {
+    let ours = find(run, Speaker::Xen, "rust-vgic:");
+    match boot.xen.vgic {
+        Vgic::Rust => check("vGIC in use", ours, "Xen did not say that it uses the Rust vGIC"),
+        other => {
+            let result = match ours {
+                None => Ok(format!("{other} (C, by Xen's configuration)")),
+                Some((_, text)) => Err(format!("the {other} vGIC was asked for, but: {text}")),
+            };
+            Check { name: "vGIC in use".into(), result, at: None }
+        }
+    }
+}
+
+fn guest(name: &str, report: &GuestReport, cpus: u32, gic: Gic) -> Vec<Check> {
+    let driver = report.controller.clone().filter(|(_, text)| match gic {
+        Gic::V2 => !text.contains("GICv3"),
+        Gic::V3 => text.contains("GICv3"),
+    });
+    let plural = if cpus == 1 { "CPU" } else { "CPUs" };
+    let brought = report
+        .brought_up
+        .clone()
+        .filter(|(_, text)| text.ends_with(&format!("1 node, {cpus} {plural}")));
+    let missing = match &report.brought_up {
+        Some((_, text)) => format!("{cpus} were expected, the kernel said: {text}"),
+        None => "the kernel did not say how many CPUs it has brought up".to_owned(),
+    };
+    let up = report.up.clone().filter(|_| report.cpus == cpus);
+    let done = report.done.map(|at| (at, "done".to_owned()));
+    vec![
+        check(format!("{name} GIC driver"), driver, &format!("the kernel did not set up a GIC{gic}")),
+        check(format!("{name} CPUs"), brought, &missing),
+        check(format!("{name} user space"), up, &format!("its first process did not report {cpus} CPUs")),
+        check(format!("{name} finishes"), done, "it did not come to its end"),
+    ]
+}
+
+fn rises(name: &str, before: &Interrupts, after: &Interrupts, fits: fn(&Row) -> bool) -> Check {
+    let (old, new) = (before.total(fits), after.total(fits));
+    let result = if new > old {
+        Ok(format!("{old} -> {new}"))
+    } else {
+        Err(format!("they do not rise ({old}, then {new})"))
+    };
+    Check { name: name.into(), result, at: None }
+}
+
+fn present(name: &str, now: &Interrupts, fits: fn(&Row) -> bool) -> Check {
+    let result = match now.total(fits) {
+        0 => Err("there were none".to_owned()),
+        n => Ok(n.to_string()),
+    };
+    Check { name: name.into(), result, at: None }
+}
+
+/// Is the disk on the kind of interrupt that was asked for?
+fn disk_line(now: &Interrupts, disk: Disk) -> Check {
+    let lines: Vec<&Row> = now.matching(interrupts::is_disk_queue).collect();
+    let fits = |row: &&Row| match disk {
+        Disk::Intx => row.what.contains("GIC") && row.what.contains("Level"),
+        Disk::Msi => row.what.contains("MSI"),
+    };
+    let result = if lines.is_empty() {
+        Err("/proc/interrupts has no line for it".to_owned())
+    } else if let Some(other) = lines.iter().find(|l| !fits(l)) {
+        Err(format!("{disk} was expected: {}", other.what))
+    } else {
+        let queues = if lines.len() == 1 { "1 line".to_owned() } else { format!("{} lines", lines.len()) };
+        Ok(format!("{disk}, {queues}"))
+    };
+    Check { name: "Disk interrupt".into(), result, at: None }
+}
+
+/// With one request in flight each request makes one interrupt: the numbers must be equal.
+fn disk_counts(dom0: &GuestReport, reads: u32) -> Check {
+    let count = |title: &str| dom0.interrupts(title).total(interrupts::is_disk_queue);
+    let requests = |title: &str| interrupts::completed_requests(&dom0.text(title));
+    let result = match (requests("stat-before"), requests("stat-after")) {
+        (Some(old), Some(new)) => {
+            let requests = new.saturating_sub(old);
+            let before = count("irq-before");
+            let after = count("irq-after");
+            let interrupts = after.saturating_sub(before);
+            if requests < u64::from(reads) {
+                Err(format!("{reads} reads were asked for, {requests} requests were made"))
+            } else if interrupts != requests {
+                Err(format!("{requests} requests, but {interrupts} interrupts"))
+            } else {
+                Ok(format!("{requests} requests, {interrupts} interrupts"))
+            }
+        }
+        _ => Err("Dom0 did not report its disk's counts".to_owned()),
+    };
+    Check { name: "Disk interrupts exact".into(), result, at: dom0.read.as_ref().map(|r| r.0) }
+}
+
+fn clean_log(run: &Run) -> Check {
+    let found = clean::trouble(&run.lines);
+    let result = match found.first() {
+        None => Ok(format!("{} lines", run.lines.len())),
+        Some(line) => {
+            let more = match found.len() {
+                1 => String::new(),
+                n => format!(" (and {} more)", n - 1),
+            };
+            Err(format!("{}: {}{more}", clean::speaker(line), line.text.trim()))
+        }
+    };
+    Check { name: "Log is clean".into(), result, at: found.first().map(|l| l.at) }
+}
+
+fn end(run: &Run) -> Check {
+    let result = match run.end {
+        End::Off => Ok("Dom0 switched the machine off".to_owned()),
+        End::GivenUp => Err("something fatal happened".to_owned()),
+        End::Limit => Err(format!("the time was over after {:.0} s; {}", run.seconds, last(&run.lines))),
+        End::Interrupted => Err("interrupted".to_owned()),
+    };
+    Check { name: "Machine ends".into(), result, at: Some(run.seconds) }
+}
+
+/// The last thing anyone said: where a hang is.
+fn last(lines: &[Line]) -> String {
+    match lines.iter().rev().find(|l| !l.text.trim().is_empty()) {
+        Some(line) => format!("the last line is {}'s: {}", clean::speaker(line), line.text.trim()),
+        None => "the console stayed silent".to_owned(),
+    }
+}
+
+fn changes(guest: &str, before: &Interrupts, after: &Interrupts) -> Vec<Change> {
+    let wanted = |row: &Row| {
+        interrupts::is_timer(row)
+            || interrupts::is_event_upcall(row)
+            || interrupts::is_ipi(row)
+            || row.what.contains("nvme")
+            || row.what.contains("uart")
+    };
+    after
+        .matching(wanted)
+        .filter(|row| row.total() > 0)
+        .map(|row| Change {
+            guest: guest.to_owned(),
+            name: format!("{}: {}", row.name, row.what),
+            before: before.total(|r| r.name == row.name),
+            after: row.total(),
+        })
+        .collect()
+}

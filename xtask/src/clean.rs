@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Is the log of a boot clean? The signs of trouble, and the few lines that look like it and are known to be none.
+
+use crate::console::{Line, Speaker};
+use regex::Regex;
+use std::sync::LazyLock;
+
+/// What must not be in a log, whoever says it.
+const TROUBLE: &str = r"(?x)
+    \b[Uu]nhandled | \bBUG\b | WARNING | \bOops | rcu:\ INFO | rcu_\w+\ (detected|self-detected) | [Cc]all\ [Tt]race
+    | soft\ lockup | hard\ LOCKUP | hung_task | blocked\ for\ more\ than | nobody\ cared | Disabling\ IRQ
+    | [Gg]uest\ data\ abort | traps\.c | Kernel\ panic | Panic\ on\ CPU | \bpanic\b.*\bnot\ syncing | Assertion.*failed
+    | Xen\ BUG\ at | Xen\ WARN\ at | [Ss]purious | I/O\ (error|timeout) | timeout,\ (completion\ polled|aborting|disable)
+    | nvme.*(timeout|aborting|[Rr]emoving|not\ ready) | Unable\ to\ handle | SError | Bad\ mode
+    | irq\ \d+:\ | unexpected\ (IRQ|interrupt) | Injecting\ (undef|data\ abort) | stall(s|ed)\b.*(CPU|cpu) | clocksource:.*unstable
+    | ERROR: | \bfailed\b | vgic.*\b(bad|unknown|invalid|wrong|ignor)";
+
+/// What looks like trouble and is none, each with the reason.
+const HARMLESS: [(&str, &str); 0] = [];
+
+/// What ends a boot at once.
+const FATAL: &str = r"Panic on CPU|Kernel panic|Xen BUG at|Manual reset required|Assertion.*failed";
+
+static TROUBLE_RE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(TROUBLE).ok());
+static FATAL_RE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(FATAL).ok());
+static HARMLESS_RE: LazyLock<Vec<Regex>> =
+    LazyLock::new(|| HARMLESS.iter().filter_map(|(p, _)| Regex::new(p).ok()).collect());
+
+/// Does nothing good come after this line?
+pub fn is_fatal(text: &str) -> bool {
+    FATAL_RE.as_ref().is_some_and(|r| r.is_match(text))
+}
+
+/// The lines that spoil a log.
+pub fn trouble(lines: &[Line]) -> Vec<&Line> {
+    lines.iter().filter(|l| is_trouble(l)).collect()
+}
+
+fn is_trouble(line: &Line) -> bool {
+    // The kernel repeats its command line, and /proc/interrupts has a line named Err: neither is a message.
+    let sign = TROUBLE_RE.as_ref().is_some_and(|r| r.is_match(&line.text));
+    sign && !HARMLESS_RE.iter().any(|r| r.is_match(&line.text))
+}
+
+/// Who said it, for a message.
+pub fn speaker(line: &Line) -> String {
+    match line.speaker {
+        Speaker::Xen => "Xen".to_owned(),
+        Speaker::Dom0 => "Dom0".to_owned(),
+        Speaker::DomU(n) => format!("DomU {n}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> Line {
+        Line { speaker: Speaker::Dom0, text: text.to_owned(), at: 1.0 }
+    }
+
+    #[test]
+    fn the_patterns_compile() {
+        assert!(TROUBLE_RE.is_some() && FATAL_RE.is_some());
+        assert_eq!(HARMLESS_RE.len(), HARMLESS.len());
+    }
+
+    #[test]
+    fn trouble_is_seen() {
+        for text in [
+            "[    4.2] WARNING: CPU: 1 PID: 1 at kernel/irq/chip.c:210",
+            "[   31.0] rcu: INFO: rcu_sched self-detected stall on CPU",
+            "[   30.0] watchdog: BUG: soft lockup - CPU#0 stuck for 22s!",
+            "[    9.9] irq 36: nobody cared (try booting with the irqpoll option)",
+            "[   35.1] nvme nvme0: I/O tag 3 (1003) opcode 0x2 QID 1 timeout, completion polled",
+            "traps.c:1993:d0v0 HSR=0x00000093820047 pc=0xffff800080 gva=0xffff gpa=0x8000000",
+            "d0v1: vGICD: unhandled word write 0x1 to ICACTIVER4",
+            "Panic on CPU 0:",
+            "[    1.0] Unable to handle kernel paging request at virtual address 0",
+            "Spurious interrupt",
+        ] {
+            assert!(is_trouble(&line(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_a_boot_is_not_trouble() {
+        for text in [
+            "[    0.0] GICv3: 160 SPIs implemented",
+            "[    0.3] smp: Brought up 1 node, 4 CPUs",
+            "[    0.0] Kernel command line: console=hvc0 earlycon=xen role=dom0",
+            "[    2.5] nvme nvme0: 4/0/0 default/read/poll queues",
+            " Err:          0",
+        ] {
+            assert!(!is_trouble(&line(text)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Tasks of the Rust vGIC that Cargo has no verb for.
+#[derive(Parser, Debug)]
+#[command(name = "vgic", bin_name = "./vgic", disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub task: Task,
+}
+
+/// The tasks.
+#[derive(Subcommand, Debug)]
+pub enum Task {
+    /// Build Xen with the vGIC and boot Debian's Linux on it under QEMU, checking what it says
+    Boot(BootArguments),
+    /// Patch and build Xen only
+    Xen(XenArguments),
+    /// Run all tests: the workspace's, the loom models, the header against Xen's own prototypes
+    Test(TestArguments),
+    /// Fetch what boot and xen need, and build nothing
+    Setup,
+}
+
+/// Which vGIC is in the hypervisor.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vgic {
+    /// Ours
+    Rust,
+    /// Upstream's new C vGIC (CONFIG_NEW_VGIC; GICv2 only)
+    New,
+    /// Upstream's old C vGIC
+    Old,
+}
+
+/// Which interrupt controller the machine has.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gic {
+    /// GICv2 with a GICv2m frame
+    V2,
+    /// GICv3
+    V3,
+}
+
+impl std::fmt::Display for Vgic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Vgic::Rust => "rust",
+            Vgic::New => "new",
+            Vgic::Old => "old",
+        })
+    }
+}
+
+impl std::fmt::Display for Gic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Gic::V2 => "v2",
+            Gic::V3 => "v3",
+        })
+    }
+}
+
+/// Which hypervisor to build.
+#[derive(Args, Clone, Debug)]
+pub struct XenArguments {
+    /// The vGIC in the hypervisor
+    #[arg(long, value_enum, default_value_t = Vgic::Rust)]
+    pub vgic: Vgic,
+    /// The Xen source: `debian` (fetched), or the path of a tree (copied, never changed)
+    #[arg(long, env = "XEN_TREE", default_value = "debian", value_name = "debian|PATH")]
+    pub xen: String,
+}
+
+/// What to boot, and on what.
+#[derive(Args, Clone, Debug)]
+pub struct BootArguments {
+    /// The interrupt controller of the machine
+    #[arg(long, value_enum, default_value_t = Gic::V3)]
+    pub gic: Gic,
+    /// CPUs of the machine and of Dom0
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    pub cpus: u32,
+    /// Linux guests beside Dom0, each with two vCPUs
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub domus: u32,
+    #[command(flatten)]
+    pub xen: XenArguments,
+    /// Count instructions instead of time: the same boot each time (one CPU, Xen without its debug checks)
+    #[arg(long)]
+    pub icount: bool,
+    /// How the disk of Dom0 interrupts [default: both on GICv2, intx on GICv3]
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub disk: Option<DiskChoice>,
+    /// Direct reads of the disk, one at a time
+    #[arg(long, default_value_t = 2000, value_name = "N")]
+    pub reads: u32,
+    /// Seconds after which a boot is given up
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub limit: u64,
+}
+
+/// How the disk interrupts.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskChoice {
+    /// A level SPI (the kernel is given pci=nomsi)
+    Intx,
+    /// A message that the GICv2m frame turns into an edge SPI
+    Msi,
+    /// One boot of each
+    Both,
+}
+
+/// What to test.
+#[derive(Args, Clone, Debug)]
+pub struct TestArguments {
+    /// Leave out the loom models
+    #[arg(long)]
+    pub no_loom: bool,
+    /// Handed to cargo test
+    #[arg(last = true)]
+    pub rest: Vec<String>,
+}
+
+/// One boot's kind of disk interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disk {
+    /// A level SPI.
+    Intx,
+    /// GICv2m messages.
+    Msi,
+}
+
+impl std::fmt::Display for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Disk::Intx => "INTx (a level SPI)",
+            Disk::Msi => "MSI (GICv2m)",
+        })
+    }
+}
+
+impl BootArguments {
+    /// What is wrong with the arguments, in one sentence.
+    pub fn problem(&self) -> Option<String> {
+        let most = if self.gic == Gic::V2 { 8 } else { 64 };
+        if self.cpus == 0 || self.cpus > most {
+            let why = if self.gic == Gic::V2 {
+                "a GICv2 has at most 8 CPU interfaces"
+            } else {
+                "QEMU emulates more too slowly to be of use"
+            };
+            return Some(format!("--cpus {}: give 1 to {most} ({why})", self.cpus));
+        }
+        if self.domus > 8 {
+            return Some(format!("--domus {}: give 0 to 8", self.domus));
+        }
+        if self.gic == Gic::V3 && self.xen.vgic == Vgic::New {
+            return Some("upstream's new C vGIC has no GICv3: use --gic v2, or --vgic old or rust".into());
+        }
+        if self.gic == Gic::V3 && matches!(self.disk, Some(DiskChoice::Msi | DiskChoice::Both)) {
+            return Some("a GICv3 without an ITS takes no MSIs: use --disk intx, or --gic v2".into());
+        }
+        if self.reads == 0 || self.reads > 10_000_000 {
+            return Some(format!("--reads {}: give 1 to 10000000", self.reads));
+        }
+        if self.limit < 10 || self.limit > 86_400 {
+            return Some(format!("--limit {}: give 10 to 86400 seconds", self.limit));
+        }
+        if self.icount && self.cpus != 1 {
+            return Some("--icount is only the same each time with one CPU: add --cpus 1".into());
+        }
+        None
+    }
+
+    /// The boots to do, one after the other.
+    pub fn disks(&self) -> Vec<Disk> {
+        match (self.disk, self.gic) {
+            (Some(DiskChoice::Intx), _) | (None, Gic::V3) => vec![Disk::Intx],
+            (Some(DiskChoice::Msi), _) => vec![Disk::Msi],
+            (Some(DiskChoice::Both), _) | (None, Gic::V2) => vec![Disk::Intx, Disk::Msi],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boot(arguments: &str) -> BootArguments {
+        let words = ["vgic", "boot"].into_iter().chain(arguments.split_whitespace());
+        match Cli::try_parse_from(words).unwrap().task {
+            Task::Boot(boot) => boot,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_fine() {
+        let boot = boot("");
+        assert_eq!((boot.gic, boot.cpus, boot.domus), (Gic::V3, 4, 1));
+        assert_eq!(boot.problem(), None);
+        assert_eq!(boot.disks(), [Disk::Intx]);
+    }
+
+    #[test]
+    fn what_cannot_run_is_refused_in_words() {
+        for (arguments, word) in [
+            ("--gic v2 --cpus 9", "8"),
+            ("--cpus 0", "1 to"),
+            ("--gic v3 --vgic new", "GICv3"),
+            ("--gic v3 --disk msi", "ITS"),
+            ("--domus 9", "0 to 8"),
+            ("--icount", "--cpus 1"),
+            ("--reads 0", "--reads"),
+            ("--limit 1", "--limit"),
+        ] {
+            let problem = boot(arguments).problem().unwrap_or_default();
+            assert!(problem.contains(word), "{arguments}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_gicv2_boots_with_both_kinds_of_disk() {
+        assert_eq!(boot("--gic v2").disks(), [Disk::Intx, Disk::Msi]);
+        assert_eq!(boot("--gic v2 --disk msi").disks(), [Disk::Msi]);
+    }
+}

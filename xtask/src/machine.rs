@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! QEMU as a machine that is switched on, watched, spoken to, and switched off in bounded time.
+
+use crate::cli::{BootArguments, Gic};
+use crate::command::output;
+use crate::console::{Console, Line};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::io::{BufWriter, ErrorKind, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+/// The emulator.
+pub const QEMU: &str = "qemu-system-aarch64";
+/// How long the machine may go on after something fatal was seen, so that the rest of the message is in the log.
+const AFTERMATH: Duration = Duration::from_secs(2);
+
+/// What the one who watches wants.
+pub enum Wish {
+    /// Nothing.
+    None,
+    /// Type this.
+    Type(&'static str),
+    /// Something fatal was seen: give it a moment, then switch off.
+    GiveUp,
+}
+
+/// Why the machine stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By itself: a power-off, or a reset.
+    Off,
+    /// Nothing more was to be expected of it.
+    GivenUp,
+    /// The time was over.
+    Limit,
+    /// Ctrl-C.
+    Interrupted,
+}
+
+/// What a run has left.
+pub struct Run {
+    /// All lines of the console.
+    pub lines: Vec<Line>,
+    /// Why it stopped.
+    pub end: End,
+    /// How long it ran.
+    pub seconds: f64,
+}
+
+/// QEMU and the arguments that make the machine, without what it runs.
+pub fn arguments(boot: &BootArguments, memory: u32) -> Vec<String> {
+    let gic = match boot.gic {
+        Gic::V2 => "gic-version=2",
+        // Without ITS support in the hypervisor, the machine has none either.
+        Gic::V3 => "gic-version=3,its=off",
+    };
+    let random = if boot.icount { ",dtb-randomness=off" } else { "" };
+    let mut words: Vec<String> = [
+        QEMU,
+        "-machine",
+        &format!("virt,virtualization=on,{gic}{random}"),
+        "-cpu",
+        "cortex-a57",
+        "-smp",
+        &boot.cpus.to_string(),
+        "-m",
+        &memory.to_string(),
+        "-nodefaults",
+        "-display",
+        "none",
+        "-no-reboot",
+        "-serial",
+        "stdio",
+        "-monitor",
+        "none",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    if boot.icount {
+        words.extend(
+            ["-icount", "shift=0,sleep=off", "-rtc", "base=2026-01-01T00:00:00,clock=vm", "-seed", "1"]
+                .map(str::to_owned),
+        );
+    }
+    words
+}
+
+/// QEMU's version, as (major, minor).
+pub fn version() -> Result<(u32, u32)> {
+    let out = output(Command::new(QEMU).arg("--version"), "run the virtual machine")?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    parse_version(&text).with_context(|| format!("{QEMU} --version says something unexpected"))
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let number = text.split("version ").nth(1)?.split_whitespace().next()?;
+    let mut parts = number.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// Switches the machine on and reads its console, handing each line to `watch`, until it ends or `limit` is over.
+pub fn run(
+    command: &[String],
+    log: &Path,
+    limit: Duration,
+    mut watch: impl FnMut(&Line) -> Wish,
+) -> Result<Run> {
+    let Some((program, arguments)) = command.split_first() else { bail!("no machine to run") };
+    let interrupted = interrupted()?;
+    let file = fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    let mut file = BufWriter::new(file);
+    writeln!(file, "# {}", command.join(" "))?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .map_err(|e| match e.kind() {
+            ErrorKind::NotFound => anyhow::anyhow!("there is no {program} here; ./vgic installs it"),
+            _ => anyhow::anyhow!("cannot start {program}: {e}"),
+        })?;
+    let (Some(mut stdout), Some(mut stdin)) = (child.stdout.take(), child.stdin.take()) else {
+        bail!("{program} has no console");
+    };
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(n) = stdout.read(&mut buffer) {
+            if n == 0 || sender.send(buffer[..n].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    let mut child = Off(child);
+    let started = Instant::now();
+    let (mut console, mut lines, mut deadline) = (Console::default(), Vec::new(), limit);
+    let mut given_up = false;
+    let end = loop {
+        let now = started.elapsed();
+        if interrupted.load(Ordering::Relaxed) {
+            break End::Interrupted;
+        }
+        if now >= deadline {
+            break if given_up { End::GivenUp } else { End::Limit };
+        }
+        let wait = (deadline - now).min(Duration::from_millis(200));
+        let bytes = match receiver.recv_timeout(wait) {
+            Ok(bytes) => bytes,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => break End::Off,
+        };
+        let at = started.elapsed().as_secs_f64();
+        for line in console.take(&bytes, at) {
+            record(&mut file, &line)?;
+            match watch(&line) {
+                Wish::None => {}
+                Wish::Type(text) => {
+                    // A machine that has just gone off takes no more input; its console says why.
+                    let _ = stdin.write_all(text.as_bytes()).and_then(|()| stdin.flush());
+                }
+                Wish::GiveUp if !given_up => {
+                    given_up = true;
+                    deadline = deadline.min(started.elapsed() + AFTERMATH);
+                }
+                Wish::GiveUp => {}
+            }
+            lines.push(line);
+        }
+    };
+    child.off(end);
+    let seconds = started.elapsed().as_secs_f64();
+    for line in console.finish(seconds) {
+        record(&mut file, &line)?;
+        watch(&line);
+        lines.push(line);
+    }
+    file.flush().with_context(|| format!("cannot write {}", log.display()))?;
+    Ok(Run { lines, end, seconds })
+}
+
+fn record(file: &mut impl Write, line: &Line) -> Result<()> {
+    let speaker = match line.speaker {
+        crate::console::Speaker::Xen => "xen ".to_owned(),
+        crate::console::Speaker::Dom0 => "dom0".to_owned(),
+        crate::console::Speaker::DomU(n) => format!("dom{n}"),
+    };
+    writeln!(file, "{:8.3} {speaker} {}", line.at, line.text).context("cannot write the console log")
+}
+
+/// The child process, which does not outlive this.
+struct Off(Child);
+
+impl Off {
+    fn off(&mut self, end: End) {
+        if end != End::Off {
+            let _ = self.0.kill();
+        }
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Off {
+    fn drop(&mut self) {
+        self.off(End::GivenUp);
+    }
+}
+
+/// Set by Ctrl-C and by a request to end.
+fn interrupted() -> Result<&'static AtomicBool> {
+    static FLAG: AtomicBool = AtomicBool::new(false);
+    static HANDLER: OnceLock<Option<String>> = OnceLock::new();
+    let problem = HANDLER.get_or_init(|| {
+        ctrlc::set_handler(|| FLAG.store(true, Ordering::Relaxed)).err().map(|e| e.to_string())
+    });
+    match problem {
+        None => Ok(&FLAG),
+        Some(e) => bail!("cannot handle Ctrl-C: {e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        let text = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopyright";
+        assert_eq!(parse_version(text), Some((7, 2)));
+        assert_eq!(parse_version("nothing"), None);
+    }
+
+    fn shell(script: &str, limit: f64, watch: impl FnMut(&Line) -> Wish) -> Run {
+        let dir = tempfile::tempdir().unwrap();
+        let command = ["sh", "-c", script].map(str::to_owned);
+        run(&command, &dir.path().join("log"), Duration::from_secs_f64(limit), watch).unwrap()
+    }
+
+    #[test]
+    fn a_machine_is_watched_and_spoken_to() {
+        let run = shell("echo ready; read go; echo \"(XEN) got $go\"", 20.0, |line| {
+            if line.text == "ready" { Wish::Type("go\n") } else { Wish::None }
+        });
+        assert_eq!(run.end, End::Off);
+        assert!(run.lines.iter().any(|l| l.text == "got go"), "{:?}", run.lines);
+    }
+
+    #[test]
+    fn a_machine_that_hangs_is_switched_off() {
+        let run = shell("exec sleep 60", 0.3, |_| Wish::None);
+        assert_eq!(run.end, End::Limit);
+        assert!(run.seconds < 10.0);
+    }
+
+    #[test]
+    fn after_something_fatal_the_wait_is_short() {
+        let run = shell("echo panic; exec sleep 60", 30.0, |_| Wish::GiveUp);
+        assert_eq!(run.end, End::GivenUp);
+        assert!(run.seconds < 10.0);
+    }
+}

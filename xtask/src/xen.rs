@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Configuring and building the hypervisor, out of tree, with one of the three vGICs.
+
+use crate::command::{assign, make, output, run};
+use crate::cli::{Vgic, XenArguments};
+use crate::glue;
+use crate::paths;
+use crate::progress::Step;
+use crate::tree::{Source, Version};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The prefix of the cross compiler's tools.
+pub const CROSS: &str = "aarch64-linux-gnu-";
+
+/// A hypervisor that has been built.
+pub struct Built {
+    /// The raw image that QEMU loads.
+    pub image: PathBuf,
+    /// The same with symbols.
+    pub symbols: PathBuf,
+    /// The release it is.
+    pub version: Version,
+}
+
+/// Patches and builds what the arguments ask for; nothing is done twice.
+pub fn build(arguments: &XenArguments, release: bool) -> Result<Built> {
+    let source = Source::open(&arguments.xen)?;
+    let vgic = arguments.vgic;
+    // Upstream's vGICs are built from upstream's files as they are.
+    let (kind, tree) = if vgic == Vgic::Rust {
+        ("rust", source.prepare("rust", &source.series()?, &glue::additions()?)?)
+    } else {
+        ("upstream", source.prepare("upstream", &[], &[])?)
+    };
+    let suffix = if release { "-release" } else { "" };
+    let out = paths::xen(&source.name).join(format!("build-{vgic}{suffix}"));
+    fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+    let options = options(vgic, release);
+    let step = Step::start(format!("Building Xen {} ({kind} source, {vgic} vGIC)", source.version));
+    configure(&tree, &out, &options)?;
+    if vgic == Vgic::Rust {
+        glue::core_library(&step)?;
+    }
+    let before = fs::metadata(out.join("xen")).and_then(|m| m.modified()).ok();
+    let jobs = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let mut command = xen_make(&tree, &out);
+    command.arg(format!("-j{jobs}")).arg("build");
+    run(&mut command, "build Xen", Some(&out.with_extension("log")))?;
+    let image = out.join("xen");
+    let after = fs::metadata(&image)
+        .and_then(|m| m.modified())
+        .with_context(|| format!("the build made no {}", image.display()))?;
+    if before == Some(after) {
+        step.done("up to date");
+    } else {
+        step.done(&format!("{}", image.display()));
+    }
+    Ok(Built { image, symbols: out.join("xen-syms"), version: source.version })
+}
+
+/// What the configuration must say, beyond the defaults.
+fn options(vgic: Vgic, release: bool) -> Vec<&'static str> {
+    let mut options = match vgic {
+        Vgic::Rust => vec!["CONFIG_NEW_VGIC=y", "CONFIG_RUST_VGIC=y", "CONFIG_GICV3=y"],
+        Vgic::New => vec!["CONFIG_NEW_VGIC=y", "CONFIG_GICV3=n"],
+        Vgic::Old => vec!["CONFIG_NEW_VGIC=n", "CONFIG_GICV3=y"],
+    };
+    if release {
+        options.push("CONFIG_DEBUG=n");
+    }
+    options
+}
+
+fn xen_make(tree: &Path, out: &Path) -> Command {
+    let mut command = make(&tree.join("xen"));
+    command
+        .arg(assign("O", out))
+        .arg("XEN_TARGET_ARCH=arm64")
+        .arg(assign("CROSS_COMPILE", CROSS));
+    glue::environment(&mut command);
+    command
+}
+
+/// Writes the configuration when what is asked for has changed, and checks that it holds: Kconfig drops an option with
+/// a missing dependency without a word.
+fn configure(tree: &Path, out: &Path, options: &[&str]) -> Result<()> {
+    let (config, asked) = (out.join(".config"), out.join("asked.config"));
+    let text = options.join("\n") + "\n";
+    if !config.is_file() || fs::read_to_string(&asked).ok().as_deref() != Some(&text) {
+        let default = tree.join("xen/arch/arm/configs/arm64_defconfig");
+        let start = fs::read_to_string(&default)
+            .with_context(|| format!("cannot read {}", default.display()))?;
+        fs::write(&config, format!("{start}\n{text}"))?;
+        run(
+            xen_make(tree, out).arg("olddefconfig"),
+            "configure Xen",
+            Some(&out.with_extension("config.log")),
+        )?;
+        fs::write(&asked, &text)?;
+    }
+    let config = fs::read_to_string(&config).context("Xen's configuration made no .config")?;
+    for option in options {
+        if !holds(&config, option) {
+            let _ = fs::remove_file(&asked);
+            bail!("Xen's Kconfig did not accept {option} for this tree");
+        }
+    }
+    Ok(())
+}
+
+/// Does a .config say this? An option that is not mentioned is off.
+fn holds(config: &str, option: &str) -> bool {
+    match option.strip_suffix("=n") {
+        Some(name) => !config.lines().any(|l| l.starts_with(name) && l[name.len()..].starts_with('=')),
+        None => config.lines().any(|l| l == option),
+    }
+}
+
+/// The cross compiler's version, for the report.
+pub fn compiler() -> String {
+    output(Command::new(format!("{CROSS}gcc")).arg("-dumpfullversion"), "ask the compiler")
+        .map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_looked_for_whole() {
+        let config = "CONFIG_NEW_VGIC=y\n# CONFIG_GICV3 is not set\nCONFIG_GICV3_ESPI=y\n";
+        assert!(holds(config, "CONFIG_NEW_VGIC=y"));
+        assert!(holds(config, "CONFIG_GICV3=n"));
+        assert!(!holds(config, "CONFIG_NEW_VGIC=n"));
+        assert!(!holds(config, "CONFIG_RUST_VGIC=y"));
+        assert!(holds(config, "CONFIG_HAS_ITS=n"));
+    }
+}
