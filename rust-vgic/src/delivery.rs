@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Injection and everything else that changes an interrupt from outside the vCPU that holds it.
+//!
+//! Injection takes no lock: it runs in hard interrupt context, under the lock of a physical interrupt.
+//! It changes the word, and if that moved the interrupt from idle to an inbox, pushes it there. Only an
+//! interrupt that is on the wrong list ([`Effect::VISIT`]) makes it take the small lock of a vCPU.
+
+use crate::domain::Domain;
+use crate::host::{Host, PhysIrq};
+use crate::intid::{IntId, VcpuId};
+use crate::irq::{Effect, Event, Irq, NIL, Place, State};
+use crate::list::Lists;
+use crate::sync::{Ordering, fence};
+use crate::vcpu::{Flags, Vcpu};
+
+/// Nodes that are sorted from an inbox under one hold of a vCPU's lock: bounds the time with interrupts masked.
+const BATCH: usize = 256;
+
+/// Others to whose inboxes interrupts were moved under a vCPU's lock: to be seen to once it is released.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Moved {
+    /// Who got one.
+    to: u128,
+    /// Who of them has to be kicked.
+    kick: u128,
+}
+
+/// The members of a set of vCPUs.
+fn members(mut set: u128) -> impl Iterator<Item = VcpuId> {
+    core::iter::from_fn(move || {
+        let id = VcpuId::new(set.trailing_zeros())?;
+        set &= set.wrapping_sub(1);
+        Some(id)
+    })
+}
+
+impl<H: Host> Domain<H> {
+    /// A line changes, or a pulse arrives. See `vgic_inject_irq`.
+    ///
+    /// `vcpu` says whose private interrupt it is, and is ignored for others. For an edge-triggered interrupt `true` is a pulse
+    /// and `false` nothing; for a hardware-mapped one `true` is the physical interrupt, which is active from now on.
+    /// A number that does not exist is ignored. Any context, also with the lock of a physical interrupt held.
+    pub fn inject(&self, vcpu: Option<&Vcpu<H::Vcpu>>, intid: IntId, level: bool) {
+        let Some(v) = vcpu.or_else(|| self.vcpus.first().filter(|_| !intid.is_private())) else {
+            return;
+        };
+        let Some(irq) = self.irq(v, intid) else {
+            return;
+        };
+        let (old, new, effect) = irq.post(Event::Line(level));
+        if old == new {
+            return;
+        }
+        self.carry_out(intid, irq, new, effect);
+        // A line that Xen can look at again may have risen between its look and our lowering it:
+        // that raise saw a line still high and did nothing.
+        if old.line() && !new.line() {
+            fence(Ordering::SeqCst);
+            let raised = v.handle().and_then(|handle| self.host.line(handle, intid));
+            if raised == Some(true) {
+                let (_, new, effect) = irq.post(Event::Line(true));
+                self.carry_out(intid, irq, new, effect);
+            }
+        }
+    }
+
+    /// Applies an event to an interrupt as `v` sees it, and does all that follows from it.
+    /// Not for hardware-mapped interrupts where the event may concern the physical one: see [`Domain::post_phys`].
+    pub(crate) fn post(&self, v: &Vcpu<H::Vcpu>, intid: IntId, event: Event) {
+        if let Some(irq) = self.irq(v, intid) {
+            let (_, new, effect) = irq.post(event);
+            self.carry_out(intid, irq, new, effect);
+        }
+    }
+
+    /// The same for an event that may change the physical interrupt behind a hardware-mapped one:
+    /// then all of it happens under the lock of the physical interrupt, as its arrival does.
+    pub(crate) fn post_phys(&self, v: &Vcpu<H::Vcpu>, intid: IntId, event: Event) {
+        let Some(irq) = self.irq(v, intid) else {
+            return;
+        };
+        let mut changed = None;
+        self.with_phys(irq, |phys| {
+            let (_, new, effect) = irq.post(event);
+            match phys {
+                Some(phys) if effect.contains(Effect::DEACTIVATE) => phys.set_active(false),
+                Some(phys) if effect.contains(Effect::ACTIVATE) => phys.set_active(true),
+                _ => {}
+            }
+            changed = Some((new, effect));
+        });
+        if let Some((new, effect)) = changed {
+            self.carry_out(intid, irq, new, effect);
+        }
+    }
+
+    /// Runs `f` under the lock of the physical interrupt behind `irq`, or without one if there is none.
+    pub(crate) fn with_phys<R>(&self, irq: &Irq, mut f: impl FnMut(Option<&H::Phys>) -> R) -> R {
+        if irq.state().hw() {
+            let phys = irq.phys.load(Ordering::Relaxed);
+            if let Some(result) = self.host.phys(phys, |phys| f(Some(phys))) {
+                return result;
+            }
+        }
+        f(None)
+    }
+
+    /// Deactivates the physical interrupt behind `irq`.
+    pub(crate) fn deactivate(&self, irq: &Irq) {
+        self.with_phys(irq, |phys| {
+            if let Some(phys) = phys {
+                phys.set_active(false);
+            }
+        });
+    }
+
+    /// Does what a transition has left to do, except with the physical interrupt.
+    pub(crate) fn carry_out(&self, intid: IntId, irq: &Irq, new: State, effect: Effect) {
+        let Some(holder) = new.place().1.and_then(|id| self.slot(id)) else {
+            return;
+        };
+        if effect.contains(Effect::PUSH) {
+            if self.push(holder, intid.raw16(), irq) {
+                self.kick(holder);
+            }
+            // It may have been routed elsewhere while it was on its way: whoever did that
+            // looked for it in this inbox, perhaps before it was there.
+            fence(Ordering::SeqCst);
+            if irq.state().misplaced() {
+                self.visit(intid, irq);
+            }
+        }
+        if effect.contains(Effect::KICK) {
+            if !holder
+                .raise(Flags::LOOK | Flags::KICKED)
+                .contains(Flags::KICKED)
+                || self.is_blocked(holder)
+            {
+                self.kick(holder);
+            }
+        } else if effect.contains(Effect::LOOK) {
+            holder.raise(Flags::LOOK);
+        }
+        if effect.contains(Effect::VISIT) {
+            self.visit(intid, irq);
+        }
+    }
+
+    /// Pushes a node that has just been moved to `holder`'s inbox. Says whether `holder` must be kicked:
+    /// not if somebody has asked for an exit already that it has not answered.
+    #[must_use]
+    pub(crate) fn push(&self, holder: &Vcpu<H::Vcpu>, intid: u16, irq: &Irq) -> bool {
+        let mut head = holder.inbox.load(Ordering::Relaxed);
+        loop {
+            irq.next.store(head, Ordering::Relaxed);
+            match holder.inbox.compare_exchange_weak(
+                head,
+                intid,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => break,
+                Err(now) => head = now,
+            }
+        }
+        !holder.raise(Flags::KICKED).contains(Flags::KICKED) || self.is_blocked(holder)
+    }
+
+    fn is_blocked(&self, v: &Vcpu<H::Vcpu>) -> bool {
+        fence(Ordering::SeqCst);
+        v.handle()
+            .is_some_and(|handle| self.host.is_blocked(handle))
+    }
+
+    /// Asks the host to make a vCPU look. The fence pairs with the one on entry: either the host sees the
+    /// vCPU running, or the vCPU sees why it was to be kicked.
+    pub(crate) fn kick(&self, v: &Vcpu<H::Vcpu>) {
+        fence(Ordering::SeqCst);
+        if let Some(handle) = v.handle() {
+            self.host.kick(handle);
+        }
+    }
+
+    /// Takes `v`'s lock for `f`, with interrupts masked; sees to the interrupts that `f` moved elsewhere afterwards.
+    pub(crate) fn with_lists<R>(
+        &self,
+        v: &Vcpu<H::Vcpu>,
+        f: impl FnOnce(&mut Lists, &mut Moved) -> R,
+    ) -> R {
+        let mut moved = Moved::default();
+        let result = self.locked(v, &mut moved, f);
+        if moved.to != 0 {
+            self.see_to(moved);
+        }
+        result
+    }
+
+    fn locked<R>(
+        &self,
+        v: &Vcpu<H::Vcpu>,
+        moved: &mut Moved,
+        f: impl FnOnce(&mut Lists, &mut Moved) -> R,
+    ) -> R {
+        self.masked(|| {
+            let mut lists = v.lock.lock();
+            let result = f(&mut lists, moved);
+            v.backlog.store(lists.any().into(), Ordering::Relaxed);
+            result
+        })
+    }
+
+    /// Kicks those who got an interrupt, then sorts their inboxes for them: one that was routed elsewhere again
+    /// while it was on its way must not wait for a vCPU that may be switched off.
+    fn see_to(&self, mut moved: Moved) {
+        // Each turn is one inbox; an interrupt that is routed round in circles is with a running vCPU by then.
+        for _ in 0..VcpuId::MAX.saturating_mul(2) {
+            for v in members(moved.kick).filter_map(|id| self.slot(id)) {
+                self.kick(v);
+            }
+            moved.kick = 0;
+            let Some(v) = members(moved.to).next().and_then(|id| self.slot(id)) else {
+                return;
+            };
+            moved.to &= moved.to.wrapping_sub(1);
+            if v.inbox.load(Ordering::Acquire) != NIL {
+                self.locked(v, &mut moved, |lists, moved| self.drain(v, lists, moved));
+            }
+        }
+    }
+
+    /// Sorts at most [`BATCH`] nodes of `v`'s inbox into its ready lists. Any CPU, with `v`'s lock held.
+    pub(crate) fn drain(&self, v: &Vcpu<H::Vcpu>, lists: &mut Lists, moved: &mut Moved) {
+        if lists.rest == NIL {
+            if v.inbox.load(Ordering::Relaxed) == NIL {
+                return;
+            }
+            lists.rest = v.inbox.swap(NIL, Ordering::AcqRel);
+        }
+        let mut batch = [NIL; BATCH];
+        let mut taken = 0_usize;
+        for place in &mut batch {
+            let Some(irq) = self.node(v, lists.rest) else {
+                break;
+            };
+            *place = lists.rest;
+            lists.rest = irq.next.load(Ordering::Relaxed);
+            taken = taken.wrapping_add(1);
+        }
+        // An inbox is last in, first out.
+        for &intid in batch.iter().take(taken).rev() {
+            if let Some(irq) = self.node(v, intid) {
+                self.rehome(v, intid, irq, lists, moved);
+            }
+        }
+    }
+
+    /// Gives a node that has just been unlinked from `v`'s inbox, ready lists or list registers the place
+    /// that its state calls for. With `v`'s lock held.
+    pub(crate) fn rehome(
+        &self,
+        v: &Vcpu<H::Vcpu>,
+        intid: u16,
+        irq: &Irq,
+        lists: &mut Lists,
+        moved: &mut Moved,
+    ) {
+        let done = irq.update(|s| {
+            let s = if s.is_at(Place::Lr, v.id()) {
+                s.unload()
+            } else {
+                s
+            };
+            Some((s.rehome(v.id()), ()))
+        });
+        let Some((_, new, ())) = done else { return };
+        match new.place() {
+            (Place::Ready, _) => lists.append(intid, irq, new, |n| self.node(v, n)),
+            (Place::Inbox, Some(target)) => {
+                if let Some(to) = self.slot(target) {
+                    let bit = 1_u128.wrapping_shl(u32::from(target.raw()));
+                    moved.to |= bit;
+                    if self.push(to, intid, irq) {
+                        moved.kick |= bit;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Sees to an interrupt that may be on a list where it does not belong: routed elsewhere, or of another
+    /// priority or group.
+    pub(crate) fn visit(&self, intid: IntId, irq: &Irq) {
+        // Another may move it on while we look; each turn goes to the holder that it then has. Who moves it sees
+        // to it that it ends in the right place, so a few turns are enough.
+        for _ in 0..4 {
+            let Some(holder) = irq.state().place().1.and_then(|id| self.slot(id)) else {
+                return;
+            };
+            let must_exit = self.with_lists(holder, |lists, moved| {
+                // All of the inbox, if need be: bounded by the number of interrupts there are.
+                loop {
+                    self.drain(holder, lists, moved);
+                    if lists.rest == NIL || !irq.state().is_at(Place::Inbox, holder.id()) {
+                        break;
+                    }
+                }
+                self.revisit(holder, intid.raw16(), irq, lists, moved)
+            });
+            if must_exit {
+                self.kick(holder);
+            }
+            if must_exit || !irq.state().misplaced() {
+                return;
+            }
+        }
+    }
+
+    /// The part of [`Domain::visit`] under the holder's lock. Says whether the holder must leave the guest for it.
+    #[must_use]
+    fn revisit(
+        &self,
+        v: &Vcpu<H::Vcpu>,
+        intid: u16,
+        irq: &Irq,
+        lists: &mut Lists,
+        moved: &mut Moved,
+    ) -> bool {
+        let state = irq.state();
+        if state.is_at(Place::Ready, v.id()) {
+            if state.misplaced() || !state.deliverable() || !Lists::is_sorted(irq, state) {
+                lists.remove(irq, |n| self.node(v, n));
+                self.rehome(v, intid, irq, lists, moved);
+            }
+            return false;
+        }
+        if !state.is_at(Place::Lr, v.id()) || !state.misplaced() {
+            return false;
+        }
+        // First the flag, then the epoch: either the owner sees the flag on entry, or we see it in the guest.
+        v.raise(Flags::LOOK);
+        if v.is_in_guest() {
+            return !v.raise(Flags::KICKED).contains(Flags::KICKED) || self.is_blocked(v);
+        }
+        self.empty_slot_of(v, intid);
+        self.rehome(v, intid, irq, lists, moved);
+        false
+    }
+
+    /// Makes the words of these interrupts exact, as far as other vCPUs hold them in list registers: has those that
+    /// are in the guest leave it, and waits for that once. Only from a trap of `cur`, without a lock, interrupts on.
+    ///
+    /// The wait is bounded; if it runs out, the words say what they said at the last exit.
+    pub(crate) fn recall(&self, cur: &Vcpu<H::Vcpu>, intids: impl Iterator<Item = IntId> + Clone) {
+        let holder = |intid: IntId| {
+            let (place, holder) = self.shared(intid)?.state().place();
+            let v = holder.and_then(|id| self.slot(id))?;
+            (place == Place::Lr && v.id() != cur.id()).then_some(v)
+        };
+        let mut asked = 0_u128;
+        for v in intids.filter_map(holder) {
+            let bit = 1_u128.wrapping_shl(u32::from(v.id().raw()));
+            if asked & bit == 0 {
+                asked |= bit;
+                self.recall_vcpu(v);
+            }
+        }
+    }
+
+    /// Has `v` leave the guest, if it is there, and waits for it.
+    pub(crate) fn recall_vcpu(&self, v: &Vcpu<H::Vcpu>) {
+        /// Turns of the wait: an inter-processor interrupt takes microseconds, so this is ample and still bounded.
+        const TURNS: u32 = 1 << 16;
+        let epoch = v.epoch();
+        v.raise(Flags::LOOK | Flags::KICKED);
+        if !v.is_in_guest() || v.epoch() != epoch {
+            return;
+        }
+        self.kick(v);
+        for _ in 0..TURNS {
+            if v.epoch() != epoch {
+                return;
+            }
+            self.host.relax();
+        }
+    }
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A domain's vGIC: what it is made of, and how its parts are found.
+
+use crate::host::Host;
+use crate::intid::{IntId, VcpuId};
+use crate::irq::{Event, Irq, Place, State};
+use crate::lr::Format;
+use crate::redistributor::Region;
+use crate::slice::try_boxed;
+use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::vcpu::Vcpu;
+use alloc::boxed::Box;
+
+/// Which GIC the guest sees.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Version {
+    /// GICv2, IHI 0048B.
+    V2,
+    /// GICv3 without GICv2 compatibility, one security state, IHI 0069.
+    V3,
+}
+
+/// Why something was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Error {
+    /// An allocation failed.
+    NoMemory,
+    /// No such interrupt or vCPU, or a value out of range.
+    Invalid,
+    /// The interrupt is in use.
+    Busy,
+}
+
+/// What a domain's vGIC is to be.
+#[derive(Clone, Debug)]
+pub struct Config<'a> {
+    /// Which GIC the guest sees.
+    pub version: Version,
+    /// vCPUs: 1 to 8 for GICv2, 1 to 128 for GICv3.
+    pub vcpus: usize,
+    /// SPIs, 0 to 988; rounded up to a multiple of 32.
+    pub spis: usize,
+    /// Extended SPIs, 0 to 1024; rounded up to a multiple of 32. GICv3 only.
+    pub espis: usize,
+    /// List registers that the hardware has, at least 1; more than 16 are left alone.
+    pub list_registers: usize,
+    /// The format of the hardware's list registers.
+    pub format: Format,
+    /// Where the redistributors are, in the order of the vCPUs. GICv3 only.
+    pub regions: &'a [Region],
+}
+
+/// A domain's vGIC.
+pub struct Domain<H: Host> {
+    pub(crate) host: H,
+    pub(crate) version: Version,
+    pub(crate) format: Format,
+    pub(crate) list_registers: usize,
+    pub(crate) vcpus: Box<[Vcpu<H::Vcpu>]>,
+    pub(crate) spis: Box<[Irq]>,
+    pub(crate) espis: Box<[Irq]>,
+    /// GICD_IROUTER as the guest wrote it: SPIs, then extended SPIs. Empty for GICv2.
+    pub(crate) routers: Box<[AtomicU64]>,
+    pub(crate) regions: Box<[Region]>,
+    /// GICD_CTLR, the group enables.
+    pub(crate) ctlr: AtomicU32,
+    /// Serialises configuration writes whose parts must agree. Interrupts masked; above the vCPU locks, below desc->lock.
+    pub(crate) config: Mutex<()>,
+}
+
+impl<H: Host> Domain<H> {
+    /// A vGIC at reset. All its memory is allocated here.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if `config` asks for what the architecture cannot give, [`Error::NoMemory`].
+    pub fn new(config: &Config<'_>, host: H) -> Result<Self, Error> {
+        let v3 = config.version == Version::V3;
+        let most = if v3 { VcpuId::MAX } else { 8 };
+        if !(1..=most).contains(&config.vcpus)
+            || config.spis > (IntId::SPI_END - IntId::SPI) as usize
+            || config.espis
+                > if v3 {
+                    (IntId::ESPI_END - IntId::ESPI) as usize
+                } else {
+                    0
+                }
+            || config.list_registers == 0
+        {
+            return Err(Error::Invalid);
+        }
+        let spis = config.spis.next_multiple_of(32);
+        let espis = config.espis.next_multiple_of(32);
+        // Interrupts nobody has routed yet go to vCPU 0 on GICv3 (IROUTER resets to affinity 0 in Xen); a GICv2's
+        // ITARGETSR resets to 0, which a single-CPU implementation may fix to 1.
+        let target = (v3 || config.vcpus == 1)
+            .then_some(VcpuId::new(0))
+            .flatten();
+        let spi = State::reset(target)
+            .with_group1(v3)
+            .with_sources(u8::from(!v3 && config.vcpus == 1));
+        let no_memory = Error::NoMemory;
+        Ok(Self {
+            host,
+            version: config.version,
+            format: config.format,
+            list_registers: config.list_registers.min(crate::lr::MAX),
+            vcpus: try_boxed(config.vcpus, |i| {
+                Vcpu::new(VcpuId::new(i as u32).unwrap_or(VcpuId::ZERO), v3)
+            })
+            .ok_or(no_memory)?,
+            spis: try_boxed(spis, |_| Irq::new(spi)).ok_or(no_memory)?,
+            espis: try_boxed(espis, |_| Irq::new(spi)).ok_or(no_memory)?,
+            routers: try_boxed(if v3 { spis.saturating_add(espis) } else { 0 }, |_| {
+                AtomicU64::new(0)
+            })
+            .ok_or(no_memory)?,
+            regions: try_boxed(config.regions.len(), |i| {
+                config.regions.get(i).copied().unwrap_or_default()
+            })
+            .ok_or(no_memory)?,
+            ctlr: AtomicU32::new(0),
+            config: Mutex::new(()),
+        })
+    }
+
+    /// The host it was made with.
+    pub fn host(&self) -> &H {
+        &self.host
+    }
+
+    /// Which GIC the guest sees.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// SPIs, a multiple of 32.
+    pub fn spis(&self) -> usize {
+        self.spis.len()
+    }
+
+    /// Extended SPIs, a multiple of 32.
+    pub fn espis(&self) -> usize {
+        self.espis.len()
+    }
+
+    /// A vCPU that the host has created.
+    pub fn vcpu(&self, id: VcpuId) -> Option<&Vcpu<H::Vcpu>> {
+        self.slot(id).filter(|v| v.handle().is_some())
+    }
+
+    /// A vCPU, created or not.
+    pub(crate) fn slot(&self, id: VcpuId) -> Option<&Vcpu<H::Vcpu>> {
+        self.vcpus.get(id.index())
+    }
+
+    /// The host has created a vCPU and calls it `handle`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] beyond the number of vCPUs, [`Error::Busy`] if it exists already.
+    pub fn create_vcpu(&self, id: VcpuId, handle: H::Vcpu) -> Result<&Vcpu<H::Vcpu>, Error> {
+        let vcpu = self.slot(id).ok_or(Error::Invalid)?;
+        if vcpu.handle().is_some() {
+            return Err(Error::Busy);
+        }
+        vcpu.set_handle(handle);
+        Ok(vcpu)
+    }
+
+    /// An interrupt as vCPU `v` sees it: its own SGIs and PPIs, and what all share.
+    pub(crate) fn irq<'a>(&'a self, v: &'a Vcpu<H::Vcpu>, intid: IntId) -> Option<&'a Irq> {
+        let raw = intid.raw() as usize;
+        if intid.is_private() {
+            v.private(intid)
+        } else if intid.is_spi() {
+            self.spis.get(raw.wrapping_sub(IntId::SPI as usize))
+        } else if intid.is_espi() {
+            self.espis.get(raw.wrapping_sub(IntId::ESPI as usize))
+        } else {
+            None
+        }
+    }
+
+    /// The same by the number in a link or list register.
+    pub(crate) fn node<'a>(&'a self, v: &'a Vcpu<H::Vcpu>, raw: u16) -> Option<&'a Irq> {
+        self.irq(v, IntId::new(raw.into())?)
+    }
+
+    /// An interrupt that all vCPUs share.
+    pub(crate) fn shared(&self, intid: IntId) -> Option<&Irq> {
+        if intid.is_private() {
+            return None;
+        }
+        self.vcpus.first().and_then(|v| self.irq(v, intid))
+    }
+
+    /// The place of an SPI or extended SPI in `routers`.
+    pub(crate) fn router(&self, intid: IntId) -> Option<&AtomicU64> {
+        let raw = intid.raw() as usize;
+        if intid.is_espi() {
+            self.routers.get(
+                raw.wrapping_sub(IntId::ESPI as usize)
+                    .wrapping_add(self.spis.len()),
+            )
+        } else if intid.is_spi() && raw.wrapping_sub(IntId::SPI as usize) < self.spis.len() {
+            self.routers.get(raw.wrapping_sub(IntId::SPI as usize))
+        } else {
+            None
+        }
+    }
+
+    /// Runs `f` with interrupts masked.
+    pub(crate) fn masked<R>(&self, f: impl FnOnce() -> R) -> R {
+        let flags = self.host.irq_save();
+        let result = f();
+        self.host.irq_restore(flags);
+        result
+    }
+
+    /// Maps an SPI to a physical interrupt. The caller holds the lock of the physical interrupt.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is no SPI of this domain; [`Error::Busy`] if it is mapped already, enabled, pending or active.
+    pub fn connect(&self, intid: IntId, phys: u16) -> Result<(), Error> {
+        let irq = self
+            .shared(intid)
+            .filter(|_| !intid.is_lpi())
+            .ok_or(Error::Invalid)?;
+        if irq.state().hw() {
+            return Err(Error::Busy);
+        }
+        // Nobody looks at it until HW is set, and desc->lock keeps a second caller away.
+        irq.phys.store(phys, Ordering::Relaxed);
+        let set = irq.update(|s| {
+            let free = !s.hw() && !s.enabled() && !s.deliverable() && !s.pending();
+            (free && s.place().0 == Place::Idle).then(|| s.apply(Event::Connect(true)))
+        });
+        set.map(|_| ()).ok_or(Error::Busy)
+    }
+
+    /// Ends the mapping to a physical interrupt. The caller holds its lock and has shut it down.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if `intid` is not mapped to `phys`.
+    pub fn disconnect(&self, intid: IntId, phys: u16) -> Result<(), Error> {
+        match self.shared(intid) {
+            Some(irq) if self.phys_of(intid) == Some(phys) => {
+                irq.post(Event::Connect(false));
+                Ok(())
+            }
+            _ => Err(Error::Invalid),
+        }
+    }
+
+    /// The physical interrupt that `intid` is mapped to.
+    pub fn phys_of(&self, intid: IntId) -> Option<u16> {
+        let irq = self.shared(intid)?;
+        irq.state().hw().then(|| irq.phys.load(Ordering::Relaxed))
+    }
+
+    /// All hardware-mapped interrupts, and whether the guest still owes the deactivation of the physical one.
+    pub fn connected(&self) -> impl Iterator<Item = (IntId, bool)> + '_ {
+        let spis = self.spis.iter().zip(IntId::SPI..);
+        let espis = self.espis.iter().zip(IntId::ESPI..);
+        spis.chain(espis).filter_map(|(irq, raw)| {
+            let state = irq.state();
+            let intid = IntId::new(raw).filter(|_| state.hw())?;
+            Some((intid, state.phys() || state.phys_lr()))
+        })
+    }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What the vGIC needs from the hypervisor it is part of. Static dispatch only: a build has one host.
+
+use crate::intid::IntId;
+
+/// The hypervisor, as seen by one domain's vGIC.
+///
+/// None of these is called with a lock of the vGIC held, unless it says so.
+pub trait Host: Send + Sync + Sized {
+    /// The host's own handle of a vCPU.
+    type Vcpu: Copy + Send + Sync;
+
+    /// A physical interrupt while its lock is held.
+    type Phys: PhysIrq;
+
+    /// The virtual CPU interface control registers of the physical CPU that runs this code.
+    fn cpu(&self) -> impl CpuInterface;
+
+    /// Makes a vCPU look at its interrupts soon: unblocks it, and forces an exit if it runs elsewhere.
+    /// Called from any context.
+    fn kick(&self, vcpu: Self::Vcpu);
+
+    /// Is the vCPU blocked, that is: has nothing to do until it is kicked?
+    fn is_blocked(&self, vcpu: Self::Vcpu) -> bool;
+
+    /// Masks interrupts of this physical CPU; returns what [`Host::irq_restore`] needs.
+    fn irq_save(&self) -> usize;
+
+    /// Undoes [`Host::irq_save`]. Called with no lock held.
+    fn irq_restore(&self, flags: usize);
+
+    /// One turn of a bounded busy wait.
+    fn relax(&self);
+
+    /// The level, now, of a line that the host can look at again (event channel upcall, emulated
+    /// physical timer); `None` where it has no such source.
+    fn line(&self, vcpu: Self::Vcpu, intid: IntId) -> Option<bool>;
+
+    /// Runs `f` on a physical interrupt, under its lock and with interrupts masked. `None` if there is no such interrupt.
+    fn phys<R>(&self, phys: u16, f: impl FnOnce(&Self::Phys) -> R) -> Option<R>;
+
+    /// Routes a physical interrupt to the physical CPU that `vcpu` is on.
+    fn phys_affinity(&self, phys: u16, vcpu: Self::Vcpu);
+
+    /// May this domain choose the trigger type of its physical interrupts?
+    fn may_set_trigger(&self) -> bool;
+}
+
+/// A physical interrupt, under its lock.
+pub trait PhysIrq {
+    /// Enables or disables it at the physical distributor.
+    fn set_enabled(&self, on: bool);
+    /// Level-sensitive or edge-triggered; only while disabled.
+    fn set_trigger(&self, level: bool);
+    /// Sets or clears its active state.
+    fn set_active(&self, on: bool);
+    /// Sets or clears its pending state.
+    fn set_pending(&self, on: bool);
+    /// Is it pending? For a level-sensitive one that is active: is its line still high?
+    fn is_pending(&self) -> bool;
+}
+
+/// The virtual interface control registers (GICH_\*, ICH_\*_EL2) of this physical CPU.
+///
+/// List registers are in the format of the hardware; GICv2 uses the low 32 bits.
+pub trait CpuInterface {
+    /// Reads list register `n`.
+    fn read_lr(&self, n: usize) -> u64;
+    /// Writes list register `n`.
+    fn write_lr(&self, n: usize, value: u64);
+    /// Reads GICH_HCR or ICH_HCR_EL2.
+    fn read_hcr(&self) -> u32;
+    /// Writes GICH_HCR or ICH_HCR_EL2 as a whole.
+    fn write_hcr(&self, value: u32);
+    /// Reads GICH_VMCR or ICH_VMCR_EL2.
+    fn read_vmcr(&self) -> u32;
+    /// VMCR as after power-on, no active priorities.
+    fn reset(&self);
+    /// Before list registers are read: makes the guest's accesses to a memory-mapped CPU interface visible
+    /// (IHI 0069, section 8.1.6), where system registers are read afterwards.
+    fn sync(&self);
+}

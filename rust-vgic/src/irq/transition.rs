@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What may happen to an interrupt: pure functions from state to state.
+
+use super::state::{Place, State, Target};
+use crate::intid::VcpuId;
+
+/// Something that anyone may do to an interrupt at any time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// The input line is at this level; for an edge-triggered interrupt, high is a pulse. For a
+    /// hardware-mapped interrupt, high is "the physical interrupt has become active".
+    Line(bool),
+    /// An SGI is sent by these GICv2 CPU interfaces; none named: it has no source to tell of.
+    Sgi(u8),
+    /// GICD_CPENDSGIR: these sources are no longer pending.
+    ClearSgi(u8),
+    /// GICD_ISENABLER, or the enable bit of an LPI.
+    Enable(bool),
+    /// GICD_ISPENDR.
+    SetPending,
+    /// GICD_ICPENDR.
+    ClearPending,
+    /// GICD_ISACTIVER.
+    SetActive,
+    /// GICD_ICACTIVER.
+    ClearActive,
+    /// GICD_IPRIORITYR, all eight bits.
+    Priority(u8),
+    /// GICD_ICFGR: level-sensitive or edge-triggered.
+    Trigger {
+        /// Level-sensitive.
+        level: bool,
+    },
+    /// GICD_IGROUPR.
+    Group1(bool),
+    /// GICD_IROUTER.
+    Route(Target),
+    /// GICD_ITARGETSR: the byte as written, and the vCPU chosen from it.
+    Targets(u8, Target),
+    /// An LPI gets a mapping, or loses it and with it what was pending.
+    Map(bool),
+    /// The physical interrupt of a hardware-mapped level interrupt has gone away before the guest took it.
+    Withdraw,
+    /// The guest has ended an interrupt that was in no list register (GICH_HCR.EOICount).
+    Ended,
+    /// Becomes mapped to a physical interrupt, or no longer is.
+    Connect(bool),
+}
+
+bitflags::bitflags! {
+    /// What is left to do after a transition.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Effect: u8 {
+        /// The transition has moved it from idle to its holder's inbox: push it there.
+        const PUSH = 1 << 0;
+        /// Its holder must look at it before it next enters the guest.
+        const LOOK = 1 << 1;
+        /// … and should do so now, so have it leave the guest.
+        const KICK = 1 << 2;
+        /// It is on a list where it no longer belongs: visit its holder.
+        const VISIT = 1 << 3;
+        /// The physical interrupt has to be deactivated.
+        const DEACTIVATE = 1 << 4;
+        /// The physical interrupt has to be activated.
+        const ACTIVATE = 1 << 5;
+    }
+}
+
+/// What a list register shows of an interrupt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LrView {
+    /// Pending in the list register.
+    pub pending: bool,
+    /// Active in the list register.
+    pub active: bool,
+    /// Deactivation in the list register deactivates the physical interrupt too.
+    pub hw: bool,
+    /// Its end must be seen: a maintenance interrupt follows the EOI.
+    pub eoi: bool,
+    /// Source vCPU of a GICv2 SGI.
+    pub source: u8,
+}
+
+impl State {
+    /// The state after `event`, and what remains to be done.
+    #[must_use]
+    pub fn apply(self, event: Event) -> (State, Effect) {
+        let mut effect = Effect::empty();
+        let in_lr = self.place().0 == Place::Lr;
+        let new = match event {
+            Event::Line(level) if self.hw() => {
+                if level {
+                    self.with_latch(true).with_phys(true)
+                } else {
+                    self
+                }
+            }
+            Event::Line(level) if self.level() => self.with_line(level),
+            Event::Line(level) => self.with_latch(self.latch() || (level && self.mapped())),
+            Event::Sgi(sources) => self.with_sources(self.sources() | sources).with_latch(true),
+            Event::ClearSgi(sources) => {
+                let left = self.sources() & !sources;
+                let gone = sources & 1_u8.wrapping_shl(self.lr_source().into()) != 0;
+                // A latch without any source reads as source 0.
+                let plain = self.sources() == 0 && sources & 1 == 0;
+                self.with_sources(left)
+                    .with_latch(self.latch() && (left != 0 || plain))
+                    .with_latch_lr(self.latch_lr() && !gone)
+            }
+            Event::Enable(on) => self.with_enabled(on),
+            Event::SetPending => self.with_latch(true),
+            Event::ClearPending => {
+                let new = self.no_latch();
+                // The physical interrupt that made it pending must be able to fire again.
+                if new.phys() && !new.active() {
+                    effect |= Effect::DEACTIVATE;
+                    new.with_phys(false)
+                } else {
+                    new
+                }
+            }
+            Event::SetActive if self.active() => self,
+            Event::SetActive => {
+                let new = if in_lr {
+                    self.with_sets_active(true).with_clears_active(false)
+                } else {
+                    self.with_active(true)
+                };
+                if self.hw() && !self.phys() && !self.phys_lr() {
+                    effect |= Effect::ACTIVATE;
+                    new.with_phys(true)
+                } else {
+                    new
+                }
+            }
+            Event::ClearActive if in_lr => self
+                .with_clears_active(self.folded_active())
+                .with_sets_active(false),
+            Event::ClearActive | Event::Ended => {
+                let new = self.with_active(false);
+                if self.active() && new.phys() && !new.latch() {
+                    effect |= Effect::DEACTIVATE;
+                    new.with_phys(false)
+                } else {
+                    new
+                }
+            }
+            Event::Priority(priority) => self.with_priority5(priority >> 3),
+            Event::Trigger { level } => self.with_level(level),
+            Event::Group1(on) => self.with_group1(on),
+            Event::Route(target) => self.with_target(target),
+            Event::Targets(byte, target) => self.with_sources(byte).with_target(target),
+            Event::Map(on) => {
+                if on {
+                    self.with_mapped(true)
+                } else {
+                    self.no_latch().with_mapped(false).with_enabled(false)
+                }
+            }
+            Event::Withdraw => {
+                if self.active() || self.latch() || !self.phys_lr() {
+                    self
+                } else {
+                    effect |= Effect::DEACTIVATE;
+                    self.with_latch_lr(false).with_phys_lr(false)
+                }
+            }
+            Event::Connect(on) => self.with_hw(on),
+        };
+        new.settle(self, effect)
+    }
+
+    /// Neither the word nor the list register is pending by a latch any more. What is in `sources`
+    /// of an SPI is its ITARGETSR and stays.
+    const fn no_latch(self) -> Self {
+        let new = self.with_latch(false).with_latch_lr(false);
+        if new.sgi() { new.with_sources(0) } else { new }
+    }
+
+    /// Puts the interrupt on a list if it now belongs on one, and says who has to look at it.
+    fn settle(self, old: State, mut effect: Effect) -> (State, Effect) {
+        if self == old {
+            return (self, effect);
+        }
+        match (self.place(), self.target()) {
+            ((Place::Idle, _), Some(target)) if self.deliverable() => {
+                return (self.placed(Place::Inbox, target), effect | Effect::PUSH);
+            }
+            ((Place::Idle, _), _) => {}
+            ((Place::Inbox, _), _) => {
+                if self.deliverable() && !old.deliverable() {
+                    effect |= Effect::LOOK | Effect::KICK;
+                }
+            }
+            ((Place::Ready, _), _) => {
+                if self.deliverable() && !old.deliverable() {
+                    effect |= Effect::LOOK | Effect::KICK;
+                }
+                if self.list_key() != old.list_key() {
+                    effect |= Effect::VISIT;
+                }
+            }
+            ((Place::Lr, _), _) => {
+                effect |= Effect::LOOK;
+                // A line that falls may wait for the next exit; the guest can tell no difference from
+                // a line that fell a moment later. Everything else should be seen soon.
+                if !(old.line() && !self.line()) {
+                    effect |= Effect::KICK;
+                }
+            }
+        }
+        if self.misplaced() && (self.target() != old.target() || !old.misplaced()) {
+            effect |= Effect::VISIT;
+        }
+        (self, effect)
+    }
+
+    /// What decides on which ready list an interrupt is: with an active one, that it is active.
+    const fn list_key(self) -> (bool, bool, u8) {
+        (self.active(), self.group1(), self.priority5())
+    }
+
+    /// What a list register has to hold for this interrupt, and the state that goes with it.
+    ///
+    /// Only by the CPU that owns the list register, on entry; PLACE is LR before and after. A view
+    /// that is neither pending nor active means: it is to leave the list register.
+    #[must_use]
+    pub fn load(self) -> (State, LrView, Effect) {
+        let mut effect = Effect::empty();
+        let active = self.active();
+        let mut new = self
+            .with_active(active)
+            .with_sets_active(false)
+            .with_clears_active(false);
+        let mut view = LrView {
+            active,
+            ..LrView::default()
+        };
+        if !self.enabled() || !self.mapped() {
+            new = new.give_back_latch();
+        } else if new.hw() || new.phys_lr() {
+            // A hardware-mapped interrupt is never pending and active (IHI 0069, ICH_LR<n>_EL2).
+            if active {
+                new = new.give_back_latch();
+            } else {
+                new = new
+                    .with_latch_lr(new.latch_lr() || new.latch())
+                    .with_latch(false);
+                view.pending = new.latch_lr();
+            }
+        } else if new.sgi() {
+            // One source at a time; while one is active the others wait for its end.
+            if active {
+                new = new.give_back_latch();
+            } else {
+                new = new.take_source();
+                view.pending = new.latch_lr();
+            }
+            view.eoi = new.latch();
+        } else if new.level() {
+            // Level-sensitive: pending again only once it has been deactivated and the line looked at.
+            if active {
+                new = new.give_back_latch();
+            } else {
+                new = new
+                    .with_latch_lr(new.latch_lr() || new.latch())
+                    .with_latch(false);
+                view.pending = new.latch_lr() || new.line();
+            }
+            view.eoi = new.line() || new.latch();
+        } else {
+            new = new
+                .with_latch_lr(new.latch_lr() || new.latch())
+                .with_latch(false);
+            view.pending = new.latch_lr();
+        }
+        if view.pending || view.active {
+            if new.phys() {
+                new = new.with_phys(false).with_phys_lr(true);
+            }
+        } else if new.phys_lr() && !new.latch() {
+            // It left the list register without the guest's doing: nobody else would deactivate it.
+            effect |= Effect::DEACTIVATE;
+            new = new.with_phys_lr(false);
+        }
+        view.hw = new.phys_lr();
+        // An active one that is routed elsewhere moves when it ends.
+        if view.hw {
+            view.eoi = false;
+        } else if new.target() != new.place().1 {
+            view.eoi = true;
+        }
+        view.source = if active {
+            new.active_source()
+        } else {
+            new.lr_source()
+        };
+        (new, view, effect)
+    }
+
+    /// The lowest pending source of a GICv2 SGI goes into the list register.
+    const fn take_source(self) -> Self {
+        if self.latch_lr() || !self.latch() {
+            return self;
+        }
+        let source = self.sources().trailing_zeros() as u8 & 7;
+        let left = self.sources() & self.sources().wrapping_sub(1);
+        self.with_lr_source(source)
+            .with_sources(left)
+            .with_latch(left != 0)
+            .with_latch_lr(true)
+    }
+
+    /// The latch that the list register carried comes back to the word.
+    const fn give_back_latch(self) -> Self {
+        if !self.latch_lr() {
+            return self;
+        }
+        let new = self.with_latch_lr(false).with_latch(true);
+        if new.sgi() {
+            new.with_sources(new.sources() | 1_u8.wrapping_shl(new.lr_source() as u32))
+        } else {
+            new
+        }
+    }
+
+    /// The guest has run: what it has done to the list register comes into the word. PLACE stays.
+    #[must_use]
+    pub fn fold(self, pending: bool, active: bool) -> State {
+        let mut new = self.with_latch_lr(self.latch_lr() && pending);
+        if active && !self.folded_active() {
+            new = new.with_active_source(self.lr_source());
+        }
+        new = new.with_active(active);
+        new = new
+            .with_active(new.active())
+            .with_sets_active(false)
+            .with_clears_active(false);
+        if !pending && !active {
+            // Ended by the guest, and with it the physical interrupt.
+            new = new.with_phys_lr(false);
+        }
+        new
+    }
+
+    /// Out of the list register, as far as the contents go; the caller then says where to.
+    #[must_use]
+    pub fn unload(self) -> State {
+        let active = self.active();
+        self.give_back_latch()
+            .with_active(active)
+            .with_sets_active(false)
+            .with_clears_active(false)
+            .with_phys(self.phys() || self.phys_lr())
+            .with_phys_lr(false)
+    }
+
+    /// Where an interrupt that was just unlinked from `holder`'s lists goes.
+    #[must_use]
+    pub fn rehome(self, holder: VcpuId) -> State {
+        match self.target() {
+            _ if !self.deliverable() => self.idle(),
+            _ if self.active() => self.placed(Place::Ready, holder),
+            Some(target) if target == holder => self.placed(Place::Ready, holder),
+            Some(target) => self.placed(Place::Inbox, target),
+            None => self.idle(),
+        }
+    }
+}

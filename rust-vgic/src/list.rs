@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Ready lists: interrupts that wait for a list register, by priority, first come first served.
+//!
+//! The lists are intrusive: links are INTIDs, so a node costs four bytes and no pointer is ever followed.
+//! `node` finds the [`Irq`] of an INTID as the holder sees it.
+
+use crate::irq::{Irq, NIL, State};
+use crate::sync::Ordering;
+
+/// What a list is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Class {
+    /// Pending interrupts of Group 0.
+    Group0,
+    /// Pending interrupts of Group 1.
+    Group1,
+    /// Active interrupts that found no list register; the guest will end them all the same.
+    Active,
+}
+
+impl Class {
+    /// The list for an interrupt in this state.
+    pub(crate) const fn of(state: State) -> Self {
+        if state.active() {
+            Class::Active
+        } else if state.group1() {
+            Class::Group1
+        } else {
+            Class::Group0
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    head: u16,
+    tail: u16,
+}
+
+/// 32 lists of one class, one per priority, and which of them have members.
+#[derive(Debug)]
+struct Buckets {
+    map: u32,
+    ends: [Ends; 32],
+}
+
+impl Buckets {
+    const EMPTY: Self = Self {
+        map: 0,
+        ends: [Ends {
+            head: NIL,
+            tail: NIL,
+        }; 32],
+    };
+}
+
+/// The ready lists of a vCPU.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    classes: [Buckets; 3],
+    /// Nodes taken from the inbox and not sorted yet (their PLACE is still inbox).
+    pub(crate) rest: u16,
+}
+
+impl Lists {
+    pub(crate) const fn new() -> Self {
+        Self {
+            classes: [Buckets::EMPTY; 3],
+            rest: NIL,
+        }
+    }
+
+    const fn key(class: Class, priority5: u8) -> u8 {
+        (class as u8) << 5 | priority5 & 0x1f
+    }
+
+    fn ends(&mut self, key: u8) -> Option<(&mut u32, &mut Ends)> {
+        let buckets = self.classes.get_mut(usize::from(key >> 5))?;
+        let ends = buckets.ends.get_mut(usize::from(key & 0x1f))?;
+        Some((&mut buckets.map, ends))
+    }
+
+    /// The priorities that have members, as a bit each.
+    pub(crate) fn map(&self, class: Class) -> u32 {
+        self.classes.get(class as usize).map_or(0, |b| b.map)
+    }
+
+    /// Does anything pending wait here, unsorted included?
+    pub(crate) fn backlog(&self) -> bool {
+        self.rest != NIL || self.map(Class::Group0) | self.map(Class::Group1) != 0
+    }
+
+    /// Is anything at all on the lists?
+    pub(crate) fn any(&self) -> bool {
+        self.backlog() || self.map(Class::Active) != 0
+    }
+
+    /// The first of the highest priority in a class: its priority and INTID.
+    pub(crate) fn first(&self, class: Class) -> Option<(u8, u16)> {
+        let buckets = self.classes.get(class as usize)?;
+        let priority = buckets.map.trailing_zeros();
+        let ends = buckets.ends.get(priority as usize)?;
+        Some((priority as u8, ends.head))
+    }
+
+    /// Appends a node to the list that its state belongs to.
+    pub(crate) fn append<'a>(
+        &mut self,
+        intid: u16,
+        irq: &Irq,
+        state: State,
+        node: impl Fn(u16) -> Option<&'a Irq>,
+    ) {
+        let key = Self::key(Class::of(state), state.priority5());
+        let Some((map, ends)) = self.ends(key) else {
+            return;
+        };
+        irq.list.store(key, Ordering::Relaxed);
+        irq.next.store(NIL, Ordering::Relaxed);
+        irq.prev.store(ends.tail, Ordering::Relaxed);
+        match node(ends.tail).filter(|_| ends.tail != NIL) {
+            Some(last) => last.next.store(intid, Ordering::Relaxed),
+            None => ends.head = intid,
+        }
+        ends.tail = intid;
+        *map |= 1_u32.wrapping_shl(u32::from(key & 0x1f));
+    }
+
+    /// Takes a node off the list it is on.
+    pub(crate) fn remove<'a>(&mut self, irq: &Irq, node: impl Fn(u16) -> Option<&'a Irq>) {
+        let key = irq.list.load(Ordering::Relaxed);
+        let Some((map, ends)) = self.ends(key) else {
+            return;
+        };
+        let (prev, next) = (
+            irq.prev.load(Ordering::Relaxed),
+            irq.next.load(Ordering::Relaxed),
+        );
+        match node(prev).filter(|_| prev != NIL) {
+            Some(before) => before.next.store(next, Ordering::Relaxed),
+            None => ends.head = next,
+        }
+        match node(next).filter(|_| next != NIL) {
+            Some(after) => after.prev.store(prev, Ordering::Relaxed),
+            None => ends.tail = prev,
+        }
+        if ends.head == NIL {
+            *map &= !1_u32.wrapping_shl(u32::from(key & 0x1f));
+        }
+    }
+
+    /// Is the node on the list that a state belongs to?
+    pub(crate) fn is_sorted(irq: &Irq, state: State) -> bool {
+        irq.list.load(Ordering::Relaxed) == Self::key(Class::of(state), state.priority5())
+    }
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! List registers and the maintenance control register, in both formats.
+//!
+//! GICH_LRn: IHI 0048B, section 5.3.8. ICH_LR\<n\>_EL2: IHI 0069, section 12.4.
+
+use crate::irq::LrView;
+
+/// List registers that one vCPU uses at the most; the hardware may have more (GICv2: up to 64).
+pub const MAX: usize = 16;
+
+/// Which hardware the list registers belong to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// GICH_LRn of GICv2.
+    V2,
+    /// ICH_LR\<n\>_EL2 of GICv3, for a GICv3 guest or (`sources`) a GICv2 guest.
+    V3 {
+        /// The guest has a GICv2: SGIs carry the number of their source CPU.
+        sources: bool,
+    },
+}
+
+bitflags::bitflags! {
+    /// GICH_HCR (IHI 0048B, 5.3.1) and ICH_HCR_EL2 (IHI 0069, 12.4.3): what we use of them.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Hcr: u32 {
+        /// The virtual CPU interface is enabled.
+        const EN = 1 << 0;
+        /// Maintenance interrupt when an EOI finds no list register.
+        const LRENPIE = 1 << 2;
+        /// … when no list register is pending.
+        const NPIE = 1 << 3;
+        /// … when the guest enables Group 0.
+        const VGRP0EIE = 1 << 4;
+        /// … when the guest disables Group 0.
+        const VGRP0DIE = 1 << 5;
+        /// … when the guest enables Group 1.
+        const VGRP1EIE = 1 << 6;
+        /// … when the guest disables Group 1.
+        const VGRP1DIE = 1 << 7;
+    }
+}
+
+impl Hcr {
+    /// EOICount: EOIs that found no list register.
+    #[must_use]
+    pub const fn eoi_count(raw: u32) -> u32 {
+        raw >> 27
+    }
+}
+
+/// What GICH_VMCR or ICH_VMCR_EL2 says of the virtual CPU interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Vmcr {
+    /// Group 0 and Group 1 are enabled.
+    pub groups: [bool; 2],
+    /// Priority mask, upper five bits: only higher priorities (lower numbers) are signalled.
+    pub mask5: u8,
+}
+
+impl Format {
+    /// The list register that shows `view` of interrupt `intid`. `phys` counts only where `view.hw`.
+    #[must_use]
+    pub fn encode(self, intid: u16, phys: u16, priority5: u8, group1: bool, view: LrView) -> u64 {
+        if !view.pending && !view.active {
+            return 0;
+        }
+        let (intid, phys, prio) = (
+            u64::from(intid),
+            u64::from(phys),
+            u64::from(priority5 & 0x1f),
+        );
+        let state = u64::from(view.pending) | u64::from(view.active) << 1;
+        match self {
+            Format::V2 => {
+                let low = if view.hw {
+                    (phys & 0x3ff) << 10 | 1 << 31
+                } else {
+                    u64::from(view.source & 7) << 10 | u64::from(view.eoi) << 19
+                };
+                intid & 0x3ff | low | prio << 23 | state << 28 | u64::from(group1) << 30
+            }
+            Format::V3 { sources } => {
+                let low = if view.hw {
+                    (phys & 0x1fff) << 32 | 1 << 61
+                } else {
+                    let source = if sources && intid < 16 {
+                        view.source & 7
+                    } else {
+                        0
+                    };
+                    u64::from(source) << 10 | u64::from(view.eoi) << 41
+                };
+                intid | low | prio << 51 | state << 62 | u64::from(group1) << 60
+            }
+        }
+    }
+
+    /// The interrupt in a list register that is in use.
+    #[must_use]
+    pub const fn intid(self, lr: u64) -> u16 {
+        match self {
+            Format::V2 => (lr & 0x3ff) as u16,
+            // A GICv2 guest's SGI carries its source above the INTID.
+            Format::V3 { sources: true } => (lr & 0x3ff) as u16,
+            Format::V3 { sources: false } => lr as u16,
+        }
+    }
+
+    /// Pending and active, as a list register now shows them.
+    #[must_use]
+    pub const fn state(self, lr: u64) -> (bool, bool) {
+        let state = match self {
+            Format::V2 => lr >> 28,
+            Format::V3 { .. } => lr >> 62,
+        };
+        (state & 1 != 0, state & 2 != 0)
+    }
+
+    /// The upper five bits of the priority in a list register.
+    #[must_use]
+    pub const fn priority5(self, lr: u64) -> u8 {
+        (match self {
+            Format::V2 => lr >> 23,
+            Format::V3 { .. } => lr >> 51,
+        } & 0x1f) as u8
+    }
+
+    /// Does the maintenance interrupt stay asserted for this list register (EISR) until it is cleared?
+    #[must_use]
+    pub const fn asserts_eoi(self, lr: u64) -> bool {
+        let (hw, eoi) = match self {
+            Format::V2 => (lr >> 31 & 1, lr >> 19 & 1),
+            Format::V3 { .. } => (lr >> 61 & 1, lr >> 41 & 1),
+        };
+        let (pending, active) = self.state(lr);
+        !pending && !active && hw == 0 && eoi == 1
+    }
+
+    /// Decodes VMCR.
+    #[must_use]
+    pub const fn vmcr(self, raw: u32) -> Vmcr {
+        Vmcr {
+            groups: [raw & 1 != 0, raw & 2 != 0],
+            // PMR is bits [31:27] of GICH_VMCR and [31:24] of ICH_VMCR_EL2: the upper five bits are the same.
+            mask5: (raw >> 27) as u8,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A vCPU's side of the vGIC: its private interrupts, its inbox, its ready lists and its list registers.
+//!
+//! Who may touch what:
+//!
+//! * `flags`, `inbox`: anyone, atomically.
+//! * `lock` (a leaf; interrupts masked; never two at once): the ready lists. Any CPU may take it and work for the vCPU.
+//! * `slots`, `used`, `dirty`, `hcr`: the CPU that runs the vCPU, while `epoch` is odd (in the guest, or on the way in or out);
+//!   whoever holds `lock` while `epoch` is even. [`Vcpu::is_in_guest`] says how to find out.
+
+use crate::intid::{IntId, VcpuId};
+use crate::irq::{Irq, NIL, State};
+use crate::list::Lists;
+use crate::lr;
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Mutex, Ordering, fence};
+use spin::Once;
+
+bitflags::bitflags! {
+    /// What others ask of a vCPU. Its owner clears them before it looks.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub(crate) struct Flags: u32 {
+        /// Something about an interrupt it holds has changed.
+        const LOOK = 1 << 0;
+        /// An exit has been asked for, so nobody needs to ask again.
+        const KICKED = 1 << 1;
+        /// PSCI CPU_ON: the CPU interface starts afresh.
+        const RESET = 1 << 2;
+    }
+}
+
+/// One list register: which interrupt it holds (or [`NIL`]), and what the hardware was last seen to contain.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) intid: AtomicU16,
+    pub(crate) shadow: AtomicU64,
+}
+
+/// A vCPU of a domain, with `H` its host's handle.
+pub struct Vcpu<V> {
+    id: VcpuId,
+    handle: Once<V>,
+    pub(crate) flags: AtomicU32,
+    pub(crate) inbox: AtomicU16,
+    epoch: AtomicU32,
+    pub(crate) used: AtomicU32,
+    pub(crate) dirty: AtomicU32,
+    pub(crate) hcr: AtomicU32,
+    /// Ready lists, and what of a drained inbox is not sorted into them yet.
+    pub(crate) lock: Mutex<Lists>,
+    /// Mirrors of what the lists hold, for a look without the lock: 0 means that nothing waits.
+    pub(crate) backlog: AtomicU32,
+    pub(crate) slots: [Slot; lr::MAX],
+    private: [Irq; 32],
+    pub(crate) redist: crate::redistributor::Registers,
+}
+
+impl<V> core::fmt::Debug for Vcpu<V> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Vcpu")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<V: Copy> Vcpu<V> {
+    pub(crate) fn new(id: VcpuId, group1: bool) -> Self {
+        Self {
+            id,
+            handle: Once::new(),
+            flags: AtomicU32::new(0),
+            inbox: AtomicU16::new(NIL),
+            epoch: AtomicU32::new(0),
+            used: AtomicU32::new(0),
+            dirty: AtomicU32::new(0),
+            hcr: AtomicU32::new(0),
+            lock: Mutex::new(Lists::new()),
+            backlog: AtomicU32::new(0),
+            slots: core::array::from_fn(|_| Slot {
+                intid: AtomicU16::new(NIL),
+                shadow: AtomicU64::new(0),
+            }),
+            private: core::array::from_fn(|i| {
+                let own = Some(id);
+                // SGIs are always enabled on GICv2 (IHI 0048B, 4.3.5: implementation defined); GICv3 guests enable them.
+                Irq::new(if i < 16 {
+                    State::reset_sgi(own)
+                        .with_enabled(!group1)
+                        .with_group1(group1)
+                } else {
+                    State::reset(own).with_group1(group1)
+                })
+            }),
+            redist: crate::redistributor::Registers::new(),
+        }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> VcpuId {
+        self.id
+    }
+
+    /// The host's handle, once the host has created the vCPU.
+    #[must_use]
+    pub fn handle(&self) -> Option<V> {
+        self.handle.get().copied()
+    }
+
+    pub(crate) fn set_handle(&self, handle: V) {
+        self.handle.call_once(|| handle);
+    }
+
+    /// The SGI or PPI `intid` of this vCPU.
+    pub(crate) fn private(&self, intid: IntId) -> Option<&Irq> {
+        self.private.get(intid.raw() as usize)
+    }
+
+    /// Sets flags; returns those that were set before.
+    pub(crate) fn raise(&self, flags: Flags) -> Flags {
+        Flags::from_bits_retain(self.flags.fetch_or(flags.bits(), Ordering::AcqRel))
+    }
+
+    /// Before the list registers are looked at on entry: from here on only the CPU that runs the vCPU
+    /// touches its list registers. What others asked for before is seen after.
+    pub(crate) fn enter_guest(&self) {
+        let epoch = self.epoch.load(Ordering::Relaxed);
+        self.epoch.store(epoch | 1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// After the list registers have been folded on exit: the words are exact, and others may take interrupts away.
+    pub(crate) fn leave_guest(&self) {
+        let epoch = self.epoch.load(Ordering::Relaxed);
+        self.epoch
+            .store((epoch | 1).wrapping_add(1), Ordering::Release);
+    }
+
+    /// Is it in the guest, or on the way in or out? For others, and only after they have raised
+    /// [`Flags::LOOK`]: with `lock` held, "no" then stays true until the lock is released.
+    pub(crate) fn is_in_guest(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.epoch.load(Ordering::Acquire) & 1 != 0
+    }
+
+    /// The epoch now; it changes when the vCPU leaves the guest.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Acquire)
+    }
+}
