@@ -370,7 +370,7 @@ impl<H: Host> Domain<H> {
     /// Has `v` leave the guest, if it is there, and waits for it.
     pub(crate) fn recall_vcpu(&self, v: &Vcpu<H::Vcpu>) {
         /// Turns of the wait: an inter-processor interrupt takes microseconds, so this is ample and still bounded.
-        const TURNS: u32 = 1 << 16;
+        const TURNS: u32 = if cfg!(loom) { 2 } else { 1 << 16 };
         let epoch = v.epoch();
         v.raise(Flags::LOOK | Flags::KICKED);
         if !v.is_in_guest() || v.epoch() != epoch {

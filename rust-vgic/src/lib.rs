@@ -29,6 +29,7 @@ extern crate alloc;
 mod delivery;
 pub mod distributor;
 pub mod domain;
+mod dump;
 mod entry;
 pub mod gicv2;
 pub mod gicv3;

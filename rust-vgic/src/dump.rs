@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What a person sees who asks why an interrupt does not arrive.
+
+use crate::domain::Domain;
+use crate::host::Host;
+use crate::intid::{IntId, VcpuId};
+use crate::irq::{Irq, Place, State};
+use crate::sync::Ordering;
+use crate::vcpu::{Flags, Vcpu};
+use core::fmt::{self, Write};
+
+impl<H: Host> Domain<H> {
+    /// Writes a line for `v`, and one for each interrupt of it that is pending, active or on one of its lists,
+    /// with the reason why a pending one is not being delivered.
+    ///
+    /// Takes no lock and may run at any time, so it shows each interrupt as it is, but not all at one moment.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn dump(&self, v: &Vcpu<H::Vcpu>, out: &mut impl Write) -> fmt::Result {
+        let groups = self.group_enables();
+        let on = |on: bool| if on { "on" } else { "off" };
+        let [group0, group1] = groups.map(on);
+        writeln!(
+            out,
+            "  vGIC of v{}: Group 0 {group0}, Group 1 {group1}, list registers in use {:#x} of {}, {}{}",
+            v.id().raw(),
+            v.used.load(Ordering::Relaxed),
+            self.list_registers,
+            if v.epoch() & 1 != 0 { "in the guest" } else { "out of the guest" },
+            if v.flags.load(Ordering::Relaxed) & Flags::KICKED.bits() != 0 {
+                ", kicked"
+            } else {
+                ""
+            },
+        )?;
+        let private = (0..IntId::SPI).filter_map(IntId::new);
+        let spis = (IntId::SPI..).map_while(IntId::new).take(self.spis.len());
+        let espis = (IntId::ESPI..).map_while(IntId::new).take(self.espis.len());
+        for intid in private.chain(spis).chain(espis) {
+            if let Some(irq) = self.irq(v, intid)
+                && concerns(irq.state(), v.id())
+            {
+                self.dump_irq(intid, irq, groups, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn dump_irq(
+        &self,
+        intid: IntId,
+        irq: &Irq,
+        groups: [bool; 2],
+        out: &mut impl Write,
+    ) -> fmt::Result {
+        let s = irq.state();
+        let place = match s.place().0 {
+            Place::Idle => "on no list",
+            Place::Inbox => "in the inbox",
+            Place::Ready => "queued",
+            Place::Lr => "in a list register",
+        };
+        write!(
+            out,
+            "   {:5}: {}{}{}, priority {:#04x}, {place}",
+            intid.raw(),
+            if s.pending() { "pending " } else { "" },
+            if s.active() { "active " } else { "" },
+            if s.level() { "level" } else { "edge" },
+            s.priority5() << 3,
+        )?;
+        if s.hw() {
+            let owner = match (s.phys(), s.phys_lr()) {
+                (true, _) => ", active",
+                (_, true) => ", active by the list register",
+                _ => "",
+            };
+            write!(out, ", physical {}{owner}", irq.phys.load(Ordering::Relaxed))?;
+        }
+        if s.pending() {
+            let group_on = groups.get(usize::from(s.group1())) == Some(&true);
+            let why = if !s.enabled() {
+                "not delivered: disabled"
+            } else if s.target().is_none() {
+                "not delivered: routed to no vCPU"
+            } else if !group_on {
+                "not delivered: its group is off in GICD_CTLR"
+            } else if s.active() {
+                "waits for its own deactivation"
+            } else if s.misplaced() {
+                "on its way to the vCPU it is routed to"
+            } else if s.place().0 == Place::Lr {
+                "in the guest's hands"
+            } else {
+                "waits for its vCPU to enter the guest, or for a list register"
+            };
+            write!(out, "; {why}")?;
+        }
+        writeln!(out)
+    }
+}
+
+/// Something to say of the interrupt where `v` is concerned?
+fn concerns(s: State, v: VcpuId) -> bool {
+    match s.place() {
+        (Place::Idle, _) => (s.pending() || s.active()) && s.target().is_none_or(|t| t == v),
+        (_, holder) => holder == Some(v),
+    }
+}
