@@ -27,7 +27,11 @@ impl<H: Host> Domain<H> {
             v.id().raw(),
             v.used.load(Ordering::Relaxed),
             self.list_registers,
-            if v.epoch() & 1 != 0 { "in the guest" } else { "out of the guest" },
+            if v.epoch() & 1 != 0 {
+                "in the guest"
+            } else {
+                "out of the guest"
+            },
             if v.flags.load(Ordering::Relaxed) & Flags::KICKED.bits() != 0 {
                 ", kicked"
             } else {
@@ -76,7 +80,11 @@ impl<H: Host> Domain<H> {
                 (_, true) => ", active by the list register",
                 _ => "",
             };
-            write!(out, ", physical {}{owner}", irq.phys.load(Ordering::Relaxed))?;
+            write!(
+                out,
+                ", physical {}{owner}",
+                irq.phys.load(Ordering::Relaxed)
+            )?;
         }
         if s.pending() {
             let group_on = groups.get(usize::from(s.group1())) == Some(&true);

@@ -5,7 +5,7 @@
 //! so that an entry writes only what differs and an exit on which the guest did nothing to its interrupts reads and no more.
 
 use crate::delivery::Moved;
-use crate::domain::Domain;
+use crate::domain::{Domain, Version};
 use crate::host::{CpuInterface, Host, PhysIrq};
 use crate::intid::IntId;
 use crate::irq::{Effect, Event, Irq, LrView, NIL, Place, State};
@@ -55,6 +55,7 @@ impl<H: Host> Domain<H> {
             // In this order: a maintenance interrupt between the two has the next entry write it once more.
             v.hcr.store(Hcr::EN.bits(), Ordering::Relaxed);
             cpu.write_hcr(Hcr::EN.bits());
+            v.dirty.store(1, Ordering::Relaxed);
         }
         for (n, slot) in v
             .slots
@@ -126,11 +127,14 @@ impl<H: Host> Domain<H> {
         if state.misplaced() {
             later.moves |= bit(n);
         }
-        if pending && !active && state.phys_lr() && state.level() {
-            if let Some(place) = later.resample.get_mut(later.resamples) {
-                *place = intid;
-                later.resamples = later.resamples.wrapping_add(1);
-            }
+        if pending
+            && !active
+            && state.phys_lr()
+            && state.level()
+            && let Some(place) = later.resample.get_mut(later.resamples)
+        {
+            *place = intid;
+            later.resamples = later.resamples.wrapping_add(1);
         }
     }
 
@@ -198,7 +202,7 @@ impl<H: Host> Domain<H> {
             self.empty_slots(v, groups, lists, moved);
             self.fill_slots(v, groups, vmcr, lists, moved);
             self.write_slots(v, &cpu, &mut deactivate);
-            let hcr = self.hcr(v, lists, groups, vmcr).bits();
+            let hcr = self.hcr(v, &cpu, lists, groups, vmcr).bits();
             if v.hcr.load(Ordering::Relaxed) != hcr {
                 cpu.write_hcr(hcr);
                 v.hcr.store(hcr, Ordering::Relaxed);
@@ -375,8 +379,21 @@ impl<H: Host> Domain<H> {
     }
 
     /// Which maintenance interrupts are needed for what waits outside of the list registers.
-    fn hcr(&self, v: &Vcpu<H::Vcpu>, lists: &Lists, groups: [bool; 2], vmcr: Vmcr) -> Hcr {
+    fn hcr(
+        &self,
+        v: &Vcpu<H::Vcpu>,
+        cpu: &impl CpuInterface,
+        lists: &Lists,
+        groups: [bool; 2],
+        vmcr: Vmcr,
+    ) -> Hcr {
         let mut hcr = Hcr::EN;
+        // With EOImode 1 an interrupt may be deactivated in any order, and on another CPU than acknowledged it:
+        // its list register, if it has one, need not be here.
+        let elsewhere = self.vcpus.len() > 1 || lists.map(Class::Active) != 0;
+        if vmcr.split_eoi && elsewhere && cpu.can_trap_dir() {
+            hcr |= Hcr::TDIR;
+        }
         if lists.map(Class::Active) != 0 {
             hcr |= Hcr::LRENPIE;
         }
@@ -484,6 +501,23 @@ impl<H: Host> Domain<H> {
     /// It does not run; the caller is another vCPU.
     pub fn cpu_on(&self, v: &Vcpu<H::Vcpu>) {
         v.raise(Flags::RESET | Flags::LOOK);
+    }
+
+    /// A trapped write of `value` to ICC_DIR_EL1 or GICV_DIR by `cur` (IHI 0069, section 12.2.5; IHI 0048B, section 5.5.11):
+    /// deactivates that interrupt wherever it is. Anything that is not active stays as it is.
+    pub fn write_dir(&self, cur: &Vcpu<H::Vcpu>, value: u64) {
+        // GICv2 has the source CPU of an SGI above the INTID; only one can be active.
+        let mask = if self.version == Version::V2 {
+            0x3ff
+        } else {
+            0xff_ffff
+        };
+        let intid = u32::try_from(value & mask).ok().and_then(IntId::new);
+        let split = self.format.vmcr(self.host.cpu().read_vmcr()).split_eoi;
+        if let Some(intid) = intid.filter(|intid| split && !intid.is_lpi()) {
+            self.recall(cur, core::iter::once(intid));
+            self.post_phys(cur, intid, Event::ClearActive);
+        }
     }
 
     /// The maintenance interrupt was taken while `v` is current. Its line is a level: it would be taken again and

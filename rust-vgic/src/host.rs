@@ -74,6 +74,8 @@ pub trait CpuInterface {
     fn write_hcr(&self, value: u32);
     /// Reads GICH_VMCR or ICH_VMCR_EL2.
     fn read_vmcr(&self) -> u32;
+    /// Can the hypervisor trap writes to ICC_DIR_EL1 alone (ICH_VTR_EL2.TDS)?
+    fn can_trap_dir(&self) -> bool;
     /// VMCR as after power-on, no active priorities.
     fn reset(&self);
     /// Before list registers are read: makes the guest's accesses to a memory-mapped CPU interface visible

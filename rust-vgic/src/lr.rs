@@ -38,6 +38,8 @@ bitflags::bitflags! {
         const VGRP1EIE = 1 << 6;
         /// … when the guest disables Group 1.
         const VGRP1DIE = 1 << 7;
+        /// Traps ICC_DIR_EL1, where ICH_VTR_EL2.TDS says so. GICv3 only.
+        const TDIR = 1 << 14;
     }
 }
 
@@ -54,6 +56,8 @@ impl Hcr {
 pub struct Vmcr {
     /// Group 0 and Group 1 are enabled.
     pub groups: [bool; 2],
+    /// EOImode 1: an EOI only drops the priority, and a write to DIR deactivates.
+    pub split_eoi: bool,
     /// Priority mask, upper five bits: only higher priorities (lower numbers) are signalled.
     pub mask5: u8,
 }
@@ -142,6 +146,7 @@ impl Format {
     pub const fn vmcr(self, raw: u32) -> Vmcr {
         Vmcr {
             groups: [raw & 1 != 0, raw & 2 != 0],
+            split_eoi: raw & 1 << 9 != 0,
             // PMR is bits [31:27] of GICH_VMCR and [31:24] of ICH_VMCR_EL2: the upper five bits are the same.
             mask5: (raw >> 27) as u8,
         }

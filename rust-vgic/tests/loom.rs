@@ -62,6 +62,9 @@ impl CpuInterface for Cpu<'_> {
     fn read_vmcr(&self) -> u32 {
         0xf800_0003
     }
+    fn can_trap_dir(&self) -> bool {
+        false
+    }
     fn reset(&self) {}
     fn sync(&self) {}
 }
@@ -308,7 +311,11 @@ fn retarget_against_injection_with_the_old_target_switched_off() {
         d.dist_write(vcpu(&d, 1), 0x820, Width::Byte, 2);
         t.join().unwrap();
         enter(&d, 1);
-        assert_eq!(shown(&d, 1, SPI), [1], "left in the inbox of a vCPU that never runs");
+        assert_eq!(
+            shown(&d, 1, SPI),
+            [1],
+            "left in the inbox of a vCPU that never runs"
+        );
         enter(&d, 0);
         assert!(shown(&d, 0, SPI).is_empty());
     });
