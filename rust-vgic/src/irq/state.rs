@@ -174,8 +174,11 @@ impl State {
         lr_source, with_lr_source, LR_SOURCE, 7;
         /// Pending SGI sources, or the ITARGETSR byte of a GICv2 SPI.
         sources, with_sources, SOURCES, 0xff;
+        /// TARGET as stored: 255 stands for none.
         raw_target, with_raw_target, TARGET, 0xff;
+        /// HOLDER as stored.
         raw_holder, with_raw_holder, HOLDER, 0xff;
+        /// PLACE as stored.
         raw_place, with_raw_place, PLACE, 3;
     }
 

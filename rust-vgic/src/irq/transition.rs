@@ -204,7 +204,7 @@ impl State {
                 effect |= Effect::LOOK;
                 // A line that falls may wait for the next exit; the guest can tell no difference from
                 // a line that fell a moment later. Everything else should be seen soon.
-                if !(old.line() && !self.line()) {
+                if !old.line() || self.line() {
                     effect |= Effect::KICK;
                 }
             }
