@@ -23,6 +23,7 @@
 #include <xen/domain-layout.h>
 #endif
 
+#include <asm/cpregs.h>
 #include <asm/current.h>
 #include <asm/gic.h>
 #include <asm/gic_v3_defs.h>
@@ -35,8 +36,12 @@
 #include <public/arch-arm.h>
 #include <public/domctl.h>
 
+/* Declaring a function twice is what compares the declarations. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wredundant-decls"
 #include "exports.h"
 #include "rvgic.h"
+#pragma GCC diagnostic pop
 
 /* The Rust half keeps up to 128 vCPUs in a domain. */
 #define RVGIC_MAX_VCPUS     128U
@@ -276,17 +281,16 @@ int domain_vgic_register(struct domain *d, unsigned int *mmio_count)
     return rc;
 }
 
-unsigned int rvgic_nr_regions(const struct domain *d)
+bool rvgic_region(const struct domain *d, unsigned int region,
+                  uint64_t *base, uint64_t *size)
 {
-    return d->arch.vgic.nr_regions;
-}
+    if ( region >= d->arch.vgic.nr_regions )
+        return false;
 
-unsigned int rvgic_region_vcpus(const struct domain *d, unsigned int region)
-{
-    if ( region >= rvgic_nr_regions(d) )
-        return 0;
+    *base = d->arch.vgic.rdist_regions[region].base;
+    *size = d->arch.vgic.rdist_regions[region].size;
 
-    return d->arch.vgic.rdist_regions[region].size / RDIST_SIZE;
+    return true;
 }
 
 /* Trapped accesses *********************************************************/
@@ -359,7 +363,7 @@ static const struct mmio_handler_ops redist_ops = {
 void rvgic_register_frames(struct domain *d)
 {
     struct vgic_dist *vgic = &d->arch.vgic;
-    int i;
+    unsigned int i;
 
     register_mmio_handler(d, &dist_ops, vgic->dbase,
                           vgic->version == GIC_V3 ? SZ_64K : PAGE_SIZE, NULL);

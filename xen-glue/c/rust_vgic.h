@@ -21,7 +21,7 @@ struct vgic_dist {
     uint32_t version;           /* enum gic_version, set by domain.c */
     unsigned int nr_spis;       /* Without extended SPIs; a multiple of 32 */
     unsigned int nr_espis;      /* A multiple of 32 */
-    int nr_regions;             /* GICv3 only */
+    unsigned int nr_regions;    /* GICv3 only */
     paddr_t dbase;              /* Distributor */
     paddr_t cbase;              /* GICv2 only: CPU interface ... */
     paddr_t csize;              /* ... its size ... */

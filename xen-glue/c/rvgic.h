@@ -47,8 +47,8 @@ unsigned int rvgic_host_spis(void);
 unsigned int rvgic_host_espis(void);
 
 /* Frames of a domain. Registering cannot fail; both accept a zeroed domain. */
-unsigned int rvgic_nr_regions(const struct domain *d);
-unsigned int rvgic_region_vcpus(const struct domain *d, unsigned int region);
+bool rvgic_region(const struct domain *d, unsigned int region,
+                  uint64_t *base, uint64_t *size);
 void rvgic_register_frames(struct domain *d);
 void rvgic_forget_frames(struct domain *d);
 

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Writes `exports.h`: the functions that xen-glue exports to C, and those it imports from C, as Rust understands them.
+//!
+//! The C half includes it next to Xen's own prototypes and its own, so a function that
+//! the two sides declare differently does not compile.
+
+use anyhow::{Context, Result};
+use cbindgen::{Builder, Config, ExportConfig, Language, Style};
+use std::path::{Path, PathBuf};
+
+/// The sources whose functions cross the border.
+#[must_use]
+pub fn sources() -> [PathBuf; 2] {
+    let glue = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
+    ["exports.rs", "ffi.rs"].map(|file| glue.join(file))
+}
+
+/// Writes the header to `to`, which is left untouched if it has the same content already.
+///
+/// # Errors
+/// If a source cannot be understood, or the file not be written.
+pub fn write(to: &Path) -> Result<()> {
+    let config = Config {
+        language: Language::C,
+        style: Style::Tag,
+        header: Some("/* SPDX-License-Identifier: GPL-2.0-only */".into()),
+        autogen_warning: Some("/* Generated from xen-glue/src: do not edit. */".into()),
+        include_guard: Some("RVGIC_EXPORTS_H".into()),
+        includes: Vec::new(),
+        sys_includes: vec!["xen/types.h".into()],
+        no_includes: true,
+        usize_is_size_t: true,
+        documentation: false,
+        export: ExportConfig {
+            // The C half defines it; src/layout.rs checks the size.
+            exclude: vec!["rvgic_layout".into()],
+            ..ExportConfig::default()
+        },
+        ..Config::default()
+    };
+    let mut builder = Builder::new().with_config(config);
+    for source in sources() {
+        builder = builder.with_src(source);
+    }
+    builder
+        .generate()
+        .context("cannot read the functions of xen-glue")?
+        .write_to_file(to);
+    anyhow::ensure!(to.exists(), "cannot write {}", to.display());
+    Ok(())
+}

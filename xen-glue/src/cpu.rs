@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The virtual interface control registers of this physical CPU: ICH_\*_EL2 of a GICv3 (IHI 0069, section 12.4),
+//! or the GICH frame of a GICv2 (IHI 0048B, section 5.3).
+
+use core::arch::asm;
+use core::ptr::NonNull;
+use rust_vgic::CpuInterface;
+
+unsafe extern "C" {
+    /// Set at boot, before the first domain.
+    static rvgic_gich: *mut u32;
+}
+
+/// Offsets in the GICH frame, in bytes.
+mod gich {
+    pub const HCR: usize = 0x00;
+    pub const VTR: usize = 0x04;
+    pub const VMCR: usize = 0x08;
+    pub const APR: usize = 0xf0;
+    pub const LR0: usize = 0x100;
+}
+
+macro_rules! read {
+    ($reg:literal) => {{
+        let value: u64;
+        // SAFETY: reads a register of this CPU that exists on a GICv3, at EL2.
+        unsafe { asm!(concat!("mrs {}, ", $reg), out(reg) value, options(nomem, nostack, preserves_flags)) };
+        value
+    }};
+}
+
+macro_rules! write {
+    ($reg:literal, $value:expr) => {{
+        let value: u64 = $value;
+        // SAFETY: writes a register of this CPU that exists on a GICv3, at EL2. It has no effect on
+        // EL2 but the maintenance interrupt.
+        unsafe { asm!(concat!("msr ", $reg, ", {}"), in(reg) value, options(nostack, preserves_flags)) };
+    }};
+}
+
+/// The interface of the CPU that runs this code, whichever that is.
+#[derive(Clone, Copy)]
+pub struct Cpu {
+    /// The GICH frame; `None` on a GICv3.
+    gich: Option<NonNull<u32>>,
+    /// GICv3 hardware with a GICv2 guest, whose accesses to the CPU interface go to memory.
+    memory_mapped: bool,
+}
+
+impl Cpu {
+    /// For a domain with a GICv2 or not.
+    pub fn new(guest_v2: bool) -> Self {
+        // SAFETY: written at boot only.
+        let gich = NonNull::new(unsafe { rvgic_gich });
+        Self {
+            gich,
+            memory_mapped: gich.is_none() && guest_v2,
+        }
+    }
+
+    /// How many list registers there are.
+    pub fn list_registers(self) -> usize {
+        match self.gich {
+            Some(base) => (gich_read(base, gich::VTR) as usize & 0x3f) + 1,
+            None => (read!("ich_vtr_el2") as usize & 0x1f) + 1,
+        }
+    }
+
+    /// What was written takes effect before anything that follows.
+    pub fn settle(self) {
+        match self.gich {
+            // A read after the write: device memory keeps their order.
+            Some(base) => _ = gich_read(base, gich::HCR),
+            // SAFETY: a barrier.
+            None => unsafe { asm!("isb", "dsb sy", options(nostack, preserves_flags)) },
+        }
+    }
+}
+
+#[inline(always)]
+fn gich_read(base: NonNull<u32>, offset: usize) -> u32 {
+    let at = base.as_ptr().wrapping_byte_add(offset);
+    // SAFETY: the frame is mapped, banked for each CPU, and `offset` a register of it.
+    unsafe { at.read_volatile() }
+}
+
+#[inline(always)]
+fn gich_write(base: NonNull<u32>, offset: usize, value: u32) {
+    let at = base.as_ptr().wrapping_byte_add(offset);
+    // SAFETY: as above; these registers act on the guest only.
+    unsafe { at.write_volatile(value) }
+}
+
+/// Hands the list registers with their numbers to another macro: instructions name them, they have no index.
+macro_rules! with_list_registers {
+    ($then:ident, $($args:expr),*) => {
+        $then!($($args),*;
+            0 "ich_lr0_el2", 1 "ich_lr1_el2", 2 "ich_lr2_el2", 3 "ich_lr3_el2",
+            4 "ich_lr4_el2", 5 "ich_lr5_el2", 6 "ich_lr6_el2", 7 "ich_lr7_el2",
+            8 "ich_lr8_el2", 9 "ich_lr9_el2", 10 "ich_lr10_el2", 11 "ich_lr11_el2",
+            12 "ich_lr12_el2", 13 "ich_lr13_el2", 14 "ich_lr14_el2", 15 "ich_lr15_el2")
+    };
+}
+
+macro_rules! read_nth {
+    ($n:expr; $($i:literal $reg:literal),*) => {
+        match $n {
+            $($i => read!($reg),)*
+            _ => 0,
+        }
+    };
+}
+
+macro_rules! write_nth {
+    ($n:expr, $value:expr; $($i:literal $reg:literal),*) => {
+        match $n {
+            $($i => write!($reg, $value),)*
+            _ => {}
+        }
+    };
+}
+
+impl CpuInterface for Cpu {
+    #[inline]
+    fn read_lr(&self, n: usize) -> u64 {
+        match self.gich {
+            Some(base) => gich_read(base, gich::LR0 + (n & 0x3f) * 4).into(),
+            None => with_list_registers!(read_nth, n),
+        }
+    }
+
+    #[inline]
+    fn write_lr(&self, n: usize, value: u64) {
+        match self.gich {
+            Some(base) => gich_write(base, gich::LR0 + (n & 0x3f) * 4, value as u32),
+            None => with_list_registers!(write_nth, n, value),
+        }
+    }
+
+    #[inline]
+    fn read_hcr(&self) -> u32 {
+        match self.gich {
+            Some(base) => gich_read(base, gich::HCR),
+            None => read!("ich_hcr_el2") as u32,
+        }
+    }
+
+    #[inline]
+    fn write_hcr(&self, value: u32) {
+        match self.gich {
+            Some(base) => gich_write(base, gich::HCR, value),
+            None => write!("ich_hcr_el2", value.into()),
+        }
+    }
+
+    fn read_vmcr(&self) -> u32 {
+        match self.gich {
+            Some(base) => gich_read(base, gich::VMCR),
+            None => read!("ich_vmcr_el2") as u32,
+        }
+    }
+
+    fn reset(&self) {
+        if let Some(base) = self.gich {
+            gich_write(base, gich::VMCR, 0);
+            gich_write(base, gich::APR, 0);
+            return;
+        }
+        write!("ich_vmcr_el2", 0);
+        write!("ich_ap0r0_el2", 0);
+        write!("ich_ap1r0_el2", 0);
+        // The others exist with 6 and 7 bits of preemption only (ICH_VTR_EL2.PREbits).
+        let bits = (read!("ich_vtr_el2") >> 26 & 7) + 1;
+        if bits >= 6 {
+            write!("ich_ap0r1_el2", 0);
+            write!("ich_ap1r1_el2", 0);
+        }
+        if bits >= 7 {
+            write!("ich_ap0r2_el2", 0);
+            write!("ich_ap1r2_el2", 0);
+            write!("ich_ap0r3_el2", 0);
+            write!("ich_ap1r3_el2", 0);
+        }
+    }
+
+    #[inline]
+    fn sync(&self) {
+        if self.memory_mapped {
+            // SAFETY: a barrier.
+            unsafe { asm!("dsb sy", options(nostack, preserves_flags)) }
+        }
+    }
+}
+
+/// Masks this CPU's interrupts; returns what it was before.
+#[inline]
+pub fn irq_save() -> usize {
+    let flags: usize;
+    // SAFETY: PSTATE.I is what keeps interrupts away at EL2. A barrier for the compiler.
+    unsafe { asm!("mrs {}, daif", "msr daifset, #2", out(reg) flags, options(nostack)) };
+    flags
+}
+
+/// Undoes [`irq_save`].
+#[inline]
+pub fn irq_restore(flags: usize) {
+    // SAFETY: a value that was in there before. A barrier for the compiler.
+    unsafe { asm!("msr daif, {}", in(reg) flags, options(nostack)) };
+}

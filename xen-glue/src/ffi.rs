@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What the Rust half takes from C: Xen's own functions, and those of c/glue.c and c/gich.c (see c/rvgic.h).
+//!
+//! cbindgen turns these declarations into C, too: see the crate `xen-glue-header`.
+
+use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
+
+/// `struct domain` of Xen.
+#[allow(non_camel_case_types)]
+pub enum domain {}
+
+/// `struct vcpu` of Xen.
+#[allow(non_camel_case_types)]
+pub enum vcpu {}
+
+/// `struct irq_desc` of Xen.
+#[allow(non_camel_case_types)]
+pub enum irq_desc {}
+
+// Xen itself.
+unsafe extern "C" {
+    pub fn vcpu_kick(v: *mut vcpu);
+    pub fn release_guest_irq(d: *mut domain, virq: c_uint) -> c_int;
+    pub fn _xmalloc(size: c_ulong, align: c_ulong) -> *mut c_void;
+    pub fn _xzalloc(size: c_ulong, align: c_ulong) -> *mut c_void;
+    pub fn xfree(p: *mut c_void);
+}
+
+// c/glue.c
+unsafe extern "C" {
+    pub fn rvgic_current() -> *mut vcpu;
+    pub fn rvgic_host_version() -> c_uint;
+    pub fn rvgic_host_spis() -> c_uint;
+    pub fn rvgic_host_espis() -> c_uint;
+    pub fn rvgic_region(d: *const domain, region: c_uint, base: *mut u64, size: *mut u64) -> bool;
+    pub fn rvgic_register_frames(d: *mut domain);
+    pub fn rvgic_forget_frames(d: *mut domain);
+    pub fn rvgic_line(v: *const vcpu, virq: c_uint) -> c_int;
+    pub fn rvgic_may_set_type(d: *const domain) -> bool;
+    pub fn rvgic_irq_desc(irq: c_uint) -> *mut irq_desc;
+    pub fn rvgic_desc_lock(desc: *mut irq_desc) -> c_ulong;
+    pub fn rvgic_desc_unlock(desc: *mut irq_desc, flags: c_ulong);
+    pub fn rvgic_desc_set_enabled(desc: *mut irq_desc, on: bool);
+    pub fn rvgic_desc_set_trigger(desc: *mut irq_desc, level: bool);
+    pub fn rvgic_desc_set_active(desc: *mut irq_desc, on: bool);
+    pub fn rvgic_desc_set_pending(desc: *mut irq_desc, on: bool);
+    pub fn rvgic_desc_is_pending(desc: *mut irq_desc) -> bool;
+    pub fn rvgic_desc_done(desc: *mut irq_desc);
+    pub fn rvgic_desc_route(desc: *mut irq_desc, v: *const vcpu);
+    pub fn rvgic_log(level: c_uint, text: *const c_char, len: usize);
+    pub fn rvgic_print(text: *const c_char, len: usize);
+}

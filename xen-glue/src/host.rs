@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Xen as the vGIC's host.
+
+use crate::cpu::{self, Cpu};
+use crate::ffi::{self, irq_desc};
+use crate::layout::{XenDomain, XenVcpu};
+use rust_vgic::{CpuInterface, Host, IntId, PhysIrq};
+
+/// A domain's vGIC.
+pub type Vgic = rust_vgic::Domain<XenHost>;
+
+/// A vCPU's part of it.
+pub type Vcpu = rust_vgic::Vcpu<XenVcpu>;
+
+/// What Xen offers to the vGIC of one domain.
+pub struct XenHost {
+    domain: XenDomain,
+    cpu: Cpu,
+}
+
+impl XenHost {
+    /// For `domain`, whose version of the GIC is known.
+    pub fn new(domain: XenDomain) -> Self {
+        Self {
+            domain,
+            cpu: Cpu::new(domain.gic_version() == 2),
+        }
+    }
+
+    /// The domain.
+    pub fn domain(&self) -> XenDomain {
+        self.domain
+    }
+
+    /// The virtual CPU interface of this physical CPU.
+    pub fn interface(&self) -> Cpu {
+        self.cpu
+    }
+}
+
+// SAFETY: the frame in `cpu` is banked: each CPU sees its own. Xen's structures are shared by their own rules.
+unsafe impl Send for XenHost {}
+// SAFETY: as above.
+unsafe impl Sync for XenHost {}
+
+impl Host for XenHost {
+    type Vcpu = XenVcpu;
+    type Phys = Desc;
+
+    #[inline(always)]
+    fn cpu(&self) -> impl CpuInterface {
+        self.cpu
+    }
+
+    fn kick(&self, vcpu: XenVcpu) {
+        // SAFETY: alive as long as its domain's vGIC. Takes scheduler locks with interrupts masked: any context.
+        unsafe { ffi::vcpu_kick(vcpu.as_ptr()) }
+    }
+
+    fn is_blocked(&self, vcpu: XenVcpu) -> bool {
+        vcpu.is_blocked()
+    }
+
+    #[inline(always)]
+    fn irq_save(&self) -> usize {
+        cpu::irq_save()
+    }
+
+    #[inline(always)]
+    fn irq_restore(&self, flags: usize) {
+        cpu::irq_restore(flags);
+    }
+
+    fn relax(&self) {
+        core::hint::spin_loop();
+    }
+
+    fn line(&self, vcpu: XenVcpu, intid: IntId) -> Option<bool> {
+        // SAFETY: alive; reads memory only.
+        match unsafe { ffi::rvgic_line(vcpu.as_ptr(), intid.raw()) } {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
+    fn phys<R>(&self, phys: u16, f: impl FnOnce(&Desc) -> R) -> Option<R> {
+        let desc = Desc::find(phys)?;
+        // SAFETY: it exists for ever.
+        let flags = unsafe { ffi::rvgic_desc_lock(desc.0) };
+        let result = f(&desc);
+        // SAFETY: locked above.
+        unsafe { ffi::rvgic_desc_unlock(desc.0, flags) };
+        Some(result)
+    }
+
+    fn phys_affinity(&self, phys: u16, vcpu: XenVcpu) {
+        if let Some(desc) = Desc::find(phys) {
+            // SAFETY: both are alive; masks interrupts itself.
+            unsafe { ffi::rvgic_desc_route(desc.0, vcpu.as_ptr()) }
+        }
+    }
+
+    fn may_set_trigger(&self) -> bool {
+        // SAFETY: alive.
+        unsafe { ffi::rvgic_may_set_type(self.domain.as_ptr()) }
+    }
+}
+
+/// A physical interrupt. Its methods are called with its lock held.
+pub struct Desc(*mut irq_desc);
+
+impl Desc {
+    /// Physical interrupt `intid`, unlocked.
+    pub(crate) fn find(intid: u16) -> Option<Self> {
+        // SAFETY: takes any number.
+        let desc = unsafe { ffi::rvgic_irq_desc(intid.into()) };
+        (!desc.is_null()).then_some(Self(desc))
+    }
+
+    /// For Xen.
+    pub(crate) fn as_ptr(&self) -> *mut irq_desc {
+        self.0
+    }
+
+    /// The guest is done with it: Xen need not deactivate it when the domain goes.
+    pub(crate) fn done(&self) {
+        // SAFETY: exists for ever; the flag is atomic.
+        unsafe { ffi::rvgic_desc_done(self.0) }
+    }
+}
+
+impl PhysIrq for Desc {
+    fn set_enabled(&self, on: bool) {
+        // SAFETY: exists for ever, and is locked.
+        unsafe { ffi::rvgic_desc_set_enabled(self.0, on) }
+    }
+
+    fn set_trigger(&self, level: bool) {
+        // SAFETY: as above.
+        unsafe { ffi::rvgic_desc_set_trigger(self.0, level) }
+    }
+
+    fn set_active(&self, on: bool) {
+        // SAFETY: as above.
+        unsafe { ffi::rvgic_desc_set_active(self.0, on) }
+    }
+
+    fn set_pending(&self, on: bool) {
+        // SAFETY: as above.
+        unsafe { ffi::rvgic_desc_set_pending(self.0, on) }
+    }
+
+    fn is_pending(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { ffi::rvgic_desc_is_pending(self.0) }
+    }
+}

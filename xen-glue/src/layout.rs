@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Xen's structures, as far as hot paths read them without a call: c/glue.c says where each field is.
+
+use crate::ffi::{domain, irq_desc, vcpu};
+use core::ffi::{c_int, c_uint, c_ulong, c_void};
+use core::ptr;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// `struct rvgic_layout` of c/rvgic.h: offsets in bytes.
+#[repr(C)]
+struct Layout {
+    size: u32,
+    domain_id: u32,
+    domain_max_vcpus: u32,
+    domain_evtchn_irq: u32,
+    dist_version: u32,
+    dist_nr_spis: u32,
+    dist_nr_espis: u32,
+    dist_allocated_irqs: u32,
+    dist_priv: u32,
+    vcpu_id: u32,
+    vcpu_domain: u32,
+    vcpu_pause_flags: u32,
+    vcpu_blocked: u32,
+    vgic_dist: u32,
+    vgic_priv: u32,
+    desc_irq: u32,
+}
+
+unsafe extern "C" {
+    /// Constant from the first instruction on.
+    safe static rvgic_layout: Layout;
+}
+
+/// Do both halves mean the same structure?
+pub fn matches() -> bool {
+    rvgic_layout.size as usize == size_of::<Layout>()
+}
+
+/// A `struct domain` that is alive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct XenDomain(*mut domain);
+
+/// A `struct vcpu` that is alive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct XenVcpu(*mut vcpu);
+
+// SAFETY: Xen's structures belong to no CPU; every access here is to a field that is constant while its
+// readers run, or is atomic.
+unsafe impl Send for XenDomain {}
+// SAFETY: as above.
+unsafe impl Sync for XenDomain {}
+// SAFETY: as above.
+unsafe impl Send for XenVcpu {}
+// SAFETY: as above.
+unsafe impl Sync for XenVcpu {}
+
+/// The field of type `T` at `offset`.
+///
+/// # Safety
+/// `base` points to a live structure that has a `T` at `offset`, and nobody writes it meanwhile.
+#[inline(always)]
+unsafe fn field<B, T: Copy>(base: *mut B, offset: u32) -> T {
+    // SAFETY: the caller says so.
+    unsafe { place::<B, T>(base, offset).read() }
+}
+
+/// Where that field is.
+#[inline(always)]
+fn place<B, T>(base: *mut B, offset: u32) -> *mut T {
+    base.wrapping_byte_add(offset as usize).cast()
+}
+
+impl XenDomain {
+    /// # Safety
+    /// `d` is a `struct domain` that outlives the value.
+    pub const unsafe fn new(d: *mut domain) -> Self {
+        Self(d)
+    }
+
+    pub fn as_ptr(self) -> *mut domain {
+        self.0
+    }
+
+    pub fn id(self) -> u16 {
+        // SAFETY: alive (see `new`); set at creation.
+        unsafe { field(self.0, rvgic_layout.domain_id) }
+    }
+
+    pub fn max_vcpus(self) -> c_uint {
+        // SAFETY: alive; set at creation.
+        unsafe { field(self.0, rvgic_layout.domain_max_vcpus) }
+    }
+
+    pub fn event_channel_irq(self) -> c_uint {
+        // SAFETY: alive; set before a vCPU runs.
+        unsafe { field(self.0, rvgic_layout.domain_evtchn_irq) }
+    }
+
+    /// 2 or 3: `enum gic_version` counts from GIC_V2 = 1.
+    pub fn gic_version(self) -> u32 {
+        // SAFETY: alive; set before the vGIC is created.
+        let version: u32 = unsafe { field(self.0, rvgic_layout.dist_version) };
+        version.wrapping_add(1)
+    }
+
+    pub fn spis(self) -> u32 {
+        // SAFETY: alive; set in domain_vgic_init() only.
+        unsafe { field(self.0, rvgic_layout.dist_nr_spis) }
+    }
+
+    pub fn espis(self) -> u32 {
+        // SAFETY: alive; set in domain_vgic_init() only.
+        unsafe { field(self.0, rvgic_layout.dist_nr_espis) }
+    }
+
+    pub fn set_spis(self, spis: u32, espis: u32) {
+        // SAFETY: alive; at creation, when nobody else has seen the domain.
+        unsafe { place::<_, u32>(self.0, rvgic_layout.dist_nr_spis).write(spis) }
+        // SAFETY: the same.
+        unsafe { place::<_, u32>(self.0, rvgic_layout.dist_nr_espis).write(espis) }
+    }
+
+    /// The bitmap of allocated vIRQs, NULL before creation.
+    pub fn allocated_irqs(self) -> *mut AtomicU64 {
+        // SAFETY: alive; set at creation and destruction only.
+        unsafe { field(self.0, rvgic_layout.dist_allocated_irqs) }
+    }
+
+    pub fn set_allocated_irqs(self, bitmap: *mut AtomicU64) {
+        let at = place::<_, *mut AtomicU64>(self.0, rvgic_layout.dist_allocated_irqs);
+        // SAFETY: alive; at creation or destruction, when nobody else uses the bitmap.
+        unsafe { at.write(bitmap) }
+    }
+
+    pub fn private(self) -> *mut c_void {
+        // SAFETY: alive; set at creation and destruction only.
+        unsafe { field(self.0, rvgic_layout.dist_priv) }
+    }
+
+    pub fn set_private(self, p: *mut c_void) {
+        let at = place::<_, *mut c_void>(self.0, rvgic_layout.dist_priv);
+        // SAFETY: alive; at creation or destruction, when nobody else uses the vGIC.
+        unsafe { at.write(p) }
+    }
+}
+
+impl XenVcpu {
+    /// # Safety
+    /// `v` is a `struct vcpu` that outlives the value.
+    pub const unsafe fn new(v: *mut vcpu) -> Self {
+        Self(v)
+    }
+
+    pub fn as_ptr(self) -> *mut vcpu {
+        self.0
+    }
+
+    pub fn id(self) -> c_int {
+        // SAFETY: alive; set at creation.
+        unsafe { field(self.0, rvgic_layout.vcpu_id) }
+    }
+
+    pub fn domain(self) -> XenDomain {
+        // SAFETY: alive; set at creation.
+        XenDomain(unsafe { field(self.0, rvgic_layout.vcpu_domain) })
+    }
+
+    pub fn is_blocked(self) -> bool {
+        let at = place::<_, c_ulong>(self.0, rvgic_layout.vcpu_pause_flags);
+        // SAFETY: alive, and aligned as an unsigned long; Xen changes the field with atomic operations.
+        let flags = unsafe { AtomicU64::from_ptr(at.cast()) };
+        flags.load(Ordering::Relaxed) >> rvgic_layout.vcpu_blocked & 1 != 0
+    }
+
+    /// The domain's and the vCPU's Rust objects; NULL for idle vCPUs and before creation.
+    #[inline(always)]
+    pub fn private(self) -> (*mut c_void, *mut c_void) {
+        // SAFETY: alive; set at creation only.
+        let dist = unsafe { field(self.0, rvgic_layout.vgic_dist) };
+        // SAFETY: the same.
+        let own = unsafe { field(self.0, rvgic_layout.vgic_priv) };
+        (dist, own)
+    }
+
+    pub fn set_private(self, dist: *mut c_void, own: *mut c_void) {
+        let at = place::<_, *mut c_void>(self.0, rvgic_layout.vgic_dist);
+        // SAFETY: alive; at creation, when the vCPU has not run yet.
+        unsafe { at.write(dist) }
+        let at = place::<_, *mut c_void>(self.0, rvgic_layout.vgic_priv);
+        // SAFETY: the same.
+        unsafe { at.write(own) }
+    }
+}
+
+/// The number of a physical interrupt.
+///
+/// # Safety
+/// `desc` points to a `struct irq_desc`.
+pub unsafe fn physical_intid(desc: *mut irq_desc) -> c_int {
+    // SAFETY: the caller says so; set at boot.
+    unsafe { field::<_, c_int>(desc, rvgic_layout.desc_irq) }
+}
+
+/// No object.
+pub const NONE: *mut c_void = ptr::null_mut();
