@@ -119,4 +119,29 @@ impl VcpuId {
     pub const fn raw(self) -> u8 {
         self.0
     }
+
+    /// Its affinity as a GICv3 guest sees it, Aff3.Aff2.Aff1.Aff0 in a byte each: 16 vCPUs to a cluster, because a write to
+    /// ICC_SGI1R_EL1 reaches 16 (IHI 0069, section 12.2).
+    ///
+    /// ```
+    /// use rust_vgic::VcpuId;
+    /// let v = VcpuId::new(18).unwrap();
+    /// assert_eq!(v.affinity(), 0x0102);
+    /// assert_eq!(VcpuId::from_affinity(0x0102), Some(v));
+    /// assert_eq!(VcpuId::from_affinity(0x0110), None);
+    /// ```
+    #[must_use]
+    pub const fn affinity(self) -> u32 {
+        (self.0 & 0xf) as u32 | ((self.0 >> 4) as u32) << 8
+    }
+
+    /// The vCPU with this affinity, if there can be such a one.
+    #[must_use]
+    pub const fn from_affinity(affinity: u32) -> Option<Self> {
+        if affinity & !0x0f0f == 0 {
+            Self::new(affinity & 0xf | (affinity >> 4) & 0xf0)
+        } else {
+            None
+        }
+    }
 }

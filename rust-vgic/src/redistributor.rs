@@ -1,5 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Redistributors (IHI 0069, sections 12.10 and 12.11).
+//! Redistributors (IHI 0069, section 12.11): for each vCPU a frame of 64 KiB for itself (RD_base) and one for its
+//! private interrupts (SGI_base).
+
+use crate::distributor::{
+    IIDR, active, clear_active, clear_pending, disable, enable, enabled, group1, pending, priority,
+    set_active, set_group1, set_pending, set_priority, set_trigger, trigger,
+};
+use crate::domain::{Domain, Version};
+use crate::host::Host;
+use crate::intid::VcpuId;
+use crate::registers::{Access, Row, Width, Written, rows};
+use crate::sync::{AtomicU32, Ordering};
+use crate::vcpu::Vcpu;
 
 /// A run of redistributors in guest physical memory, 128 KiB for each vCPU.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -10,12 +22,197 @@ pub struct Region {
     pub size: u64,
 }
 
+/// From one redistributor to the next: without virtual LPIs there are two frames each.
+const STRIDE: u64 = 0x2_0000;
+
+/// Size of a frame.
+const FRAME: u64 = 0x1_0000;
+
+/// GICR_WAKER.ProcessorSleep and GICR_WAKER.ChildrenAsleep.
+const PROCESSOR_SLEEP: u32 = 1 << 1;
+const CHILDREN_ASLEEP: u32 = 1 << 2;
+
+impl Region {
+    /// How many redistributors it has room for.
+    fn count(&self) -> u64 {
+        self.size / STRIDE
+    }
+}
+
 /// What a redistributor has beside the state of its interrupts.
-#[derive(Debug, Default)]
-pub(crate) struct Registers {}
+#[derive(Debug)]
+pub(crate) struct Registers {
+    /// GICR_WAKER.ProcessorSleep.
+    waker: AtomicU32,
+}
 
 impl Registers {
     pub(crate) fn new() -> Self {
-        Self {}
+        Self {
+            waker: AtomicU32::new(PROCESSOR_SLEEP),
+        }
     }
+
+    /// Has its guest declared that the vCPU takes no interrupts?
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.waker.load(Ordering::Relaxed) & PROCESSOR_SLEEP != 0
+    }
+}
+
+/// Where an access goes to: whose redistributor, which of its frames, and where in that.
+struct Frame<'a, H: Host + 'static> {
+    owner: &'a Vcpu<H::Vcpu>,
+    rows: &'static [Row<H>],
+    offset: u32,
+}
+
+impl<H: Host + 'static> Domain<H> {
+    /// There are no LPIs yet (GICR_TYPER.PLPIS = 0), so what is about them is RAZ/WI: GICR_CTLR.EnableLPIs, SETLPIR, CLRLPIR, PROPBASER,
+    /// PENDBASER, INVLPIR, INVALLR and SYNCR. GICR_STATUSR is not implemented.
+    #[rustfmt::skip]
+    pub(crate) const RD_BASE: &'static [Row<H>] = rows! {
+        // name        offset  bytes widths element first reset read              write                exact
+        GICR_CTLR       0x0000 0x0004 W  Word   0    0     Reset,                 Ignored,             Never;
+        GICR_IIDR       0x0004 0x0004 W  Word   0    IIDR  Reset,                 Ignored,             Never;
+        GICR_TYPER      0x0008 0x0008 WD Double 0    0     Register(typer),       Ignored,             Never;
+        GICR_STATUSR    0x0010 0x0004 W  Word   0    0     Reset,                 Ignored,             Never;
+        GICR_WAKER      0x0014 0x0004 W  Word   0    0b110 Register(waker),       Register(set_waker), Never;
+        GICR_PROPBASER  0x0070 0x0008 WD Double 0    0     Reset,                 Ignored,             Never;
+        GICR_PENDBASER  0x0078 0x0008 WD Double 0    0     Reset,                 Ignored,             Never;
+        GICR_SYNCR      0x00c0 0x0004 W  Word   0    0     Reset,                 Ignored,             Never;
+        GICR_PIDR4      0xffd0 0x0004 W  Word   0    0x44  Reset,                 Ignored,             Never;
+        GICR_PIDR5_7    0xffd4 0x000c W  Word   0    0x00  Reset,                 Ignored,             Never;
+        GICR_PIDR0      0xffe0 0x0004 W  Word   0    0x93  Reset,                 Ignored,             Never;
+        GICR_PIDR1      0xffe4 0x0004 W  Word   0    0xb4  Reset,                 Ignored,             Never;
+        GICR_PIDR2      0xffe8 0x0004 W  Word   0    0x3b  Reset,                 Ignored,             Never;
+        GICR_PIDR3      0xffec 0x0004 W  Word   0    0x00  Reset,                 Ignored,             Never;
+        GICR_CIDR0      0xfff0 0x0004 W  Word   0    0x0d  Reset,                 Ignored,             Never;
+        GICR_CIDR1      0xfff4 0x0004 W  Word   0    0xf0  Reset,                 Ignored,             Never;
+        GICR_CIDR2      0xfff8 0x0004 W  Word   0    0x05  Reset,                 Ignored,             Never;
+        GICR_CIDR3      0xfffc 0x0004 W  Word   0    0xb1  Reset,                 Ignored,             Never;
+    };
+
+    /// GICR_IGRPMODR0 and GICR_NSACR are RES0 with a single security state. GICR_ICFGR0 is that of the SGIs and reads 0b10 for each.
+    #[rustfmt::skip]
+    pub(crate) const SGI_BASE: &'static [Row<H>] = rows! {
+        // name        offset bytes widths element first reset read         write                exact
+        GICR_IGROUPR0   0x080 0x004 W  Bit  0    1     Irq(group1),         Irq(set_group1),     Never;
+        GICR_ISENABLER0 0x100 0x004 W  Bit  0    0     Irq(enabled),        Ones(enable),        Never;
+        GICR_ICENABLER0 0x180 0x004 W  Bit  0    0     Irq(enabled),        Ones(disable),       BeforeWrites;
+        GICR_ISPENDR0   0x200 0x004 W  Bit  0    0     Irq(pending),        Ones(set_pending),   Always;
+        GICR_ICPENDR0   0x280 0x004 W  Bit  0    0     Irq(pending),        Ones(clear_pending), Always;
+        GICR_ISACTIVER0 0x300 0x004 W  Bit  0    0     Irq(active),         Ones(set_active),    Always;
+        GICR_ICACTIVER0 0x380 0x004 W  Bit  0    0     Irq(active),         Ones(clear_active),  Always;
+        GICR_IPRIORITYR 0x400 0x020 BW Byte 0    0     Irq(priority),       Irq(set_priority),   Never;
+        GICR_ICFGR0     0xc00 0x004 W  Pair 0    0b10  Irq(trigger),        Ignored,             Never;
+        GICR_ICFGR1     0xc04 0x004 W  Pair 16   0     Irq(trigger),        Irq(set_trigger),    Never;
+        GICR_IGRPMODR0  0xd00 0x004 W  Word 0    0     Reset,               Ignored,             Never;
+        GICR_NSACR      0xe00 0x004 W  Word 0    0     Reset,               Ignored,             Never;
+    };
+
+    /// vCPU `cur` reads a redistributor at `offset` from the start of a region. The value is zero-extended.
+    ///
+    /// From the trap, as [`Domain::dist_read`]. Redistributors of vCPUs that do not exist read as zero.
+    pub fn redist_read(
+        &self,
+        cur: &Vcpu<H::Vcpu>,
+        region: usize,
+        offset: u64,
+        width: Width,
+    ) -> u64 {
+        match self.redistributor(region, offset) {
+            Some(at) => self.access(cur, at.owner).read(at.rows, at.offset, width),
+            None => 0,
+        }
+    }
+
+    /// vCPU `cur` writes a redistributor. As [`Domain::redist_read`]; bits of `value` beyond `width` are ignored.
+    pub fn redist_write(
+        &self,
+        cur: &Vcpu<H::Vcpu>,
+        region: usize,
+        offset: u64,
+        width: Width,
+        value: u64,
+    ) {
+        if let Some(at) = self.redistributor(region, offset) {
+            self.access(cur, at.owner)
+                .write(at.rows, at.offset, width, value);
+        }
+    }
+
+    /// What is at `offset` of a region.
+    fn redistributor(&self, region: usize, offset: u64) -> Option<Frame<'_, H>> {
+        let here = self.regions.get(region)?;
+        let index = offset / STRIDE;
+        if self.version != Version::V3 || index >= here.count() {
+            return None;
+        }
+        let number = self.regions_before(region).checked_add(index)?;
+        let owner = self.vcpu(VcpuId::new(u32::try_from(number).ok()?)?)?;
+        let rows = if offset & FRAME == 0 {
+            Self::RD_BASE
+        } else {
+            Self::SGI_BASE
+        };
+        Some(Frame {
+            owner,
+            rows,
+            offset: (offset & FRAME.wrapping_sub(1)) as u32,
+        })
+    }
+}
+
+impl<H: Host> Domain<H> {
+    /// How many redistributors the regions before `region` have room for.
+    fn regions_before(&self, region: usize) -> u64 {
+        self.regions
+            .iter()
+            .take(region)
+            .fold(0, |sum, r| sum.saturating_add(r.count()))
+    }
+
+    /// The region that has the redistributor of a vCPU, and which it is in there.
+    fn place_of(&self, id: VcpuId) -> Option<(&Region, u64)> {
+        let mut index = id.index() as u64;
+        for region in &self.regions {
+            match index.checked_sub(region.count()) {
+                Some(left) => index = left,
+                None => return Some((region, index)),
+            }
+        }
+        None
+    }
+
+    /// The guest physical address of a vCPU's redistributor. `None` if the regions have no room for it.
+    pub fn redistributor_base(&self, id: VcpuId) -> Option<u64> {
+        let (region, index) = self.place_of(id)?;
+        region.base.checked_add(index.checked_mul(STRIDE)?)
+    }
+}
+
+/// GICR_TYPER: affinity, Processor_Number, and Last where a guest that walks the region has to stop.
+fn typer<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
+    const LAST: u64 = 1 << 4;
+    let domain = access.domain;
+    let id = access.owner.id();
+    let last_of_region = domain
+        .place_of(id)
+        .is_none_or(|(region, index)| index.wrapping_add(1) >= region.count());
+    let last = last_of_region || id.index().wrapping_add(1) >= domain.vcpus.len();
+    u64::from(id.affinity()) << 32 | u64::from(id.raw()) << 8 | if last { LAST } else { 0 }
+}
+
+/// GICR_WAKER: the redistributor is quiescent as soon as that is asked for.
+///
+/// Nothing is withheld from a vCPU that sleeps: software has to disable its interrupt groups at the CPU interface before.
+fn waker<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
+    let sleep = access.owner.redist.waker.load(Ordering::Relaxed);
+    let asleep = if sleep == 0 { 0 } else { CHILDREN_ASLEEP };
+    (sleep | asleep).into()
+}
+
+fn set_waker<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
+    let sleep = written.value as u32 & PROCESSOR_SLEEP;
+    access.owner.redist.waker.store(sleep, Ordering::Relaxed);
 }

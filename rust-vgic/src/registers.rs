@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! How registers are described, and the one loop that reads and writes them.
+//!
+//! Each frame is a table with one row per register ([`Row`]): name, offset, size of the whole array, widths of access,
+//! what an element of it is (a bit, a field or a register), value at reset, what a read and what a write does. The frames are in
+//! [`gicv2`](crate::gicv2), [`gicv3`](crate::gicv3) and [`redistributor`](crate::redistributor); what they share is in
+//! [`distributor`](crate::distributor).
+//!
+//! What no table names, and what is misaligned or of a width that the register does not have, reads as zero and
+//! ignores writes (IHI 0048B, section 4.1; IHI 0069, section 12.1). So does every element whose interrupt does not exist.
+
+use crate::domain::Domain;
+use crate::host::Host;
+use crate::intid::IntId;
+use crate::irq::Irq;
+use crate::vcpu::Vcpu;
+
+/// Width of an access.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Width {
+    /// 8 bits.
+    Byte,
+    /// 16 bits.
+    Half,
+    /// 32 bits.
+    Word,
+    /// 64 bits.
+    Double,
+}
+
+impl Width {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Byte, Self::Half, Self::Word, Self::Double];
+
+    /// From the binary logarithm of the number of bytes, as in ESR_ELx.ISS.SAS. Bits beyond the lower two are ignored.
+    ///
+    /// ```
+    /// use rust_vgic::Width;
+    /// assert_eq!(Width::from_log2(2), Width::Word);
+    /// ```
+    #[must_use]
+    pub const fn from_log2(log2: u8) -> Self {
+        match log2 & 3 {
+            0 => Self::Byte,
+            1 => Self::Half,
+            2 => Self::Word,
+            _ => Self::Double,
+        }
+    }
+
+    /// Its number of bits.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        match self {
+            Self::Byte => 8,
+            Self::Half => 16,
+            Self::Word => 32,
+            Self::Double => 64,
+        }
+    }
+
+    /// Its number of bytes.
+    #[must_use]
+    pub const fn bytes(self) -> u32 {
+        self.bits() / 8
+    }
+
+    const fn as_widths(self) -> Widths {
+        match self {
+            Self::Byte => Widths::BYTE,
+            Self::Half => Widths::HALF,
+            Self::Word => Widths::WORD,
+            Self::Double => Widths::DOUBLE,
+        }
+    }
+}
+
+bitflags::bitflags! {
+    /// The widths of access that a register has.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub(crate) struct Widths: u8 {
+        const BYTE = 1 << 0;
+        const HALF = 1 << 1;
+        const WORD = 1 << 2;
+        const DOUBLE = 1 << 3;
+    }
+}
+
+/// 32 bits only: what most registers have.
+pub(crate) const W: Widths = Widths::WORD;
+/// Bytes and words: registers with a byte for each interrupt.
+pub(crate) const BW: Widths = Widths::BYTE.union(Widths::WORD);
+/// Halfwords and words: registers that a device may be the one to write.
+pub(crate) const HW: Widths = Widths::HALF.union(Widths::WORD);
+/// A 64-bit register, as a whole or in halves (IHI 0069, section 12.1).
+pub(crate) const WD: Widths = Widths::WORD.union(Widths::DOUBLE);
+
+/// What a register array is made of. The number is the binary logarithm of the number of bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Element {
+    /// One bit for each interrupt.
+    Bit = 0,
+    /// Two bits for each interrupt.
+    Pair = 1,
+    /// One byte for each interrupt.
+    Byte = 3,
+    /// Registers of 32 bits.
+    Word = 5,
+    /// Registers of 64 bits.
+    Double = 6,
+}
+
+/// `bits` ones.
+const fn ones(bits: u32) -> u64 {
+    match 1_u64.checked_shl(bits) {
+        Some(bit) => bit.wrapping_sub(1),
+        None => u64::MAX,
+    }
+}
+
+impl Element {
+    const fn log2(self) -> u32 {
+        self as u32
+    }
+
+    pub(crate) const fn bits(self) -> u32 {
+        1_u32.wrapping_shl(self.log2())
+    }
+}
+
+/// What of an element is written: all of it, or the part that a narrower access covers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Written {
+    /// Zero outside of `mask`.
+    pub(crate) value: u64,
+    /// Which bits are written.
+    pub(crate) mask: u64,
+}
+
+impl Written {
+    /// What the element contains afterwards.
+    pub(crate) const fn merge(self, old: u64) -> u64 {
+        old & !self.mask | self.value
+    }
+}
+
+/// A trapped access: whose it is, and whose registers it is about.
+pub(crate) struct Access<'a, H: Host> {
+    pub(crate) domain: &'a Domain<H>,
+    /// The vCPU that makes it.
+    pub(crate) cur: &'a Vcpu<H::Vcpu>,
+    /// The vCPU whose private interrupts the frame shows: `cur`, or that of the redistributor.
+    pub(crate) owner: &'a Vcpu<H::Vcpu>,
+}
+
+/// What a read of an element does.
+pub(crate) enum Read<H: Host> {
+    /// Shows the value at reset.
+    Reset,
+    /// Shows a register, by its index in the array.
+    Register(fn(&Access<'_, H>, u32) -> u64),
+    /// Shows something of an interrupt.
+    Irq(fn(&Access<'_, H>, IntId, &Irq) -> u64),
+}
+
+/// What a write to an element does.
+pub(crate) enum Write<H: Host> {
+    /// Nothing.
+    Ignored,
+    /// Writes a register, by its index in the array.
+    Register(fn(&Access<'_, H>, u32, Written)),
+    /// Does something to an interrupt.
+    Irq(fn(&Access<'_, H>, IntId, &Irq, Written)),
+    /// Does something to the interrupts for which a one is written.
+    Ones(fn(&Access<'_, H>, IntId, &Irq)),
+}
+
+/// When the words of the interrupts have to be exact: those that are in list registers of vCPUs
+/// that are in the guest are not, until these leave it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Exact {
+    Never,
+    BeforeWrites,
+    Always,
+}
+
+/// One register, or an array of them.
+pub(crate) struct Row<H: Host> {
+    #[allow(dead_code, reason = "for the reader, and for what a failing test says")]
+    pub(crate) name: &'static str,
+    pub(crate) offset: u32,
+    /// Of the whole array.
+    pub(crate) bytes: u32,
+    pub(crate) widths: Widths,
+    pub(crate) element: Element,
+    /// The INTID of the first element, if elements are interrupts.
+    pub(crate) first: u32,
+    /// Of each element. Not meaningful where what a read shows depends on the domain's configuration, and
+    /// other for SGIs where the handler says so.
+    pub(crate) reset: u64,
+    pub(crate) read: Read<H>,
+    pub(crate) write: Write<H>,
+    pub(crate) exact: Exact,
+}
+
+/// A table of registers: a line each, with the columns
+/// name, offset, bytes, widths, element, first INTID, reset value, read, write, when words have to be exact.
+macro_rules! rows {
+    ($($name:ident $offset:literal $bytes:literal $widths:ident $element:ident $first:literal $reset:tt
+       $read:ident $(($reader:path))? , $write:ident $(($writer:path))? , $exact:ident;)*) => {
+        &[$(crate::registers::Row {
+            name: stringify!($name),
+            offset: $offset,
+            bytes: $bytes,
+            widths: crate::registers::$widths,
+            element: crate::registers::Element::$element,
+            first: $first,
+            reset: $reset,
+            read: crate::registers::Read::$read $(($reader))?,
+            write: crate::registers::Write::$write $(($writer))?,
+            exact: crate::registers::Exact::$exact,
+        }),*]
+    };
+}
+pub(crate) use rows;
+
+impl<H: Host> Row<H> {
+    /// The offset after the array.
+    pub(crate) const fn end(&self) -> u32 {
+        self.offset.wrapping_add(self.bytes)
+    }
+
+    /// The elements that an access covers.
+    fn span(&self, offset: u32, width: Width) -> Span {
+        let bit = offset.wrapping_sub(self.offset).wrapping_mul(8);
+        let log2 = self.element.log2();
+        let bits = self.element.bits();
+        Span {
+            index: bit.wrapping_shr(log2),
+            count: width.bits().wrapping_shr(log2).max(1),
+            bits: bits.min(width.bits()),
+            shift: bit & bits.wrapping_sub(1),
+        }
+    }
+
+    fn intid(&self, index: u32) -> Option<IntId> {
+        IntId::new(self.first.wrapping_add(index))
+    }
+}
+
+/// Part of a register array. Either several elements or, if the access is narrower than one, a part of one.
+#[derive(Clone, Copy)]
+struct Span {
+    /// The first element.
+    index: u32,
+    /// How many: 64 at the most.
+    count: u32,
+    /// How many bits of each.
+    bits: u32,
+    /// Which is the lowest of these bits.
+    shift: u32,
+}
+
+impl Span {
+    /// The elements, and where in the value of the access they are.
+    fn elements(self) -> impl Iterator<Item = (u32, u32)> + Clone {
+        (0..self.count).map(move |i| (self.index.wrapping_add(i), i.wrapping_mul(self.bits)))
+    }
+
+    /// One of them, out of the value of the access.
+    fn written(self, value: u64, at: u32) -> Written {
+        let mask = ones(self.bits);
+        Written {
+            value: (value.wrapping_shr(at) & mask).wrapping_shl(self.shift),
+            mask: mask.wrapping_shl(self.shift),
+        }
+    }
+}
+
+impl<'a, H: Host> Access<'a, H> {
+    /// The row of a table that has this access, if any. Rows are in the order of their offsets.
+    fn row(rows: &[Row<H>], offset: u32, width: Width) -> Option<&Row<H>> {
+        let after = rows.partition_point(|row| row.offset <= offset);
+        let row = rows.get(after.checked_sub(1)?)?;
+        let end = offset.checked_add(width.bytes())?;
+        let aligned = offset & width.bytes().wrapping_sub(1) == 0;
+        (aligned && end <= row.end() && row.widths.contains(width.as_widths())).then_some(row)
+    }
+
+    pub(crate) fn irq(&self, intid: IntId) -> Option<&'a Irq> {
+        self.domain.irq(self.owner, intid)
+    }
+
+    /// Reads from a frame.
+    pub(crate) fn read(&self, rows: &[Row<H>], offset: u32, width: Width) -> u64 {
+        let Some(row) = Self::row(rows, offset, width) else {
+            return 0;
+        };
+        let span = row.span(offset, width);
+        if row.exact == Exact::Always {
+            self.recall(span.elements().filter_map(|(i, _)| row.intid(i)));
+        }
+        let mut value = 0;
+        for (index, at) in span.elements() {
+            let element = match row.read {
+                Read::Reset => row.reset,
+                Read::Register(read) => read(self, index),
+                Read::Irq(read) => match row.intid(index) {
+                    Some(intid) => self.irq(intid).map_or(0, |irq| read(self, intid, irq)),
+                    None => 0,
+                },
+            };
+            value |= (element.wrapping_shr(span.shift) & ones(span.bits)).wrapping_shl(at);
+        }
+        value
+    }
+
+    /// Writes to a frame. What is beyond the width is ignored.
+    pub(crate) fn write(&self, rows: &[Row<H>], offset: u32, width: Width, value: u64) {
+        let Some(row) = Self::row(rows, offset, width) else {
+            return;
+        };
+        let span = row.span(offset, width);
+        if row.exact != Exact::Never {
+            let named = |(i, at)| {
+                let named = span.written(value, at).value != 0;
+                row.intid(i).filter(|_| named)
+            };
+            self.recall(span.elements().filter_map(named));
+        }
+        for (index, at) in span.elements() {
+            let written = span.written(value, at);
+            let with_irq = |f: &dyn Fn(IntId, &Irq)| {
+                if let Some(intid) = row.intid(index)
+                    && let Some(irq) = self.irq(intid)
+                {
+                    f(intid, irq);
+                }
+            };
+            match row.write {
+                Write::Ignored => return,
+                Write::Register(write) => write(self, index, written),
+                Write::Irq(write) => with_irq(&|intid, irq| write(self, intid, irq, written)),
+                Write::Ones(_) if written.value == 0 => {}
+                Write::Ones(write) => with_irq(&|intid, irq| write(self, intid, irq)),
+            }
+        }
+    }
+
+    /// Makes the words of these interrupts exact. Those of `cur` are: it has left its guest for this access.
+    fn recall(&self, intids: impl Iterator<Item = IntId> + Clone) {
+        if self.owner.id() != self.cur.id() && intids.clone().any(IntId::is_private) {
+            self.domain.recall_vcpu(self.owner);
+        }
+        self.domain.recall(self.cur, intids);
+    }
+}
