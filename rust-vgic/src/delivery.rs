@@ -291,6 +291,8 @@ impl<H: Host> Domain<H> {
     /// Sees to an interrupt that may be on a list where it does not belong: routed elsewhere, or of another
     /// priority or group.
     pub(crate) fn visit(&self, intid: IntId, irq: &Irq) {
+        // Pairs with the fence after a push: either we find the node in the inbox, or its pusher finds what we changed.
+        fence(Ordering::SeqCst);
         // Another may move it on while we look; each turn goes to the holder that it then has. Who moves it sees
         // to it that it ends in the right place, so a few turns are enough.
         for _ in 0..4 {

@@ -209,12 +209,21 @@ fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.max_branches = 20_000;
-    builder.check(model);
+    let runs = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counted = runs.clone();
+    builder.check(move || {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        model();
+    });
+    println!(
+        "{} executions",
+        runs.load(std::sync::atomic::Ordering::Relaxed)
+    );
 }
 
 #[test]
 fn injection_against_entry() {
-    explore(3, || {
+    explore(8, || {
         let d = domain(1, false);
         let other = d.clone();
         let t = thread::spawn(move || other.inject(None, intid(SPI), true));
@@ -227,7 +236,7 @@ fn injection_against_entry() {
 
 #[test]
 fn two_injectors_against_entry() {
-    explore(2, || {
+    explore(4, || {
         let d = domain(1, false);
         let (a, b) = (d.clone(), d.clone());
         let t = thread::spawn(move || a.inject(None, intid(SPI), true));
@@ -243,7 +252,7 @@ fn two_injectors_against_entry() {
 
 /// The first edge has been acknowledged (2) or ended (0) when the second arrives.
 fn second_edge(state: u64, then: u64) {
-    explore(3, move || {
+    explore(8, move || {
         let d = domain(1, false);
         d.inject(None, intid(SPI), true);
         enter(&d, 0);
@@ -271,7 +280,7 @@ fn second_edge_against_exit_with_the_first_ended() {
 
 #[test]
 fn injection_against_blocking() {
-    explore(3, || {
+    explore(8, || {
         let d = domain(1, false);
         enter(&d, 0);
         exit(&d, 0);
@@ -286,7 +295,7 @@ fn injection_against_blocking() {
 
 #[test]
 fn injection_against_blocking_with_a_kick_used_up() {
-    explore(3, || {
+    explore(8, || {
         let d = domain(1, false);
         enter(&d, 0);
         exit(&d, 0);
@@ -304,7 +313,7 @@ fn injection_against_blocking_with_a_kick_used_up() {
 
 #[test]
 fn retarget_against_injection_with_the_old_target_switched_off() {
-    explore(3, || {
+    explore(8, || {
         let d = domain(2, false);
         let other = d.clone();
         let t = thread::spawn(move || other.inject(None, intid(SPI), true));
@@ -323,7 +332,7 @@ fn retarget_against_injection_with_the_old_target_switched_off() {
 
 #[test]
 fn retarget_out_of_a_list_register_against_entry() {
-    explore(3, || {
+    explore(8, || {
         let d = domain(2, false);
         d.inject(None, intid(SPI), true);
         enter(&d, 0);
@@ -343,7 +352,7 @@ fn retarget_out_of_a_list_register_against_entry() {
 
 #[test]
 fn retarget_to_and_fro_against_injection() {
-    explore(2, || {
+    explore(4, || {
         let d = domain(2, false);
         let (a, b) = (d.clone(), d.clone());
         let t = thread::spawn(move || a.inject(None, intid(SPI), true));
@@ -361,7 +370,7 @@ fn retarget_to_and_fro_against_injection() {
 
 #[test]
 fn disable_against_injection_and_entry() {
-    explore(2, || {
+    explore(4, || {
         let d = domain(1, false);
         let (a, b) = (d.clone(), d.clone());
         let t = thread::spawn(move || a.inject(None, intid(SPI), true));
@@ -379,7 +388,7 @@ fn disable_against_injection_and_entry() {
 
 #[test]
 fn lowering_a_resampled_line_against_raising_it() {
-    explore(4, || {
+    explore(8, || {
         let d = domain(1, true);
         let ppi = intid(31);
         d.inject(Some(vcpu(&d, 0)), ppi, true);
@@ -402,7 +411,7 @@ fn lowering_a_resampled_line_against_raising_it() {
 
 #[test]
 fn remote_read_against_exit() {
-    explore(2, || {
+    explore(4, || {
         let d = domain(2, false);
         d.inject(None, intid(SPI), true);
         enter(&d, 0);
