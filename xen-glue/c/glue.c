@@ -49,6 +49,9 @@
 
 #define RDIST_SIZE          (2 * SZ_64K)
 
+/* Beside RVGIC_SGI1R and its siblings. */
+#define RVGIC_DIR           (RVGIC_SGI0R + 1)
+
 /* Where things are *********************************************************/
 
 const struct rvgic_layout rvgic_layout = {
@@ -295,22 +298,17 @@ bool rvgic_region(const struct domain *d, unsigned int region,
 
 /* Trapped accesses *********************************************************/
 
-static unsigned int width(const mmio_info_t *info)
-{
-    return 1U << info->dabt.size;
-}
-
 /* A write comes with the whole register of the guest. */
 static uint64_t written(const mmio_info_t *info, register_t r)
 {
-    return r & (~0ULL >> (64 - 8 * width(info)));
+    return r & (~0ULL >> (64 - (8U << info->dabt.size)));
 }
 
 static int dist_mmio_read(struct vcpu *v, mmio_info_t *info, register_t *r,
                           void *priv)
 {
     *r = rvgic_dist_read(v, info->gpa - v->domain->arch.vgic.dbase,
-                         width(info));
+                         info->dabt.size);
 
     return 1;
 }
@@ -318,7 +316,7 @@ static int dist_mmio_read(struct vcpu *v, mmio_info_t *info, register_t *r,
 static int dist_mmio_write(struct vcpu *v, mmio_info_t *info, register_t r,
                            void *priv)
 {
-    rvgic_dist_write(v, info->gpa - v->domain->arch.vgic.dbase, width(info),
+    rvgic_dist_write(v, info->gpa - v->domain->arch.vgic.dbase, info->dabt.size,
                      written(info, r));
 
     return 1;
@@ -336,7 +334,7 @@ static int redist_mmio_read(struct vcpu *v, mmio_info_t *info, register_t *r,
     const struct vgic_rdist_region *region = priv;
 
     *r = rvgic_redist_read(v, region - vgic->rdist_regions,
-                           info->gpa - region->base, width(info));
+                           info->gpa - region->base, info->dabt.size);
 
     return 1;
 }
@@ -348,7 +346,7 @@ static int redist_mmio_write(struct vcpu *v, mmio_info_t *info, register_t r,
     const struct vgic_rdist_region *region = priv;
 
     rvgic_redist_write(v, region - vgic->rdist_regions,
-                       info->gpa - region->base, width(info),
+                       info->gpa - region->base, info->dabt.size,
                        written(info, r));
 
     return 1;
@@ -380,7 +378,7 @@ void rvgic_forget_frames(struct domain *d)
     XFREE(d->arch.vgic.rdist_regions);
 }
 
-/* ICC_SGI1R and its siblings are write-only. */
+/* ICC_SGI1R and its siblings, and ICC_DIR: all are write-only. */
 bool vgic_emulate(struct cpu_user_regs *regs, union hsr hsr)
 {
     unsigned int reg;
@@ -394,6 +392,9 @@ bool vgic_emulate(struct cpu_user_regs *regs, union hsr hsr)
         case HSR_SYSREG_ICC_SGI1R_EL1:  reg = RVGIC_SGI1R; break;
         case HSR_SYSREG_ICC_ASGI1R_EL1: reg = RVGIC_ASGI1R; break;
         case HSR_SYSREG_ICC_SGI0R_EL1:  reg = RVGIC_SGI0R; break;
+#ifdef HSR_SYSREG_ICC_DIR_EL1
+        case HSR_SYSREG_ICC_DIR_EL1:    reg = RVGIC_DIR; break;
+#endif
         default: return false;
         }
 
@@ -402,6 +403,17 @@ bool vgic_emulate(struct cpu_user_regs *regs, union hsr hsr)
 
         value = get_user_reg(regs, hsr.sysreg.reg);
         break;
+
+#ifdef HSR_SYSREG_ICC_DIR_EL1
+    case HSR_EC_CP15_32:
+        if ( (hsr.bits & HSR_CP32_REGS_MASK) != HSR_CPREG32(ICC_DIR) ||
+             hsr.cp32.read )
+            return false;
+
+        reg = RVGIC_DIR;
+        value = (uint32_t)get_user_reg(regs, hsr.cp32.reg);
+        break;
+#endif
 
     case HSR_EC_CP15_64:
         switch ( hsr.bits & HSR_CP64_REGS_MASK )
@@ -423,7 +435,8 @@ bool vgic_emulate(struct cpu_user_regs *regs, union hsr hsr)
         return false;
     }
 
-    return rvgic_send_sgi(current, reg, value);
+    return reg == RVGIC_DIR ? rvgic_write_dir(current, value)
+                            : rvgic_send_sgi(current, reg, value);
 }
 
 /* Returned int up to 4.21: whatever it returns, 0 is a value of it. */

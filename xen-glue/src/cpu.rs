@@ -38,6 +38,9 @@ macro_rules! write {
     }};
 }
 
+/// ICH_VTR_EL2.TDS: ICH_HCR_EL2.TDIR is there.
+const ICH_VTR_TDS: u64 = 1 << 19;
+
 /// The interface of the CPU that runs this code, whichever that is.
 #[derive(Clone, Copy)]
 pub struct Cpu {
@@ -158,6 +161,11 @@ impl CpuInterface for Cpu {
             Some(base) => gich_read(base, gich::VMCR),
             None => read!("ich_vmcr_el2") as u32,
         }
+    }
+
+    fn can_trap_dir(&self) -> bool {
+        // Of the system register: a GICv2 guest writes to memory.
+        self.gich.is_none() && !self.memory_mapped && read!("ich_vtr_el2") & ICH_VTR_TDS != 0
     }
 
     fn reset(&self) {

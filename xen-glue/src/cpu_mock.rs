@@ -55,6 +55,10 @@ impl CpuInterface for Cpu {
         rvgic_mock_read_vmcr()
     }
 
+    fn can_trap_dir(&self) -> bool {
+        false
+    }
+
     fn reset(&self) {
         rvgic_mock_reset();
     }

@@ -13,11 +13,9 @@ use crate::virq;
 use alloc::boxed::Box;
 use core::alloc::Layout;
 use core::ffi::{c_int, c_uint};
-use rust_vgic::distributor::Width;
 use rust_vgic::lr::Format;
 use rust_vgic::redistributor::Region;
-use rust_vgic::sysreg::SgiRegister;
-use rust_vgic::{Config, Domain, Error, Host, IntId, VcpuId, Version};
+use rust_vgic::{Config, Domain, Error, Host, IntId, SgiRegister, VcpuId, Version, Width};
 
 /// ICC_SGI1R_EL1, for [`rvgic_send_sgi`].
 pub const RVGIC_SGI1R: c_uint = 0;
@@ -439,21 +437,21 @@ pub unsafe extern "C" fn vgic_connect_hw_irq(
 
 // Trapped accesses -----------------------------------------------------------------------------------------------
 
-/// The guest reads its distributor, `width` bytes.
+/// The guest reads its distributor: 2 to the power of `size` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rvgic_dist_read(v: *mut vcpu, offset: u32, width: c_uint) -> u64 {
+pub unsafe extern "C" fn rvgic_dist_read(v: *mut vcpu, offset: u32, size: u8) -> u64 {
     // SAFETY: alive, see above.
-    unsafe { vcpu_of(v) }
-        .zip(Width::from_bytes(width))
-        .map_or(0, |((vgic, own), width)| vgic.dist_read(own, offset, width))
+    unsafe { vcpu_of(v) }.map_or(0, |(vgic, own)| {
+        vgic.dist_read(own, offset, Width::from_log2(size))
+    })
 }
 
 /// The guest writes its distributor.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rvgic_dist_write(v: *mut vcpu, offset: u32, width: c_uint, value: u64) {
+pub unsafe extern "C" fn rvgic_dist_write(v: *mut vcpu, offset: u32, size: u8, value: u64) {
     // SAFETY: alive, see above.
-    if let Some(((vgic, own), width)) = unsafe { vcpu_of(v) }.zip(Width::from_bytes(width)) {
-        vgic.dist_write(own, offset, width, value);
+    if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
+        vgic.dist_write(own, offset, Width::from_log2(size), value);
     }
 }
 
@@ -463,14 +461,12 @@ pub unsafe extern "C" fn rvgic_redist_read(
     v: *mut vcpu,
     region: c_uint,
     offset: u64,
-    width: c_uint,
+    size: u8,
 ) -> u64 {
     // SAFETY: alive, see above.
-    unsafe { vcpu_of(v) }
-        .zip(Width::from_bytes(width))
-        .map_or(0, |((vgic, own), width)| {
-            vgic.redist_read(own, region as usize, offset, width)
-        })
+    unsafe { vcpu_of(v) }.map_or(0, |(vgic, own)| {
+        vgic.redist_read(own, region as usize, offset, Width::from_log2(size))
+    })
 }
 
 /// The guest writes a redistributor.
@@ -479,12 +475,26 @@ pub unsafe extern "C" fn rvgic_redist_write(
     v: *mut vcpu,
     region: c_uint,
     offset: u64,
-    width: c_uint,
+    size: u8,
     value: u64,
 ) {
     // SAFETY: alive, see above.
-    if let Some(((vgic, own), width)) = unsafe { vcpu_of(v) }.zip(Width::from_bytes(width)) {
+    if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
+        let width = Width::from_log2(size);
         vgic.redist_write(own, region as usize, offset, width, value);
+    }
+}
+
+/// The guest deactivates an interrupt by a trapped write of ICC_DIR_EL1; `false`: the domain has no such register.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_write_dir(v: *mut vcpu, value: u64) -> bool {
+    // SAFETY: alive, see above.
+    match unsafe { vcpu_of(v) } {
+        Some((vgic, own)) if vgic.version() == Version::V3 => {
+            vgic.write_dir(own, value);
+            true
+        }
+        _ => false,
     }
 }
 
