@@ -96,19 +96,18 @@ impl State {
                 }
             }
             Event::Line(level) if self.level() => self.with_line(level),
-            Event::Line(level) => self.with_latch(self.latch() || (level && self.mapped())),
-            Event::Sgi(sources) => self.with_sources(self.sources() | sources).with_latch(true),
+            Event::Line(false) => self,
+            Event::Line(true) => self.latched(0),
+            Event::Sgi(sources) => self.latched(sources),
             Event::ClearSgi(sources) => {
                 let left = self.sources() & !sources;
                 let gone = sources & 1_u8.wrapping_shl(self.lr_source().into()) != 0;
-                // A latch without any source reads as source 0.
-                let plain = self.sources() == 0 && sources & 1 == 0;
                 self.with_sources(left)
-                    .with_latch(self.latch() && (left != 0 || plain))
+                    .with_latch(left != 0)
                     .with_latch_lr(self.latch_lr() && !gone)
             }
             Event::Enable(on) => self.with_enabled(on),
-            Event::SetPending => self.with_latch(true),
+            Event::SetPending => self.latched(0),
             Event::ClearPending => {
                 let new = self.no_latch();
                 // The physical interrupt that made it pending must be able to fire again.
@@ -168,6 +167,20 @@ impl State {
             Event::Connect(on) => self.with_hw(on),
         };
         new.settle(self, effect)
+    }
+
+    /// Pending by the latch. An SGI that nobody in particular has sent counts as one from source 0, so that
+    /// the latch of an SGI is set exactly while a source is. An LPI without a mapping is never pending.
+    const fn latched(self, sources: u8) -> Self {
+        if !self.mapped() {
+            return self;
+        }
+        let new = self.with_latch(true);
+        match (new.sgi(), sources) {
+            (true, 0) => new.with_sources(new.sources() | 1),
+            (true, _) => new.with_sources(new.sources() | sources),
+            (false, _) => new,
+        }
     }
 
     /// Neither the word nor the list register is pending by a latch any more. What is in `sources`
@@ -300,7 +313,12 @@ impl State {
 
     /// The lowest pending source of a GICv2 SGI goes into the list register.
     const fn take_source(self) -> Self {
-        if self.latch_lr() || !self.latch() {
+        if self.latch_lr() {
+            // Sent once more by the same source before it was acknowledged: that is pending once.
+            let left = self.sources() & !1_u8.wrapping_shl(self.lr_source() as u32);
+            return self.with_sources(left).with_latch(left != 0);
+        }
+        if !self.latch() {
             return self;
         }
         let source = self.sources().trailing_zeros() as u8 & 7;
