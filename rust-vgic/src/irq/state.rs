@@ -257,6 +257,12 @@ impl State {
         self.ready() || self.active()
     }
 
+    /// The physical interrupt is active, but nothing is pending or active here because of which anybody would deactivate it.
+    #[must_use]
+    pub const fn orphaned(self) -> bool {
+        (self.phys() || self.phys_lr()) && !self.latch() && !self.latch_lr() && !self.active()
+    }
+
     /// Is held by a vCPU that it is no longer routed to, and free to leave: only an active one must stay.
     #[must_use]
     pub fn misplaced(self) -> bool {

@@ -108,16 +108,7 @@ impl State {
             }
             Event::Enable(on) => self.with_enabled(on),
             Event::SetPending => self.latched(0),
-            Event::ClearPending => {
-                let new = self.no_latch();
-                // The physical interrupt that made it pending must be able to fire again.
-                if new.phys() && !new.active() {
-                    effect |= Effect::DEACTIVATE;
-                    new.with_phys(false)
-                } else {
-                    new
-                }
-            }
+            Event::ClearPending => self.no_latch().release(&mut effect),
             Event::SetActive if self.active() => self,
             Event::SetActive => {
                 let new = if in_lr {
@@ -134,16 +125,9 @@ impl State {
             }
             Event::ClearActive if in_lr => self
                 .with_clears_active(self.folded_active())
-                .with_sets_active(false),
-            Event::ClearActive | Event::Ended => {
-                let new = self.with_active(false);
-                if self.active() && new.phys() && !new.latch() {
-                    effect |= Effect::DEACTIVATE;
-                    new.with_phys(false)
-                } else {
-                    new
-                }
-            }
+                .with_sets_active(false)
+                .release(&mut effect),
+            Event::ClearActive | Event::Ended => self.with_active(false).release(&mut effect),
             Event::Priority(priority) => self.with_priority5(priority >> 3),
             Event::Trigger { level } => self.with_level(level),
             Event::Group1(on) => self.with_group1(on),
@@ -161,10 +145,20 @@ impl State {
                     self
                 } else {
                     effect |= Effect::DEACTIVATE;
-                    self.with_latch_lr(false).with_phys_lr(false)
+                    self.with_latch_lr(false)
+                        .with_phys(false)
+                        .with_phys_lr(false)
                 }
             }
-            Event::Connect(on) => self.with_hw(on),
+            // What was said of the line no longer counts: from now on the physical GIC is asked.
+            Event::Connect(true) => self.with_hw(true).with_line(false),
+            Event::Connect(false) => {
+                // The physical interrupt may soon be another's: nothing of ours may deactivate it then.
+                if self.phys() || self.phys_lr() {
+                    effect |= Effect::DEACTIVATE;
+                }
+                self.with_hw(false).with_phys(false).with_phys_lr(false)
+            }
         };
         new.settle(self, effect)
     }
@@ -180,6 +174,16 @@ impl State {
             (true, 0) => new.with_sources(new.sources() | 1),
             (true, _) => new.with_sources(new.sources() | sources),
             (false, _) => new,
+        }
+    }
+
+    /// With nothing left of it here, the physical interrupt that the word answers for must be able to fire again.
+    fn release(self, effect: &mut Effect) -> Self {
+        if self.phys() && self.orphaned() {
+            *effect |= Effect::DEACTIVATE;
+            self.with_phys(false)
+        } else {
+            self
         }
     }
 
@@ -287,14 +291,15 @@ impl State {
                 .with_latch(false);
             view.pending = new.latch_lr();
         }
-        if view.pending || view.active {
-            if new.phys() {
-                new = new.with_phys(false).with_phys_lr(true);
+        if new.phys() || new.phys_lr() {
+            if new.orphaned() {
+                // It left the list register without the guest's doing: nobody else would deactivate it.
+                effect |= Effect::DEACTIVATE;
+                new = new.with_phys(false).with_phys_lr(false);
+            } else {
+                let loaded = view.pending || view.active;
+                new = new.with_phys(!loaded).with_phys_lr(loaded);
             }
-        } else if new.phys_lr() && !new.latch() {
-            // It left the list register without the guest's doing: nobody else would deactivate it.
-            effect |= Effect::DEACTIVATE;
-            new = new.with_phys_lr(false);
         }
         view.hw = new.phys_lr();
         // An active one that is routed elsewhere moves when it ends.
