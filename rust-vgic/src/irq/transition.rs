@@ -285,6 +285,9 @@ impl State {
                 view.pending = new.latch_lr() || new.line();
             }
             view.eoi = new.line() || new.latch();
+        } else if active && new.target() != new.place().1 {
+            // What is pending behind it belongs to another vCPU as soon as it has ended.
+            new = new.give_back_latch();
         } else {
             new = new
                 .with_latch_lr(new.latch_lr() || new.latch())
