@@ -265,6 +265,7 @@ impl State {
                     .with_latch(false);
                 view.pending = new.latch_lr();
             }
+            view.eoi = new.latch();
         } else if new.sgi() {
             // One source at a time; while one is active the others wait for its end.
             if active {
@@ -300,7 +301,9 @@ impl State {
                 effect |= Effect::DEACTIVATE;
                 new = new.with_phys(false).with_phys_lr(false);
             } else {
-                let loaded = view.pending || view.active;
+                // The HW bit leaves no room for the EOI bit: where the end must be seen because more is pending,
+                // the physical interrupt waits for the next end.
+                let loaded = (view.pending || view.active) && !view.eoi;
                 new = new.with_phys(!loaded).with_phys_lr(loaded);
             }
         }
