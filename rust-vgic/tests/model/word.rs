@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Between the model and the word: each field through its accessor, no rule of either side.
+
+use super::{Latch, Location, Model, Physical, Senders, target, vcpu};
+use rust_vgic::VcpuId;
+use rust_vgic::irq::{Place, State};
+
+impl Model {
+    pub fn of(s: State) -> Self {
+        let (place, holder) = s.place();
+        let holder = holder.map_or(0, VcpuId::raw);
+        Self {
+            enabled: s.enabled(),
+            group1: s.group1(),
+            priority: s.priority5(),
+            level_sensitive: s.level(),
+            line_high: s.line(),
+            latch: if s.sgi() {
+                assert_eq!(s.latch(), s.sources() != 0, "latch without sender: {s:?}");
+                Latch::PerSender(Senders::of(s.sources()))
+            } else {
+                Latch::Plain {
+                    set: s.latch(),
+                    itargets: s.sources(),
+                }
+            },
+            carried: s.latch_lr(),
+            carried_sender: s.lr_source(),
+            active_seen: s.folded_active(),
+            active_sender: s.active_source(),
+            active_wanted: match (s.sets_active(), s.clears_active()) {
+                (true, true) => panic!("both set and clear wait: {s:?}"),
+                (true, false) => Some(true),
+                (false, true) => Some(false),
+                (false, false) => None,
+            },
+            physical: if s.hw() {
+                Some(Physical {
+                    word_answers: s.phys(),
+                    list_register_answers: s.phys_lr(),
+                })
+            } else {
+                assert!(!s.phys() && !s.phys_lr(), "physical without HW: {s:?}");
+                None
+            },
+            mapped: s.mapped(),
+            route: s.target().map(VcpuId::raw),
+            location: match place {
+                Place::Idle => Location::Nowhere,
+                Place::Inbox => Location::Inbox(holder),
+                Place::Ready => Location::Ready(holder),
+                Place::Lr => Location::ListRegister(holder),
+            },
+        }
+    }
+
+    pub fn word(&self) -> State {
+        let physical = self.physical.unwrap_or_default();
+        let s = State::from_bits(0)
+            .with_enabled(self.enabled)
+            .with_group1(self.group1)
+            .with_priority5(self.priority)
+            .with_level(self.level_sensitive)
+            .with_line(self.line_high)
+            .with_latch(self.is_latched())
+            .with_latch_lr(self.carried)
+            .with_lr_source(self.carried_sender)
+            .with_active(self.active_seen)
+            .with_active_source(self.active_sender)
+            .with_sets_active(self.active_wanted == Some(true))
+            .with_clears_active(self.active_wanted == Some(false))
+            .with_hw(self.physical.is_some())
+            .with_phys(physical.word_answers)
+            .with_phys_lr(physical.list_register_answers)
+            .with_mapped(self.mapped)
+            .with_target(target(self.route));
+        let s = match self.latch {
+            Latch::Plain { itargets, .. } => s.with_sources(itargets),
+            Latch::PerSender(senders) => s.with_sgi(true).with_sources(senders.byte()),
+        };
+        match self.location {
+            Location::Nowhere => s.idle(),
+            Location::Inbox(v) => s.placed(Place::Inbox, vcpu(v)),
+            Location::Ready(v) => s.placed(Place::Ready, vcpu(v)),
+            Location::ListRegister(v) => s.placed(Place::Lr, vcpu(v)),
+        }
+    }
+}
