@@ -153,6 +153,18 @@ impl VirtualCpuInterface {
         }
     }
 
+    /// A list register as it is, for Xen's context switch: not counted.
+    pub fn raw_lr(&self, n: usize) -> u64 {
+        self.lr.get(n).copied().unwrap_or(0)
+    }
+
+    /// Sets a list register in Xen's context switch: not counted.
+    pub fn set_raw_lr(&mut self, n: usize, value: u64) {
+        if let Some(lr) = self.lr.get_mut(n) {
+            *lr = value;
+        }
+    }
+
     /// A list register without counting the access: for tests and invariants.
     pub fn peek(&self, n: usize) -> ListRegister {
         ListRegister::decode(

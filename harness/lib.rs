@@ -1,6 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A mock Xen: enough of a machine and of a hypervisor to run the vGIC's exported C functions on a laptop.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`lr`], [`cpuif`] | list registers and the virtual CPU interface that works on them |
+//! | [`physgic`] | the physical GIC: shared interrupts, their lines, activation |
+//! | [`machine`] | physical CPUs; Xen's way through interrupts, exits and entries |
+//! | [`domain`] | domains and vCPUs, made and unmade as Xen does |
+//! | [`guest`] | a vCPU as its guest has it |
+//! | [`linux`] | what Linux's GIC drivers do to a GIC |
+//! | [`faults`] | the vGIC's allocations: counted, and failed on request |
+//!
+//! `harness/c` and `harness/include` are the C half: Xen's structures and headers, in the small, against which
+//! xen-glue's C compiles unchanged.
 
+pub mod abi;
 pub mod cpuif;
+pub mod domain;
+pub mod faults;
+pub mod guest;
+pub mod linux;
 pub mod lr;
+pub mod machine;
 pub mod physgic;
+pub mod scenario;
+mod xen;

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Compiles xen-glue's C half, unchanged, against the mock's headers, and the mock's own C half.
+
+use std::env;
+use std::path::PathBuf;
+
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    // The same header that the hypervisor's build makes: the prototypes of both sides must agree here, too.
+    if let Err(error) = xen_glue_header::write(&out.join("exports.h")) {
+        println!("cargo::error={error:#}");
+        return;
+    }
+    cc::Build::new()
+        .files(["xen-glue/c/glue.c", "xen-glue/c/gich.c", "harness/c/mock.c"])
+        .include("harness/include")
+        .include("xen-glue/c")
+        .include(&out)
+        .define("CONFIG_GICV3", None)
+        .define("CONFIG_GICV3_ESPI", None)
+        .flag_if_supported("-Wno-unused-parameter")
+        .warnings_into_errors(true)
+        .compile("mock_xen");
+    for dir in ["xen-glue/c", "xen-glue/src", "harness/c", "harness/include"] {
+        println!("cargo::rerun-if-changed={dir}");
+    }
+}

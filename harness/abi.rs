@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The vGIC's exported C functions, called as the rest of Xen calls them: each with what its context allows.
+//!
+//! XEN's structures are opaque here; the C half of the mock knows them.
+
+use crate::faults::{Memory, vgic};
+use std::ffi::{c_int, c_uint, c_ulong};
+
+macro_rules! opaque {
+    ($($(#[$doc:meta])* $name:ident)*) => {$(
+        $(#[$doc])*
+        #[repr(C)]
+        pub struct $name {
+            _opaque: [u8; 0],
+        }
+    )*};
+}
+
+opaque! {
+    /// `struct domain`
+    RawDomain
+    /// `struct vcpu`
+    RawVcpu
+    /// `struct irq_desc`
+    RawDesc
+}
+
+/// `XEN_DOMCTL_CONFIG_GIC_V2`; V3 is one more.
+const CONFIG_GIC_V2: c_uint = 1;
+
+// The library itself: xen-glue's Rust half and its C half.
+use xen_glue as _;
+
+unsafe extern "C" {
+    fn vgic_max_vcpus(version: c_uint) -> c_uint;
+    fn domain_vgic_register(d: *mut RawDomain, mmio_count: *mut c_uint) -> c_int;
+    fn domain_vgic_init(d: *mut RawDomain, nr_spis: c_uint) -> c_int;
+    fn domain_vgic_free(d: *mut RawDomain);
+    fn vcpu_vgic_init(v: *mut RawVcpu) -> c_int;
+    fn vcpu_vgic_free(v: *mut RawVcpu);
+    fn vgic_reserve_virq(d: *mut RawDomain, virq: c_uint) -> bool;
+    fn vgic_allocate_virq(d: *mut RawDomain, spi: bool) -> c_int;
+    fn vgic_free_virq(d: *mut RawDomain, virq: c_uint);
+    fn vgic_is_valid_line(d: *mut RawDomain, virq: c_uint) -> bool;
+    fn vgic_inject_irq(d: *mut RawDomain, v: *mut RawVcpu, virq: c_uint, level: bool);
+    fn vgic_vcpu_inject_irq(v: *mut RawVcpu, virq: c_uint);
+    fn vgic_sync_to_lrs();
+    fn vgic_sync_from_lrs(v: *mut RawVcpu);
+    fn vgic_vcpu_pending_irq(v: *mut RawVcpu) -> c_int;
+    fn vgic_evtchn_irq_pending(v: *mut RawVcpu) -> bool;
+    fn vgic_clear_pending_irqs(v: *mut RawVcpu);
+    fn vgic_maintenance_interrupt();
+    fn vgic_get_hw_irq_desc(d: *mut RawDomain, v: *mut RawVcpu, virq: c_uint) -> *mut RawDesc;
+    fn arch_move_irqs(v: *mut RawVcpu);
+    fn gic_dump_vgic_info(v: *mut RawVcpu);
+}
+
+// The C half of the mock.
+unsafe extern "C" {
+    pub fn mock_power_on(version: c_uint, spis: c_uint, lrs: c_uint, cpus: c_uint);
+    pub fn mock_irq_begin(irq: c_uint, virq: *mut c_uint) -> *mut RawDomain;
+    pub fn mock_irq_end(irq: c_uint);
+    pub fn mock_irq_in_progress(irq: c_uint) -> bool;
+    fn mock_route(d: *mut RawDomain, virq: c_uint, irq: c_uint, level: bool) -> c_int;
+    pub fn mock_domain_alloc(
+        id: c_uint,
+        max_vcpus: c_uint,
+        version: c_uint,
+        hardware: bool,
+        direct: bool,
+    ) -> *mut RawDomain;
+    pub fn mock_domain_io_init(d: *mut RawDomain, max: c_uint);
+    pub fn mock_domain_dying(d: *mut RawDomain);
+    pub fn mock_domain_release(d: *mut RawDomain);
+    pub fn mock_domain_mmio_used(d: *const RawDomain) -> c_uint;
+    pub fn mock_domain_dbase(d: *const RawDomain) -> u64;
+    pub fn mock_domain_regions(d: *const RawDomain) -> c_uint;
+    pub fn mock_domain_region(d: *const RawDomain, n: c_uint, size: *mut u64) -> u64;
+    pub fn mock_domain_nr_spis(d: *const RawDomain) -> c_uint;
+    pub fn mock_domain_allocated(d: *const RawDomain, virq: c_uint) -> bool;
+    pub fn mock_vcpu_alloc(d: *mut RawDomain, id: c_uint, processor: c_uint) -> *mut RawVcpu;
+    pub fn mock_vcpu_link(d: *mut RawDomain, v: *mut RawVcpu);
+    pub fn mock_vcpu_release(v: *mut RawVcpu);
+    pub fn mock_idle(cpu: c_uint) -> *mut RawVcpu;
+    pub fn mock_vcpu_domain(v: *const RawVcpu) -> *mut RawDomain;
+    pub fn mock_vcpu_pause_flags(v: *mut RawVcpu) -> *mut c_ulong;
+    pub fn mock_vcpu_is_running(v: *mut RawVcpu) -> *mut bool;
+    pub fn mock_vcpu_processor(v: *mut RawVcpu) -> *mut c_int;
+    pub fn mock_vcpu_upcall(v: *mut RawVcpu) -> *mut u8;
+    pub fn mock_vcpu_ptimer(v: *mut RawVcpu) -> *mut u64;
+    fn mock_mmio(v: *mut RawVcpu, gpa: u64, size: c_uint, write: bool, value: *mut u64) -> c_int;
+    fn mock_sgi_register(which: c_uint, aarch32: bool, read: bool, value: u64) -> bool;
+}
+
+/// Declares safe callers: the pointers come from the mock's own objects, which live long enough.
+macro_rules! calls {
+    ($($(#[$doc:meta])* $memory:ident $name:ident = $c:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)?;)*) => {$(
+        $(#[$doc])*
+        pub(crate) fn $name($($arg: $ty),*) $(-> $ret)? {
+            vgic(Memory::$memory, || {
+                // SAFETY: the mock passes structures that it made and has not released.
+                unsafe { $c($($arg),*) }
+            })
+        }
+    )*};
+}
+
+calls! {
+    Allowed register = domain_vgic_register(d: *mut RawDomain, mmio_count: *mut c_uint) -> c_int;
+    Allowed init = domain_vgic_init(d: *mut RawDomain, nr_spis: c_uint) -> c_int;
+    Allowed free = domain_vgic_free(d: *mut RawDomain);
+    Allowed vcpu_init = vcpu_vgic_init(v: *mut RawVcpu) -> c_int;
+    Allowed vcpu_free = vcpu_vgic_free(v: *mut RawVcpu);
+    Forbidden reserve_virq = vgic_reserve_virq(d: *mut RawDomain, virq: c_uint) -> bool;
+    Forbidden allocate_virq = vgic_allocate_virq(d: *mut RawDomain, spi: bool) -> c_int;
+    Forbidden free_virq = vgic_free_virq(d: *mut RawDomain, virq: c_uint);
+    Forbidden is_valid_line = vgic_is_valid_line(d: *mut RawDomain, virq: c_uint) -> bool;
+    Forbidden inject = vgic_inject_irq(d: *mut RawDomain, v: *mut RawVcpu, virq: c_uint, level: bool);
+    Forbidden vcpu_inject = vgic_vcpu_inject_irq(v: *mut RawVcpu, virq: c_uint);
+    Forbidden sync_to = vgic_sync_to_lrs();
+    Forbidden sync_from = vgic_sync_from_lrs(v: *mut RawVcpu);
+    Forbidden pending = vgic_vcpu_pending_irq(v: *mut RawVcpu) -> c_int;
+    Forbidden evtchn_pending = vgic_evtchn_irq_pending(v: *mut RawVcpu) -> bool;
+    Forbidden clear_pending = vgic_clear_pending_irqs(v: *mut RawVcpu);
+    Forbidden maintenance = vgic_maintenance_interrupt();
+    Forbidden hw_desc = vgic_get_hw_irq_desc(d: *mut RawDomain, v: *mut RawVcpu, virq: c_uint) -> *mut RawDesc;
+    Forbidden move_irqs = arch_move_irqs(v: *mut RawVcpu);
+    Allowed dump = gic_dump_vgic_info(v: *mut RawVcpu);
+    Forbidden route = mock_route(d: *mut RawDomain, virq: c_uint, irq: c_uint, level: bool) -> c_int;
+    Allowed mmio = mock_mmio(v: *mut RawVcpu, gpa: u64, size: c_uint, write: bool, value: *mut u64) -> c_int;
+    Allowed sgi_register = mock_sgi_register(which: c_uint, aarch32: bool, read: bool, value: u64) -> bool;
+}
+
+/// `vgic_max_vcpus()` for architecture version 2 or 3; other numbers are handed on as they are.
+pub fn max_vcpus(version: u32) -> u32 {
+    let config = if (2..4).contains(&version) {
+        version - 2 + CONFIG_GIC_V2
+    } else {
+        version
+    };
+    // SAFETY: takes any number.
+    vgic(Memory::Forbidden, || unsafe { vgic_max_vcpus(config) })
+}

@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The C half of the mock Xen: what has to know the layout of struct domain,
+ * struct vcpu and struct irq_desc, and what takes variable arguments. The rest
+ * is in Rust, which sees these structures as pointers only.
+ */
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "mock.h"
+
+/* From the Rust half. */
+void mock_print(const char *text, size_t len);
+void mock_phys_enable(unsigned int irq, bool on);
+void mock_phys_trigger(unsigned int irq, bool level);
+void mock_phys_active(unsigned int irq, bool on);
+void mock_phys_pending(unsigned int irq, bool on);
+bool mock_phys_is_pending(unsigned int irq);
+void mock_phys_target(unsigned int irq, unsigned int cpu);
+void mock_wake(struct vcpu *v, int processor, bool running);
+
+/* Messages *****************************************************************/
+
+static void vprint(const char *fmt, va_list args)
+{
+    char text[1200];
+    int n = vsnprintf(text, sizeof(text), fmt, args);
+
+    if ( n > 0 )
+        mock_print(text, min((size_t)n, sizeof(text) - 1));
+}
+
+void printk(const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    vprint(fmt, args);
+    va_end(args);
+}
+
+void panic(const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    vprint(fmt, args);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    abort();
+}
+
+/* Spin locks ***************************************************************/
+
+static unsigned long myself(void)
+{
+    static _Thread_local char here;
+
+    return (unsigned long)&here;
+}
+
+void _spin_lock(spinlock_t *lock)
+{
+    unsigned long expected = 0;
+
+    while ( !__atomic_compare_exchange_n(&lock->owner, &expected, myself(), false,
+                                         __ATOMIC_ACQUIRE, __ATOMIC_RELAXED) )
+    {
+        if ( expected == myself() )
+        {
+            fprintf(stderr, "mock Xen: a spin lock is taken twice by one CPU\n");
+            abort();
+        }
+        expected = 0;
+        sched_yield();
+    }
+}
+
+void _spin_unlock(spinlock_t *lock)
+{
+    if ( __atomic_exchange_n(&lock->owner, 0, __ATOMIC_RELEASE) != myself() )
+        mock_broken("a spin lock is released by another CPU");
+}
+
+bool _spin_is_locked(const spinlock_t *lock)
+{
+    return __atomic_load_n(&lock->owner, __ATOMIC_RELAXED) != 0;
+}
+
+/* The machine **************************************************************/
+
+static struct {
+    enum gic_version version;
+    unsigned int lines, espis, lrs;
+} host;
+
+#define MAX_SPIS 992
+static struct irq_desc descs[MAX_SPIS];
+static struct rdist_region regions[2];
+
+const bool acpi_disabled = true;
+const struct dt_device_node *dt_interrupt_controller;
+
+enum gic_version gic_hw_version(void) { return host.version; }
+unsigned int gic_number_lines(void) { return host.lines; }
+unsigned int gic_number_espis(void) { return host.espis; }
+unsigned int gic_get_nr_lrs(void) { return host.lrs; }
+
+const cpumask_t *cpumask_of(unsigned int cpu)
+{
+    static cpumask_t masks[64];
+
+    masks[cpu % 64].bits = 1UL << (cpu % 64);
+
+    return &masks[cpu % 64];
+}
+
+int dt_device_get_paddr(const struct dt_device_node *node, unsigned int index,
+                        paddr_t *addr, paddr_t *size)
+{
+    static const paddr_t frames[4] = { 0x08000000, 0x08010000, 0x08030000, 0x08040000 };
+
+    if ( index >= 4 )
+        return -EINVAL;
+    *addr = frames[index];
+    if ( size )
+        *size = SZ_64K;
+
+    return 0;
+}
+
+/* Never read: the mock's GICH registers are reached through calls. */
+void *ioremap_nocache(paddr_t addr, size_t len)
+{
+    static char frame[PAGE_SIZE];
+
+    return len <= sizeof(frame) ? frame : NULL;
+}
+
+static void desc_enable(struct irq_desc *desc)
+{
+    ASSERT(spin_is_locked(&desc->lock));
+    clear_bit(_IRQ_DISABLED, &desc->status);
+    mock_phys_enable(desc->irq, true);
+}
+
+static void desc_disable(struct irq_desc *desc)
+{
+    ASSERT(spin_is_locked(&desc->lock));
+    mock_phys_enable(desc->irq, false);
+    set_bit(_IRQ_DISABLED, &desc->status);
+}
+
+static void desc_set_affinity(struct irq_desc *desc, const cpumask_t *mask)
+{
+    mock_phys_target(desc->irq, __builtin_ctzl(mask->bits));
+}
+
+static const hw_irq_controller controller = {
+    .enable = desc_enable,
+    .disable = desc_disable,
+    .set_affinity = desc_set_affinity,
+};
+
+/* Powers the machine up. The frames are those of QEMU's virt machine. */
+void mock_power_on(unsigned int version, unsigned int spis, unsigned int lrs,
+                   unsigned int cpus)
+{
+    unsigned int i;
+
+    host.version = version == 3 ? GIC_V3 : GIC_V2;
+    host.lines = NR_LOCAL_IRQS + min(spis, (unsigned int)MAX_SPIS);
+    host.espis = 0;
+    host.lrs = lrs;
+
+    memset(descs, 0, sizeof(descs));
+    for ( i = 0; i < MAX_SPIS; i++ )
+    {
+        descs[i].irq = NR_LOCAL_IRQS + i;
+        descs[i].handler = &controller;
+        descs[i].status = 1UL << _IRQ_DISABLED;
+        descs[i].arch.type = IRQ_TYPE_INVALID;
+    }
+
+    if ( version == 3 )
+    {
+        /* Two regions, so that lookups across them are exercised. */
+        regions[0] = (struct rdist_region){ .base = 0x080a0000, .size = 2 * GICV3_GICR_SIZE };
+        regions[1] = (struct rdist_region){ .base = 0x4000000000ULL,
+                                            .size = (paddr_t)max(cpus, 3U) * GICV3_GICR_SIZE };
+        vgic_v3_setup_hw(0x08000000, 2, regions, 16);
+    }
+    else
+        vgic_v2_setup_hw(0x08000000, 0x08010000, SZ_8K, 0x08040000, 0);
+}
+
+/* Physical interrupts ******************************************************/
+
+struct irq_desc *__irq_to_desc(unsigned int irq)
+{
+    if ( irq < NR_LOCAL_IRQS || irq >= host.lines )
+        return NULL;
+
+    return &descs[irq - NR_LOCAL_IRQS];
+}
+
+void irq_set_affinity(struct irq_desc *desc, const cpumask_t *mask)
+{
+    if ( !desc )
+        return;
+    ASSERT(!local_irq_is_enabled());
+    desc->handler->set_affinity(desc, mask);
+}
+
+void gic_set_irq_type(struct irq_desc *desc, unsigned int type)
+{
+    ASSERT(test_bit(_IRQ_DISABLED, &desc->status));
+    ASSERT(spin_is_locked(&desc->lock));
+    desc->arch.type = type;
+    mock_phys_trigger(desc->irq, type == IRQ_TYPE_LEVEL_HIGH);
+}
+
+void gic_set_active_state(struct irq_desc *desc, bool on)
+{
+    ASSERT(test_bit(_IRQ_GUEST, &desc->status));
+    mock_phys_active(desc->irq, on);
+}
+
+void gic_set_pending_state(struct irq_desc *desc, bool on)
+{
+    mock_phys_pending(desc->irq, on);
+}
+
+bool gic_read_pending_state(struct irq_desc *desc)
+{
+    return mock_phys_is_pending(desc->irq);
+}
+
+bool irq_type_set_by_domain(const struct domain *d)
+{
+    return is_hardware_domain(d);
+}
+
+/* The beginning of do_IRQ(): with the lock held, whose interrupt it is. */
+struct domain *mock_irq_begin(unsigned int irq, unsigned int *virq)
+{
+    struct irq_desc *desc = irq_to_desc(irq);
+
+    spin_lock(&desc->lock);
+    if ( !test_bit(_IRQ_GUEST, &desc->status) )
+        return NULL;
+    set_bit(_IRQ_INPROGRESS, &desc->status);
+    *virq = desc->virq;
+
+    return desc->guest;
+}
+
+void mock_irq_end(unsigned int irq)
+{
+    spin_unlock(&irq_to_desc(irq)->lock);
+}
+
+bool mock_irq_in_progress(unsigned int irq)
+{
+    return test_bit(_IRQ_INPROGRESS, &irq_to_desc(irq)->status);
+}
+
+/* route_irq_to_guest(), as the toolstack or the domain builder asks for it. */
+int mock_route(struct domain *d, unsigned int virq, unsigned int irq, bool level)
+{
+    struct irq_desc *desc = irq_to_desc(irq);
+    unsigned long flags;
+    int rc = -EBUSY;
+
+    if ( !desc || !vgic_is_spi(d, virq) )
+        return -EINVAL;
+
+    spin_lock_irqsave(&desc->lock, flags);
+    if ( !test_bit(_IRQ_GUEST, &desc->status) )
+    {
+        desc->arch.type = level ? IRQ_TYPE_LEVEL_HIGH : IRQ_TYPE_EDGE_RISING;
+        rc = vgic_connect_hw_irq(d, NULL, virq, desc, true);
+        if ( !rc )
+        {
+            set_bit(_IRQ_GUEST, &desc->status);
+            desc->guest = d;
+            desc->virq = virq;
+            if ( !irq_type_set_by_domain(d) )
+                gic_set_irq_type(desc, desc->arch.type);
+        }
+    }
+    spin_unlock_irqrestore(&desc->lock, flags);
+
+    return rc;
+}
+
+int release_guest_irq(struct domain *d, unsigned int virq)
+{
+    struct irq_desc *desc;
+    unsigned long flags;
+    int rc = -EINVAL;
+
+    if ( !vgic_is_spi(d, virq) )
+        return -EINVAL;
+    desc = vgic_get_hw_irq_desc(d, NULL, virq);
+    if ( !desc )
+        return -EINVAL;
+
+    spin_lock_irqsave(&desc->lock, flags);
+    if ( test_bit(_IRQ_GUEST, &desc->status) && desc->guest == d )
+    {
+        ASSERT(d->is_dying);
+        desc_disable(desc);
+        if ( test_bit(_IRQ_INPROGRESS, &desc->status) )
+            mock_phys_active(desc->irq, false);
+        clear_bit(_IRQ_INPROGRESS, &desc->status);
+        rc = vgic_connect_hw_irq(d, NULL, virq, desc, false);
+        if ( !rc )
+        {
+            clear_bit(_IRQ_GUEST, &desc->status);
+            desc->guest = NULL;
+        }
+    }
+    spin_unlock_irqrestore(&desc->lock, flags);
+
+    /* Xen waits here without a bound. */
+    if ( !rc && test_bit(_IRQ_INPROGRESS, &desc->status) )
+        mock_broken("a released interrupt is still in progress");
+
+    return rc;
+}
+
+/* Domains and vCPUs ********************************************************/
+
+struct domain *mock_domain_alloc(unsigned int id, unsigned int max_vcpus,
+                                 unsigned int version, bool hardware, bool direct)
+{
+    struct domain *d = calloc(1, sizeof(*d));
+
+    if ( !d )
+        abort();
+    d->domain_id = id;
+    d->max_vcpus = max_vcpus;
+    d->vcpu = calloc(max_vcpus ? max_vcpus : 1, sizeof(*d->vcpu));
+    d->hardware = hardware;
+    d->direct_mapped = direct;
+    d->arch.vgic.version = version == 3 ? GIC_V3 : version == 2 ? GIC_V2 : GIC_INVALID;
+    d->arch.evtchn_irq = 31;
+
+    return d;
+}
+
+/* domain_io_init(): handlers beyond this many are a bug of the vGIC's. */
+void mock_domain_io_init(struct domain *d, unsigned int max)
+{
+    d->mmio = calloc(max ? max : 1, sizeof(*d->mmio));
+    d->mmio_max = max;
+}
+
+void mock_domain_dying(struct domain *d)
+{
+    d->is_dying = 2;
+}
+
+void mock_domain_release(struct domain *d)
+{
+    free(d->mmio);
+    free(d->vcpu);
+    free(d);
+}
+
+unsigned int mock_domain_mmio_used(const struct domain *d)
+{
+    return d->mmio_used;
+}
+
+paddr_t mock_domain_dbase(const struct domain *d)
+{
+    return d->arch.vgic.dbase;
+}
+
+unsigned int mock_domain_regions(const struct domain *d)
+{
+    return d->arch.vgic.nr_regions;
+}
+
+paddr_t mock_domain_region(const struct domain *d, unsigned int n, paddr_t *size)
+{
+    *size = d->arch.vgic.rdist_regions[n].size;
+
+    return d->arch.vgic.rdist_regions[n].base;
+}
+
+unsigned int mock_domain_nr_spis(const struct domain *d)
+{
+    return d->arch.vgic.nr_spis;
+}
+
+bool mock_domain_allocated(const struct domain *d, unsigned int virq)
+{
+    return test_bit(virq, d->arch.vgic.allocated_irqs);
+}
+
+struct vcpu *mock_vcpu_alloc(struct domain *d, unsigned int id, unsigned int processor)
+{
+    struct vcpu *v = calloc(1, sizeof(*v));
+
+    if ( !v )
+        abort();
+    v->vcpu_id = id;
+    v->domain = d;
+    v->processor = processor;
+    v->arch.vmpidr = (1UL << 31) | (id & 0xf) | ((id >> 4) << 8);
+    v->arch.phys_timer.irq = 30;
+    v->arch.virt_timer.irq = 27;
+
+    return v;
+}
+
+void mock_vcpu_link(struct domain *d, struct vcpu *v)
+{
+    __atomic_store_n(&d->vcpu[v->vcpu_id], v, __ATOMIC_RELEASE);
+}
+
+/* The idle vCPU of a physical CPU. */
+struct vcpu *mock_idle(unsigned int cpu)
+{
+    static struct domain idle_domain = { .domain_id = 0x7fff };
+    struct vcpu *v = mock_vcpu_alloc(&idle_domain, cpu, cpu);
+
+    v->is_running = true;
+
+    return v;
+}
+
+void mock_vcpu_release(struct vcpu *v)
+{
+    free(v);
+}
+
+struct domain *mock_vcpu_domain(const struct vcpu *v) { return v->domain; }
+unsigned long *mock_vcpu_pause_flags(struct vcpu *v) { return &v->pause_flags; }
+bool *mock_vcpu_is_running(struct vcpu *v) { return &v->is_running; }
+int *mock_vcpu_processor(struct vcpu *v) { return &v->processor; }
+uint8_t *mock_vcpu_upcall(struct vcpu *v) { return &v->evtchn_upcall_pending; }
+register_t *mock_vcpu_ptimer(struct vcpu *v) { return &v->arch.phys_timer.ctl; }
+
+void vcpu_kick(struct vcpu *v)
+{
+    bool running = __atomic_load_n(&v->is_running, __ATOMIC_SEQ_CST);
+
+    clear_bit(_VPF_blocked, &v->pause_flags);
+    mock_wake(v, __atomic_load_n(&v->processor, __ATOMIC_SEQ_CST),
+              running && v != current);
+}
+
+/* Traps ********************************************************************/
+
+void register_mmio_handler(struct domain *d, const struct mmio_handler_ops *ops,
+                           paddr_t addr, paddr_t size, void *priv)
+{
+    if ( d->mmio_used >= d->mmio_max )
+    {
+        mock_broken("more MMIO handlers than domain_vgic_register() announced");
+        return;
+    }
+    d->mmio[d->mmio_used++] =
+        (struct mmio_handler){ .ops = ops, .addr = addr, .size = size, .priv = priv };
+}
+
+/* A trapped access of 1 << size bytes: 1 handled, 0 abort, -1 nothing there. */
+int mock_mmio(struct vcpu *v, paddr_t gpa, unsigned int size, bool write, register_t *value)
+{
+    struct domain *d = v->domain;
+    mmio_info_t info = { .dabt = { .size = size, .valid = 1 }, .gpa = gpa };
+    unsigned int i;
+
+    for ( i = 0; i < d->mmio_used; i++ )
+    {
+        const struct mmio_handler *h = &d->mmio[i];
+        int rc;
+
+        if ( gpa < h->addr || gpa - h->addr >= h->size )
+            continue;
+        if ( write )
+            return h->ops->write(v, &info, *value, h->priv);
+        *value = 0;
+        rc = h->ops->read(v, &info, value, h->priv);
+        ASSERT(!rc || size == 3 || !(*value >> (8 << size)));
+        return rc;
+    }
+
+    return -1;
+}
+
+/* A write of ICC_SGI1R (0), ICC_ASGI1R (1) or ICC_SGI0R (2). False: UNDEF. */
+bool mock_sgi_register(unsigned int which, bool aarch32, bool read, register_t value)
+{
+    static const unsigned int sysregs[] = {
+        HSR_SYSREG_ICC_SGI1R_EL1, HSR_SYSREG_ICC_ASGI1R_EL1, HSR_SYSREG_ICC_SGI0R_EL1,
+    };
+    static const unsigned int cp64[] = { ICC_SGI1R, ICC_ASGI1R, ICC_SGI0R };
+    struct cpu_user_regs regs = { 0 };
+    union hsr hsr = { 0 };
+
+    if ( aarch32 )
+    {
+        regs.x[2] = (uint32_t)value;
+        regs.x[3] = value >> 32;
+        hsr.bits = cp64[which];
+        hsr.cp64.reg1 = 2;
+        hsr.cp64.reg2 = 3;
+        hsr.cp64.ec = HSR_EC_CP15_64;
+        hsr.cp64.read = read;
+    }
+    else
+    {
+        regs.x[5] = value;
+        hsr.bits = sysregs[which];
+        hsr.sysreg.reg = 5;
+        hsr.sysreg.ec = HSR_EC_SYSREG;
+        hsr.sysreg.read = read;
+    }
+
+    return vgic_emulate(&regs, hsr);
+}

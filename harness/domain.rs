@@ -1,0 +1,497 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Domains and vCPUs: made and unmade in Xen's order, with what Xen keeps for each.
+
+use crate::abi::{self, RawDomain, RawVcpu};
+use crate::machine::{Machine, lock};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// What a toolstack asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    pub id: u16,
+    pub vcpus: usize,
+    /// Architecture version of its GIC, 2 or 3.
+    pub gic: u8,
+    /// `nr_spis`, as in the domctl.
+    pub spis: u32,
+    /// Dom0: the host's layout, and the right to set trigger types.
+    pub hardware: bool,
+    pub direct_mapped: bool,
+}
+
+impl Config {
+    /// A guest with a GIC of this version.
+    pub const fn guest(gic: u8, vcpus: usize) -> Self {
+        Self {
+            id: 1,
+            vcpus,
+            gic,
+            spis: 224,
+            hardware: false,
+            direct_mapped: false,
+        }
+    }
+
+    /// Dom0.
+    pub const fn dom0(gic: u8, vcpus: usize) -> Self {
+        Self {
+            id: 0,
+            hardware: true,
+            ..Self::guest(gic, vcpus)
+        }
+    }
+}
+
+/// A negative errno.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+fn result(rc: i32) -> Result<(), Errno> {
+    if rc == 0 { Ok(()) } else { Err(Errno(rc)) }
+}
+
+/// What `gic_save_state()` keeps.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Saved {
+    pub lrs: Vec<u64>,
+    pub vmcr: u32,
+    pub apr: [u32; 2],
+}
+
+/// The virtual timer, reduced to its interrupt. Xen masks it when it has taken its interrupt; the guest, which moves the
+/// comparator on, unmasks it.
+#[derive(Debug, Default)]
+pub struct Timer {
+    pending: AtomicBool,
+    masked: AtomicBool,
+}
+
+impl Timer {
+    /// The level at the physical GIC.
+    pub(crate) fn asserted(&self) -> bool {
+        self.pending.load(Ordering::SeqCst) && !self.masked.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn mask(&self) {
+        self.masked.store(true, Ordering::SeqCst);
+    }
+
+    /// The condition, Xen's mask aside.
+    pub fn is_pending(&self) -> bool {
+        self.pending.load(Ordering::SeqCst)
+    }
+}
+
+/// A vCPU.
+pub struct Vcpu {
+    raw: *mut RawVcpu,
+    domain: *mut RawDomain,
+    pub id: usize,
+    pub gic_version: u8,
+    pub timer: Timer,
+    pub(crate) saved: Mutex<Option<Saved>>,
+}
+
+// SAFETY: the fields of `struct vcpu` that the mock touches are accessed atomically; `Domain` keeps it alive.
+unsafe impl Send for Vcpu {}
+// SAFETY: as above.
+unsafe impl Sync for Vcpu {}
+
+const BLOCKED: u64 = 1 << 0;
+const DOWN: u64 = 1 << 1;
+const CNT_ENABLE: u64 = 1;
+const CNT_MASK: u64 = 2;
+const CNT_PENDING: u64 = 4;
+
+impl Vcpu {
+    /// PPIs as Xen gives them to guests.
+    pub const VTIMER: u32 = 27;
+    pub const PTIMER: u32 = 30;
+    pub const EVTCHN: u32 = 31;
+
+    pub(crate) fn raw(&self) -> *mut RawVcpu {
+        self.raw
+    }
+
+    pub(crate) fn domain(&self) -> *mut RawDomain {
+        self.domain
+    }
+
+    fn pause_flags(&self) -> &AtomicU64 {
+        // SAFETY: aligned, alive, and changed atomically by everybody.
+        unsafe { AtomicU64::from_ptr(abi::mock_vcpu_pause_flags(self.raw)) }
+    }
+
+    fn running_flag(&self) -> &AtomicBool {
+        // SAFETY: as above.
+        unsafe { AtomicBool::from_ptr(abi::mock_vcpu_is_running(self.raw)) }
+    }
+
+    fn processor_field(&self) -> &AtomicI32 {
+        // SAFETY: as above.
+        unsafe { AtomicI32::from_ptr(abi::mock_vcpu_processor(self.raw)) }
+    }
+
+    fn upcall(&self) -> &AtomicU8 {
+        // SAFETY: as above.
+        unsafe { AtomicU8::from_ptr(abi::mock_vcpu_upcall(self.raw)) }
+    }
+
+    fn ptimer(&self) -> &AtomicU64 {
+        // SAFETY: as above.
+        unsafe { AtomicU64::from_ptr(abi::mock_vcpu_ptimer(self.raw)) }
+    }
+
+    pub(crate) fn set_running(&self, on: bool) {
+        self.running_flag().store(on, Ordering::SeqCst);
+    }
+
+    /// Is it on a physical CPU, in the guest or in Xen?
+    pub fn is_running(&self) -> bool {
+        self.running_flag().load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn set_processor(&self, cpu: usize) {
+        self.processor_field().store(cpu as i32, Ordering::SeqCst);
+    }
+
+    /// `v->processor`.
+    pub fn processor(&self) -> usize {
+        self.processor_field().load(Ordering::SeqCst) as usize
+    }
+
+    pub(crate) fn set_blocked(&self, on: bool) {
+        if on {
+            self.pause_flags().fetch_or(BLOCKED, Ordering::SeqCst);
+        } else {
+            self.pause_flags().fetch_and(!BLOCKED, Ordering::SeqCst);
+        }
+    }
+
+    /// Does it wait for an interrupt?
+    pub fn is_blocked(&self) -> bool {
+        self.pause_flags().load(Ordering::SeqCst) & BLOCKED != 0
+    }
+
+    pub(crate) fn set_down(&self, down: bool) {
+        if down {
+            self.pause_flags().fetch_or(DOWN, Ordering::SeqCst);
+        } else {
+            self.pause_flags().fetch_and(!DOWN, Ordering::SeqCst);
+        }
+    }
+
+    /// Is it switched off (PSCI)?
+    pub fn is_down(&self) -> bool {
+        self.pause_flags().load(Ordering::SeqCst) & DOWN != 0
+    }
+
+    /// Could the scheduler run it?
+    pub fn is_runnable(&self) -> bool {
+        self.pause_flags().load(Ordering::SeqCst) == 0
+    }
+
+    /// `vtimer_update_irqs()` and `vcpu_update_evtchn_irq()`, on every exit from the guest.
+    pub(crate) fn update_lines(&self) {
+        let ptimer = self.ptimer().load(Ordering::SeqCst);
+        let ptimer = ptimer & (CNT_ENABLE | CNT_MASK | CNT_PENDING) == CNT_ENABLE | CNT_PENDING;
+        abi::inject(self.domain, self.raw, Self::VTIMER, self.timer.is_pending());
+        abi::inject(self.domain, self.raw, Self::PTIMER, ptimer);
+        abi::inject(self.domain, self.raw, Self::EVTCHN, self.upcall_pending());
+    }
+
+    /// Has it an event channel upcall pending?
+    pub fn upcall_pending(&self) -> bool {
+        self.upcall().load(Ordering::SeqCst) != 0
+    }
+
+    /// The guest's side: takes the upcall.
+    pub fn take_upcall(&self) -> bool {
+        self.upcall().swap(0, Ordering::SeqCst) != 0
+    }
+
+    /// `vcpu_mark_events_pending()`: any context, any CPU of the machine.
+    pub fn send_event(&self) {
+        if self.upcall().swap(1, Ordering::SeqCst) == 0 {
+            abi::inject(self.domain, self.raw, Self::EVTCHN, true);
+        }
+    }
+
+    /// The emulated physical timer expires: a softirq of Xen's on any CPU.
+    pub fn expire_ptimer(&self) {
+        let old = self.ptimer().fetch_or(CNT_PENDING, Ordering::SeqCst);
+        if old & CNT_MASK == 0 {
+            abi::inject(self.domain, self.raw, Self::PTIMER, true);
+        }
+    }
+
+    /// The guest's side, inside a trap: programs the physical timer anew, which ends its condition.
+    pub fn program_ptimer(&self, enable: bool) {
+        self.ptimer()
+            .store(if enable { CNT_ENABLE } else { 0 }, Ordering::SeqCst);
+    }
+
+    /// `local_events_need_delivery_nomask()`, of the current vCPU.
+    pub(crate) fn events_need_delivery(&self) -> bool {
+        abi::pending(self.raw) != 0 || (self.upcall_pending() && abi::evtchn_pending(self.raw))
+    }
+}
+
+impl Vcpu {
+    /// The virtual timer expires. On no CPU's claim.
+    pub fn expire_vtimer(&self, machine: &Machine) {
+        self.timer.pending.store(true, Ordering::SeqCst);
+        machine.ring(self.processor());
+    }
+
+    /// The guest's side: moves the comparator on, and unmasks.
+    pub fn program_vtimer(&self) {
+        self.timer.pending.store(false, Ordering::SeqCst);
+        self.timer.masked.store(false, Ordering::SeqCst);
+    }
+}
+
+/// A domain. Destroyed when dropped.
+pub struct Domain {
+    pub machine: Arc<Machine>,
+    pub config: Config,
+    raw: *mut RawDomain,
+    vcpus: Mutex<Vec<Arc<Vcpu>>>,
+}
+
+// SAFETY: only pointers into the C half, whose fields are constant after creation or accessed atomically.
+unsafe impl Send for Domain {}
+// SAFETY: as above.
+unsafe impl Sync for Domain {}
+
+impl Domain {
+    /// `arch_domain_create()`, up to the vCPUs.
+    ///
+    /// # Errors
+    /// What the vGIC answered; everything is undone, as Xen does.
+    pub fn create(machine: &Arc<Machine>, config: Config) -> Result<Self, Errno> {
+        // SAFETY: takes any numbers.
+        let raw = unsafe {
+            abi::mock_domain_alloc(
+                config.id.into(),
+                config.vcpus as u32,
+                config.gic.into(),
+                config.hardware,
+                config.direct_mapped,
+            )
+        };
+        let domain = Self {
+            machine: Arc::clone(machine),
+            config,
+            raw,
+            vcpus: Mutex::default(),
+        };
+        // From here on, dropping it is arch_domain_destroy().
+        machine.hypervisor(0, || domain.construct())?;
+        Ok(domain)
+    }
+
+    fn construct(&self) -> Result<(), Errno> {
+        let mut count = u32::MAX;
+        result(abi::register(self.raw, &mut count))?;
+        // SAFETY: this domain, once. Xen adds sixteen; here a handler too many shows.
+        unsafe { abi::mock_domain_io_init(self.raw, count) };
+        result(abi::init(self.raw, self.config.spis))?;
+        // SAFETY: this domain.
+        let used = unsafe { abi::mock_domain_mmio_used(self.raw) };
+        if used != count {
+            self.machine.report(format!(
+                "{count} MMIO handlers announced, {used} registered"
+            ));
+        }
+        // Xen calls BUG() if one of these fails.
+        for ppi in [Vcpu::EVTCHN, Vcpu::PTIMER, Vcpu::VTIMER, 29, 26] {
+            if !abi::reserve_virq(self.raw, ppi) {
+                self.machine
+                    .report(format!("PPI {ppi} is taken in a new domain"));
+            }
+        }
+        Ok(())
+    }
+
+    /// `arch_vcpu_create()` of the next vCPU, to run on `cpu`.
+    ///
+    /// # Errors
+    /// What the vGIC answered; everything is undone.
+    pub fn create_vcpu(&self, cpu: usize) -> Result<Arc<Vcpu>, Errno> {
+        let mut vcpus = lock(&self.vcpus);
+        let id = vcpus.len();
+        // SAFETY: this domain, which has room for it.
+        let raw = unsafe { abi::mock_vcpu_alloc(self.raw, id as u32, cpu as u32) };
+        let made = self.machine.hypervisor(0, || {
+            let made = result(abi::vcpu_init(raw));
+            if made.is_err() {
+                abi::vcpu_free(raw);
+            }
+            made
+        });
+        if let Err(errno) = made {
+            // SAFETY: made above, known to nobody.
+            unsafe { abi::mock_vcpu_release(raw) };
+            return Err(errno);
+        }
+        // SAFETY: both are alive.
+        unsafe { abi::mock_vcpu_link(self.raw, raw) };
+        let vcpu = Arc::new(Vcpu {
+            raw,
+            domain: self.raw,
+            id,
+            gic_version: self.config.gic,
+            timer: Timer::default(),
+            saved: Mutex::new(None),
+        });
+        vcpus.push(Arc::clone(&vcpu));
+        Ok(vcpu)
+    }
+
+    /// A domain with all its vCPUs, vCPU n on physical CPU n.
+    ///
+    /// # Errors
+    /// As [`Domain::create`] and [`Domain::create_vcpu`].
+    pub fn with_vcpus(machine: &Arc<Machine>, config: Config) -> Result<Self, Errno> {
+        let domain = Self::create(machine, config)?;
+        for id in 0..config.vcpus {
+            domain.create_vcpu(id % machine.pcpus().len())?;
+        }
+        Ok(domain)
+    }
+
+    /// A vCPU that exists.
+    pub fn vcpu(&self, id: usize) -> Arc<Vcpu> {
+        Arc::clone(&lock(&self.vcpus)[id])
+    }
+
+    /// Base of the distributor.
+    pub fn gicd(&self) -> u64 {
+        // SAFETY: alive.
+        unsafe { abi::mock_domain_dbase(self.raw) }
+    }
+
+    /// Base and size of each redistributor region.
+    pub fn gicr_regions(&self) -> Vec<(u64, u64)> {
+        // SAFETY: alive, and `n` is one of its regions.
+        unsafe {
+            (0..abi::mock_domain_regions(self.raw))
+                .map(|n| {
+                    let mut size = 0;
+                    let base = abi::mock_domain_region(self.raw, n, &mut size);
+                    (base, size)
+                })
+                .collect()
+        }
+    }
+
+    /// `d->arch.vgic.nr_spis`.
+    pub fn nr_spis(&self) -> u32 {
+        // SAFETY: alive.
+        unsafe { abi::mock_domain_nr_spis(self.raw) }
+    }
+
+    /// Is this vIRQ taken in `allocated_irqs`?
+    pub fn is_allocated(&self, virq: u32) -> bool {
+        // SAFETY: alive, after domain_vgic_init().
+        unsafe { abi::mock_domain_allocated(self.raw, virq) }
+    }
+
+    /// Injects a shared interrupt from an emulated device: on a CPU of the machine (see [`Machine::hypervisor`]).
+    pub fn inject(&self, virq: u32, level: bool) {
+        abi::inject(self.raw, std::ptr::null_mut(), virq, level);
+    }
+
+    /// Injects an interrupt of a vCPU.
+    pub fn inject_private(&self, v: &Vcpu, virq: u32, level: bool) {
+        abi::inject(self.raw, v.raw, virq, level);
+    }
+
+    /// The older name of the same.
+    pub fn inject_old(&self, v: &Vcpu, virq: u32) {
+        abi::vcpu_inject(v.raw, virq);
+    }
+
+    /// `route_irq_to_guest()`.
+    ///
+    /// # Errors
+    /// What `vgic_connect_hw_irq()` answered, or that there is no such interrupt.
+    pub fn route(&self, virq: u32, irq: u32, level: bool) -> Result<(), Errno> {
+        self.machine
+            .hypervisor(0, || result(abi::route(self.raw, virq, irq, level)))
+    }
+
+    /// `vgic_reserve_virq()`.
+    pub fn reserve_virq(&self, virq: u32) -> bool {
+        self.machine
+            .hypervisor(0, || abi::reserve_virq(self.raw, virq))
+    }
+
+    /// `vgic_allocate_virq()`.
+    pub fn allocate_virq(&self, spi: bool) -> Option<u32> {
+        u32::try_from(
+            self.machine
+                .hypervisor(0, || abi::allocate_virq(self.raw, spi)),
+        )
+        .ok()
+    }
+
+    /// `vgic_free_virq()`.
+    pub fn free_virq(&self, virq: u32) {
+        self.machine
+            .hypervisor(0, || abi::free_virq(self.raw, virq));
+    }
+
+    /// `vgic_is_valid_line()`.
+    pub fn is_valid_line(&self, virq: u32) -> bool {
+        self.machine
+            .hypervisor(0, || abi::is_valid_line(self.raw, virq))
+    }
+
+    /// Is a physical interrupt behind this one?
+    pub fn has_hw_irq(&self, virq: u32) -> bool {
+        self.machine.hypervisor(0, || {
+            !abi::hw_desc(self.raw, std::ptr::null_mut(), virq).is_null()
+        })
+    }
+
+    /// `gic_dump_vgic_info()` of each vCPU; the text.
+    pub fn dump(&self) -> String {
+        self.machine.take_console();
+        self.machine.hypervisor(0, || {
+            for v in lock(&self.vcpus).iter() {
+                abi::dump(v.raw);
+            }
+        });
+        self.machine.take_console()
+    }
+}
+
+impl Drop for Domain {
+    fn drop(&mut self) {
+        // complete_domain_destroy(): vCPUs first, then the domain, on any CPU; no vCPU runs.
+        let vcpus = std::mem::take(&mut *lock(&self.vcpus));
+        for v in &vcpus {
+            if v.is_running() {
+                self.machine
+                    .report(format!("vCPU {} runs while its domain is destroyed", v.id));
+            }
+        }
+        // SAFETY: alive until the end of this function.
+        unsafe { abi::mock_domain_dying(self.raw) };
+        self.machine.hypervisor(0, || {
+            for v in vcpus.iter().rev() {
+                abi::vcpu_free(v.raw);
+            }
+            abi::free(self.raw);
+        });
+        for v in &vcpus {
+            // SAFETY: made in `create_vcpu`; the vGIC is done with it.
+            unsafe { abi::mock_vcpu_release(v.raw) };
+        }
+        // SAFETY: made in `create`; the vGIC is done with it.
+        unsafe { abi::mock_domain_release(self.raw) };
+    }
+}

@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A virtual CPU as its guest has it: accesses to the distributor that trap, a CPU interface that does not, WFI,
+//! and an interrupt vector for the guest to run when the interface signals.
+
+use crate::abi;
+use crate::cpuif::{Group, SPURIOUS, View, VirtualCpuInterface};
+use crate::domain::{Domain, Vcpu};
+use crate::machine::Machine;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Width of an access in bytes, as a power of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    Byte,
+    Half,
+    Word,
+    Double,
+}
+
+/// The answer to an access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abort {
+    /// The vGIC refused it.
+    Refused,
+    /// No frame is there.
+    Unmapped,
+}
+
+/// A system register that sends SGIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SgiRegister {
+    Sgi1r,
+    Asgi1r,
+    Sgi0r,
+}
+
+/// How long a blocked vCPU is waited for before a test calls it a hang. Not a measure: only its absence fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A vCPU of a domain, in its guest's hands. Dropped, it leaves its physical CPU.
+pub struct GuestCpu {
+    machine: Arc<Machine>,
+    pub vcpu: Arc<Vcpu>,
+    cpu: usize,
+    on_cpu: bool,
+    gicd: u64,
+    gicr: Vec<(u64, u64)>,
+}
+
+impl GuestCpu {
+    /// Lets vCPU `id` of the domain run, on the physical CPU that it was made for.
+    pub fn start(domain: &Domain, id: usize) -> Self {
+        let vcpu = domain.vcpu(id);
+        let cpu = vcpu.processor();
+        let mut new = Self {
+            machine: Arc::clone(&domain.machine),
+            vcpu,
+            cpu,
+            on_cpu: false,
+            gicd: domain.gicd(),
+            gicr: domain.gicr_regions(),
+        };
+        new.resume();
+        new
+    }
+
+    /// The physical CPU it runs on.
+    pub fn cpu(&self) -> usize {
+        self.cpu
+    }
+
+    pub fn machine(&self) -> &Arc<Machine> {
+        &self.machine
+    }
+
+    fn resume(&mut self) {
+        if !self.on_cpu {
+            self.machine
+                .on(self.cpu, |m, p| m.schedule_in(p, &self.vcpu));
+            self.on_cpu = true;
+        }
+    }
+
+    /// Executes guest instructions that do not trap.
+    fn run<R>(&self, f: impl FnOnce(&mut VirtualCpuInterface) -> (R, Option<u16>)) -> R {
+        assert!(
+            self.on_cpu,
+            "vCPU {} is blocked or off and cannot execute",
+            self.vcpu.id
+        );
+        self.machine.on(self.cpu, |m, p| {
+            m.poll(p);
+            let (result, deactivated) = f(&mut p.interface());
+            if let Some(irq) = deactivated {
+                m.gic.deactivate(irq);
+            }
+            m.poll(p);
+            result
+        })
+    }
+
+    fn trap<R>(&self, f: impl FnOnce() -> R) -> R {
+        assert!(
+            self.on_cpu,
+            "vCPU {} is blocked or off and cannot execute",
+            self.vcpu.id
+        );
+        self.machine.on(self.cpu, |m, p| {
+            m.poll(p);
+            let result = m.trap(p, f);
+            m.poll(p);
+            result
+        })
+    }
+
+    /// Lets whatever has come in from outside take effect.
+    pub fn step(&self) {
+        self.run(|_| ((), None));
+    }
+
+    /// A trap that is none of the vGIC's business, with `f` as its handler.
+    pub fn hypercall<R>(&self, f: impl FnOnce() -> R) -> R {
+        self.trap(f)
+    }
+
+    // ------------------------------------------------------------------ memory
+
+    /// A load that traps.
+    ///
+    /// # Errors
+    /// If the guest would take a data abort.
+    pub fn load(&self, address: u64, size: Size) -> Result<u64, Abort> {
+        let mut value = 0;
+        let v = self.vcpu.raw();
+        match self.trap(|| abi::mmio(v, address, size as u32, false, &mut value)) {
+            1 => Ok(value),
+            0 => Err(Abort::Refused),
+            _ => Err(Abort::Unmapped),
+        }
+    }
+
+    /// A store that traps. All of `value` is handed over, as a whole register is by Xen.
+    ///
+    /// # Errors
+    /// If the guest would take a data abort.
+    pub fn store(&self, address: u64, size: Size, mut value: u64) -> Result<(), Abort> {
+        let v = self.vcpu.raw();
+        match self.trap(|| abi::mmio(v, address, size as u32, true, &mut value)) {
+            1 => Ok(()),
+            0 => Err(Abort::Refused),
+            _ => Err(Abort::Unmapped),
+        }
+    }
+
+    /// Address of the distributor.
+    pub fn gicd(&self) -> u64 {
+        self.gicd
+    }
+
+    /// Address of the redistributor of vCPU `id` (RD_base; SGI_base is 64 KiB further).
+    pub fn gicr_of(&self, id: usize) -> Option<u64> {
+        let mut left = id as u64 * GICR_STRIDE;
+        for &(base, size) in &self.gicr {
+            if left < size {
+                return Some(base + left);
+            }
+            left -= size;
+        }
+        None
+    }
+
+    /// A 32-bit register of the distributor.
+    pub fn gicd_read(&self, offset: u64) -> u32 {
+        self.read32(self.gicd + offset)
+    }
+
+    pub fn gicd_write(&self, offset: u64, value: u32) {
+        self.write32(self.gicd + offset, value);
+    }
+
+    /// A 32-bit register of this vCPU's own redistributor.
+    pub fn gicr_read(&self, offset: u64) -> u32 {
+        self.gicr_of(self.vcpu.id)
+            .map_or(0, |base| self.read32(base + offset))
+    }
+
+    pub fn gicr_write(&self, offset: u64, value: u32) {
+        if let Some(base) = self.gicr_of(self.vcpu.id) {
+            self.write32(base + offset, value);
+        }
+    }
+
+    fn read32(&self, address: u64) -> u32 {
+        match self.load(address, Size::Word) {
+            Ok(value) => value as u32,
+            Err(abort) => {
+                self.machine
+                    .report(format!("a 32-bit read of {address:#x} aborts: {abort:?}"));
+                0
+            }
+        }
+    }
+
+    fn write32(&self, address: u64, value: u32) {
+        if let Err(abort) = self.store(address, Size::Word, value.into()) {
+            self.machine
+                .report(format!("a 32-bit write of {address:#x} aborts: {abort:?}"));
+        }
+    }
+
+    /// A write of one of the SGI registers, in AArch64 or through CP15. False: UNDEF.
+    #[must_use]
+    pub fn write_sgi_register(&self, register: SgiRegister, aarch32: bool, value: u64) -> bool {
+        self.trap(|| abi::sgi_register(register as u32, aarch32, false, value))
+    }
+
+    /// A read of one, which is write-only. False: UNDEF.
+    #[must_use]
+    pub fn read_sgi_register(&self, register: SgiRegister) -> bool {
+        self.trap(|| abi::sgi_register(register as u32, false, true, 0))
+    }
+
+    // ------------------------------------------------------------------ the CPU interface
+
+    /// Which view the guest has.
+    pub fn view(&self) -> View {
+        if self.vcpu.gic_version == 2 {
+            View::Gicv
+        } else {
+            View::Icv
+        }
+    }
+
+    /// The group that a Linux guest uses: 0 with GICv2, 1 with GICv3.
+    pub fn group(&self) -> Group {
+        if self.vcpu.gic_version == 2 {
+            Group::G0
+        } else {
+            Group::G1
+        }
+    }
+
+    /// Changes or reads the CPU interface.
+    pub fn interface<R>(&self, f: impl FnOnce(&mut VirtualCpuInterface) -> R) -> R {
+        self.run(|i| (f(i), None))
+    }
+
+    /// Is an interrupt signalled, IRQ or FIQ?
+    pub fn signalled(&self) -> bool {
+        self.interface(|i| i.virq() || i.vfiq())
+    }
+
+    /// Acknowledges an interrupt of the guest's usual group: what `IAR` reads.
+    pub fn ack(&self) -> u32 {
+        self.ack_group(self.group())
+    }
+
+    pub fn ack_group(&self, group: Group) -> u32 {
+        self.run(|i| (i.ack(group), None))
+    }
+
+    /// Ends an interrupt: a write of `EOIR` with what `IAR` read.
+    pub fn eoi(&self, iar: u32) {
+        self.eoi_group(self.group(), iar);
+    }
+
+    pub fn eoi_group(&self, group: Group, iar: u32) {
+        self.run(|i| ((), i.eoi(group, iar)));
+    }
+
+    /// Deactivates an interrupt: a write of `DIR`.
+    pub fn dir(&self, iar: u32) {
+        self.run(|i| ((), i.dir(iar)));
+    }
+
+    /// Takes an interrupt, has `f` handle it, and ends it. None: nothing is signalled.
+    pub fn take(&self, f: impl FnOnce(u32)) -> Option<u32> {
+        if !self.signalled() {
+            return None;
+        }
+        let iar = self.ack();
+        if (1020..=SPURIOUS).contains(&iar) {
+            return None;
+        }
+        f(iar);
+        self.eoi(iar);
+        Some(iar)
+    }
+
+    // ------------------------------------------------------------------ waiting
+
+    /// `WFI`, which traps: true if the guest goes on, false if the vCPU has blocked.
+    pub fn wfi(&mut self) -> bool {
+        assert!(
+            self.on_cpu,
+            "vCPU {} is blocked or off and cannot execute",
+            self.vcpu.id
+        );
+        let v = Arc::clone(&self.vcpu);
+        let stays = self.machine.on(self.cpu, |m, p| {
+            m.poll(p);
+            let stays = m.leave(p, || {
+                v.set_blocked(true);
+                if v.events_need_delivery() {
+                    v.set_blocked(false);
+                }
+                !v.is_blocked()
+            });
+            m.poll(p);
+            stays
+        });
+        self.on_cpu = stays;
+        stays
+    }
+
+    /// Runs a blocked vCPU again if something has woken it.
+    pub fn try_wake(&mut self) -> bool {
+        if !self.on_cpu {
+            self.timer_softirq();
+            self.machine.on(self.cpu, |m, p| m.window(p));
+            if self.vcpu.is_runnable() {
+                self.resume();
+            }
+        }
+        self.on_cpu
+    }
+
+    /// The virtual timer of a vCPU that does not run is one of Xen's own.
+    fn timer_softirq(&self) {
+        if self.vcpu.timer.asserted() {
+            self.vcpu.timer.mask();
+            let v = &self.vcpu;
+            self.machine.on(self.cpu, |_, _| {
+                abi::inject(v.domain(), v.raw(), Vcpu::VTIMER, true)
+            });
+        }
+    }
+
+    /// `WFI`, and waits until the vCPU runs again or `stop` says that nothing more will come. False: it never did.
+    pub fn wait(&mut self, stop: impl Fn() -> bool) -> bool {
+        if self.on_cpu && self.wfi() {
+            return true;
+        }
+        let v = Arc::clone(&self.vcpu);
+        while !v.is_runnable() {
+            let done = || v.is_runnable() || v.timer.asserted() || stop();
+            if !self.machine.idle(self.cpu, done, PATIENCE) {
+                return false;
+            }
+            self.timer_softirq();
+            if stop() && !v.is_runnable() {
+                v.set_blocked(false);
+            }
+        }
+        self.resume();
+        true
+    }
+
+    /// The guest's idle loop: handles what comes with `f` until `stop`, and waits in between. False: a wake-up never came.
+    #[must_use]
+    pub fn serve(&mut self, stop: impl Fn() -> bool, mut f: impl FnMut(&Self, u32)) -> bool {
+        loop {
+            while self.signalled() {
+                let iar = self.ack();
+                if (1020..=SPURIOUS).contains(&iar) {
+                    break;
+                }
+                f(self, iar);
+                self.eoi(iar);
+            }
+            if stop() {
+                return true;
+            }
+            if !self.wait(&stop) {
+                return false;
+            }
+        }
+    }
+
+    /// Is it on a physical CPU?
+    pub fn is_on_cpu(&self) -> bool {
+        self.on_cpu
+    }
+
+    /// Takes the vCPU off its physical CPU, as when it is preempted.
+    pub fn preempt(&mut self) {
+        if self.on_cpu {
+            self.machine.on(self.cpu, |m, p| {
+                m.poll(p);
+                m.leave(p, || false)
+            });
+            self.on_cpu = false;
+        }
+    }
+
+    /// Puts it back after [`GuestCpu::preempt`].
+    pub fn unpreempt(&mut self) {
+        self.resume();
+    }
+
+    /// Moves the vCPU to another physical CPU, which must be idle.
+    pub fn migrate(&mut self, cpu: usize) {
+        let was_on = self.on_cpu;
+        self.preempt();
+        self.vcpu.set_processor(cpu);
+        let v = self.vcpu.raw();
+        self.machine.hypervisor(self.cpu, || abi::move_irqs(v));
+        self.cpu = cpu;
+        if was_on {
+            self.resume();
+        }
+    }
+
+    /// PSCI `CPU_OFF` by the vCPU itself.
+    pub fn psci_off(&mut self) {
+        let v = Arc::clone(&self.vcpu);
+        self.machine.on(self.cpu, |m, p| {
+            m.leave(p, || {
+                v.set_down(true);
+                false
+            })
+        });
+        self.on_cpu = false;
+    }
+
+    /// PSCI `CPU_ON` of `other` by this vCPU; `other` runs from then on.
+    pub fn psci_on(&self, other: &mut Self) {
+        let v = Arc::clone(&other.vcpu);
+        self.trap(|| {
+            abi::clear_pending(v.raw());
+            v.set_down(false);
+        });
+        other.resume();
+    }
+}
+
+/// Distance of two redistributors without LPIs of GICv4.
+pub const GICR_STRIDE: u64 = 0x2_0000;
+
+impl Drop for GuestCpu {
+    fn drop(&mut self) {
+        // A test that panics leaves the machine as it is.
+        if !std::thread::panicking() {
+            self.preempt();
+        }
+    }
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What Xen's headers declare, as far as xen-glue's C half asks for it: names
+ * and meanings are Xen's, the definitions are the mock's own. Every header of
+ * this directory leads here.
+ */
+#ifndef MOCK_H
+#define MOCK_H
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef uint64_t paddr_t;
+/* The host's C library has a signed type of that name. */
+typedef uint64_t mock_register_t;
+#define register_t mock_register_t
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+
+#define INVALID_PADDR (~(paddr_t)0)
+
+/* lib.h, compiler.h, bug.h */
+#define __init
+#define __initdata
+#define __iomem
+#define __maybe_unused __attribute__((__unused__))
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define BUILD_BUG_ON(x) _Static_assert(!(x), #x)
+#define min(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ < b_ ? a_ : b_; })
+#define max(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ > b_ ? a_ : b_; })
+#define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
+#define ROUNDUP(x, a) (((x) + (a) - 1) & ~((__typeof__(x))(a) - 1))
+
+void mock_broken(const char *what);
+#define ASSERT(x) do { if ( !(x) ) mock_broken("ASSERT(" #x ") in " __FILE__); } while ( 0 )
+#define BUG_ON(x) ASSERT(!(x))
+#define BUG() mock_broken("BUG() in " __FILE__)
+
+#define SZ_4K 0x1000
+#define SZ_8K 0x2000
+#define SZ_64K 0x10000
+#define PAGE_SIZE 4096
+
+#define XENLOG_ERR "<0>"
+#define XENLOG_WARNING "<1>"
+#define XENLOG_INFO "<2>"
+#define XENLOG_DEBUG "<3>"
+#define XENLOG_G_ERR XENLOG_ERR
+#define XENLOG_G_WARNING XENLOG_WARNING
+#define XENLOG_G_INFO XENLOG_INFO
+#define XENLOG_G_DEBUG XENLOG_DEBUG
+void printk(const char *fmt, ...) __attribute__((__format__(__printf__, 1, 2)));
+void panic(const char *fmt, ...) __attribute__((__format__(__printf__, 1, 2), __noreturn__));
+
+/* bitops.h, atomic.h */
+#define BITS_PER_LONG 64
+#define BITS_TO_LONGS(n) DIV_ROUND_UP(n, BITS_PER_LONG)
+#define read_atomic(p) __atomic_load_n(p, __ATOMIC_RELAXED)
+#define write_atomic(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
+#define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+
+static inline unsigned long *bit_word(unsigned int nr, const volatile void *p)
+{
+    return (unsigned long *)p + nr / BITS_PER_LONG;
+}
+
+#define BIT_IN_WORD(nr) (1UL << ((nr) % BITS_PER_LONG))
+
+static inline bool test_bit(unsigned int nr, const volatile void *p)
+{
+    return __atomic_load_n(bit_word(nr, p), __ATOMIC_RELAXED) & BIT_IN_WORD(nr);
+}
+
+static inline bool test_and_set_bit(unsigned int nr, volatile void *p)
+{
+    return __atomic_fetch_or(bit_word(nr, p), BIT_IN_WORD(nr), __ATOMIC_SEQ_CST) &
+           BIT_IN_WORD(nr);
+}
+
+static inline bool test_and_clear_bit(unsigned int nr, volatile void *p)
+{
+    return __atomic_fetch_and(bit_word(nr, p), ~BIT_IN_WORD(nr), __ATOMIC_SEQ_CST) &
+           BIT_IN_WORD(nr);
+}
+
+static inline void set_bit(unsigned int nr, volatile void *p)
+{
+    test_and_set_bit(nr, p);
+}
+
+static inline void clear_bit(unsigned int nr, volatile void *p)
+{
+    test_and_clear_bit(nr, p);
+}
+
+/* xmalloc.h */
+void *_xmalloc(unsigned long size, unsigned long align);
+void *_xzalloc(unsigned long size, unsigned long align);
+void xfree(void *p);
+
+static inline void *xzalloc_array_checked(unsigned long size, unsigned long align,
+                                          unsigned long n)
+{
+    return n && size > ~0UL / n ? NULL : _xzalloc(size * n, align);
+}
+
+#define xzalloc_array(type, n) \
+    ((type *)xzalloc_array_checked(sizeof(type), _Alignof(type), n))
+#define xmalloc_array(type, n) xzalloc_array(type, n)
+#define xzalloc(type) xzalloc_array(type, 1)
+#define xmalloc(type) xzalloc(type)
+#define XFREE(p) do { xfree(p); (p) = NULL; } while ( 0 )
+
+/* spinlock.h, and this CPU's interrupt mask */
+typedef struct { unsigned long owner; } spinlock_t;
+
+void _spin_lock(spinlock_t *lock);
+void _spin_unlock(spinlock_t *lock);
+bool _spin_is_locked(const spinlock_t *lock);
+unsigned long mock_local_irq_save(void);
+void mock_local_irq_restore(unsigned long flags);
+bool local_irq_is_enabled(void);
+
+#define spin_lock_init(l) ((l)->owner = 0)
+#define spin_lock(l) _spin_lock(l)
+#define spin_unlock(l) _spin_unlock(l)
+#define spin_is_locked(l) _spin_is_locked(l)
+#define local_irq_save(f) ((f) = mock_local_irq_save())
+#define local_irq_restore(f) mock_local_irq_restore(f)
+#define spin_lock_irqsave(l, f) do { local_irq_save(f); _spin_lock(l); } while ( 0 )
+#define spin_unlock_irqrestore(l, f) do { _spin_unlock(l); local_irq_restore(f); } while ( 0 )
+
+/* cpumask.h: a set of at most 64 CPUs */
+typedef struct { unsigned long bits; } cpumask_t;
+const cpumask_t *cpumask_of(unsigned int cpu);
+
+/* gic.h, gic_v3_defs.h */
+enum gic_version { GIC_INVALID = 0, GIC_V2, GIC_V3 };
+#define NR_GIC_SGI 16
+#define NR_LOCAL_IRQS 32U
+#define GICV3_GICR_SIZE 0x20000
+#define ESPI_BASE_INTID 4096U
+#define ESPI_MAX_INTID 5119U
+
+static inline bool is_espi(unsigned int irq)
+{
+    return irq >= ESPI_BASE_INTID && irq <= ESPI_MAX_INTID;
+}
+
+static inline unsigned int espi_intid_to_idx(unsigned int intid)
+{
+    return intid - ESPI_BASE_INTID;
+}
+
+static inline unsigned int espi_idx_to_intid(unsigned int idx)
+{
+    return idx + ESPI_BASE_INTID;
+}
+
+struct rdist_region {
+    paddr_t base;
+    paddr_t size;
+    void __iomem *map_base;
+    bool single_rdist;
+};
+
+enum gic_version gic_hw_version(void);
+unsigned int gic_number_lines(void);
+unsigned int gic_number_espis(void);
+unsigned int gic_get_nr_lrs(void);
+
+/* irq.h */
+#define _IRQ_INPROGRESS 0
+#define _IRQ_DISABLED 1
+#define _IRQ_GUEST 4
+#define IRQ_TYPE_EDGE_RISING 1
+#define IRQ_TYPE_LEVEL_HIGH 4
+#define IRQ_TYPE_INVALID 0x10
+
+struct irq_desc;
+
+typedef struct hw_interrupt_type {
+    void (*enable)(struct irq_desc *desc);
+    void (*disable)(struct irq_desc *desc);
+    void (*set_affinity)(struct irq_desc *desc, const cpumask_t *mask);
+} hw_irq_controller;
+
+struct irq_desc {
+    unsigned long status;
+    const hw_irq_controller *handler;
+    spinlock_t lock;
+    unsigned int irq;
+    struct { unsigned int type; } arch;
+    /* Whom it belongs to, with _IRQ_GUEST. */
+    struct domain *guest;
+    unsigned int virq;
+};
+
+struct irq_desc *__irq_to_desc(unsigned int irq);
+#define irq_to_desc(irq) __irq_to_desc(irq)
+void irq_set_affinity(struct irq_desc *desc, const cpumask_t *mask);
+void gic_set_irq_type(struct irq_desc *desc, unsigned int type);
+void gic_set_active_state(struct irq_desc *desc, bool on);
+void gic_set_pending_state(struct irq_desc *desc, bool on);
+bool gic_read_pending_state(struct irq_desc *desc);
+bool irq_type_set_by_domain(const struct domain *d);
+int release_guest_irq(struct domain *d, unsigned int virq);
+
+/* regs.h, hsr.h, cpregs.h */
+struct cpu_user_regs { register_t x[31]; };
+
+static inline register_t get_user_reg(const struct cpu_user_regs *regs, int reg)
+{
+    return reg < 31 ? regs->x[reg] : 0;
+}
+
+struct hsr_dabt {
+    unsigned long rest:16, reg:5, sign:1, size:2, valid:1, len:1, ec:6;
+};
+
+union hsr {
+    register_t bits;
+    struct { unsigned long iss:25, len:1, ec:6; };
+    struct hsr_dabt dabt;
+    struct {
+        unsigned long read:1, crm:4, reg:5, crn:4, op1:3, op2:3, op0:2, res0:3, len:1, ec:6;
+    } sysreg;
+    struct {
+        unsigned long read:1, crm:4, reg1:5, reg2:5, sbzp:1, op1:4, cc:4, ccvalid:1, len:1, ec:6;
+    } cp64;
+};
+
+#define HSR_EC_CP15_64 0x04
+#define HSR_EC_SYSREG 0x18
+/* The five numbers of a system register, and the two of a 64-bit CP15 one. */
+#define MOCK_SYSREG(op0, op1, crn, crm, op2) \
+    ((op0) << 20 | (op2) << 17 | (op1) << 14 | (crn) << 10 | (crm) << 1)
+#define HSR_SYSREG_REGS_MASK MOCK_SYSREG(3, 7, 15, 15, 7)
+#define HSR_SYSREG_ICC_SGI1R_EL1 MOCK_SYSREG(3, 0, 12, 11, 5)
+#define HSR_SYSREG_ICC_ASGI1R_EL1 MOCK_SYSREG(3, 1, 12, 11, 6)
+#define HSR_SYSREG_ICC_SGI0R_EL1 MOCK_SYSREG(3, 2, 12, 11, 7)
+#define MOCK_CP64(op1, crm) ((op1) << 16 | (crm) << 1)
+#define HSR_CP64_REGS_MASK MOCK_CP64(15, 15)
+#define HSR_CPREG64(reg) reg
+#define ICC_SGI1R MOCK_CP64(0, 12)
+#define ICC_ASGI1R MOCK_CP64(1, 12)
+#define ICC_SGI0R MOCK_CP64(2, 12)
+
+/* mmio.h */
+struct vcpu;
+typedef struct { struct hsr_dabt dabt; paddr_t gpa; } mmio_info_t;
+
+struct mmio_handler_ops {
+    int (*read)(struct vcpu *v, mmio_info_t *info, register_t *r, void *priv);
+    int (*write)(struct vcpu *v, mmio_info_t *info, register_t r, void *priv);
+};
+
+void register_mmio_handler(struct domain *d, const struct mmio_handler_ops *ops,
+                           paddr_t addr, paddr_t size, void *priv);
+
+/* time.h, vtimer */
+#define CNTx_CTL_ENABLE (1u << 0)
+#define CNTx_CTL_MASK (1u << 1)
+#define CNTx_CTL_PENDING (1u << 2)
+struct vtimer { register_t ctl; unsigned int irq; };
+
+/* public/arch-arm.h, public/domctl.h */
+#define XEN_DOMCTL_CONFIG_GIC_V2 1
+#define XEN_DOMCTL_CONFIG_GIC_V3 2
+#define GUEST_GICD_BASE 0x03001000ULL
+#define GUEST_GICC_BASE 0x03002000ULL
+#define GUEST_GICC_SIZE 0x00002000ULL
+#define GUEST_GICV3_GICD_BASE 0x03001000ULL
+#define GUEST_GICV3_RDIST_REGIONS 1
+#define GUEST_GICV3_GICR0_BASE 0x03020000ULL
+#define GUEST_GICV3_GICR0_SIZE 0x01000000ULL
+
+/* The vGIC's own structures, as the rest of Xen sees them */
+#include "rust_vgic.h"
+
+/* sched.h, domain.h */
+#define _VPF_blocked 0
+#define _VPF_down 1
+
+struct mmio_handler {
+    const struct mmio_handler_ops *ops;
+    paddr_t addr, size;
+    void *priv;
+};
+
+struct domain {
+    uint16_t domain_id;
+    unsigned int max_vcpus;
+    struct vcpu **vcpu;
+    int is_dying;
+    bool hardware, direct_mapped;
+    struct mmio_handler *mmio;
+    unsigned int mmio_used, mmio_max;
+    struct {
+        struct vgic_dist vgic;
+        unsigned int evtchn_irq;
+    } arch;
+};
+
+struct vcpu {
+    int vcpu_id;
+    int processor;
+    struct domain *domain;
+    unsigned long pause_flags;
+    bool is_running;
+    uint8_t evtchn_upcall_pending;
+    struct {
+        struct vgic_cpu vgic;
+        struct vtimer phys_timer, virt_timer;
+        register_t vmpidr;
+    } arch;
+};
+
+struct vcpu *mock_current(void);
+#define current mock_current()
+#define vcpu_info(v, field) ((v)->field)
+#define is_hardware_domain(d) ((d)->hardware)
+#define is_domain_direct_mapped(d) ((d)->direct_mapped)
+#define domain_use_host_layout(d) ((d)->hardware || (d)->direct_mapped)
+#define is_idle_domain(d) ((d)->domain_id == 0x7fff)
+#define is_idle_vcpu(v) is_idle_domain((v)->domain)
+#define for_each_vcpu(d, v) \
+    for ( unsigned int i_ = 0; i_ < (d)->max_vcpus; i_++ ) \
+        if ( ((v) = (d)->vcpu[i_]) != NULL )
+
+static inline struct vcpu *domain_vcpu(const struct domain *d, unsigned int id)
+{
+    return id < d->max_vcpus ? d->vcpu[id] : NULL;
+}
+
+void vcpu_kick(struct vcpu *v);
+
+/* acpi.h, device_tree.h, io.h: where the GICH frame of a GICv2 is */
+struct dt_device_node;
+extern const bool acpi_disabled;
+extern const struct dt_device_node *dt_interrupt_controller;
+int dt_device_get_paddr(const struct dt_device_node *node, unsigned int index,
+                        paddr_t *addr, paddr_t *size);
+void *ioremap_nocache(paddr_t addr, size_t len);
+
+/* asm/vgic.h */
+#define vgic_num_irqs(d) ((d)->arch.vgic.nr_spis + 32)
+#define VGIC_MAX_IRQS 992U
+bool vgic_is_valid_line(struct domain *d, unsigned int virq);
+
+static inline bool vgic_is_spi(struct domain *d, unsigned int virq)
+{
+    return virq >= NR_LOCAL_IRQS && vgic_is_valid_line(d, virq);
+}
+
+unsigned int vgic_max_vcpus(unsigned int domctl_vgic_version);
+int domain_vgic_register(struct domain *d, unsigned int *mmio_count);
+int domain_vgic_init(struct domain *d, unsigned int nr_spis);
+void domain_vgic_free(struct domain *d);
+int vcpu_vgic_init(struct vcpu *v);
+void vcpu_vgic_free(struct vcpu *v);
+void vgic_v2_setup_hw(paddr_t dbase, paddr_t cbase, paddr_t csize,
+                      paddr_t vbase, uint32_t aliased_offset);
+void vgic_v3_setup_hw(paddr_t dbase, unsigned int nr_rdist_regions,
+                      const struct rdist_region *regions, unsigned int intid_bits);
+bool vgic_reserve_virq(struct domain *d, unsigned int virq);
+int vgic_allocate_virq(struct domain *d, bool spi);
+void vgic_free_virq(struct domain *d, unsigned int virq);
+void vgic_inject_irq(struct domain *d, struct vcpu *v, unsigned int virq, bool level);
+void vgic_sync_to_lrs(void);
+void vgic_sync_from_lrs(struct vcpu *v);
+int vgic_vcpu_pending_irq(struct vcpu *v);
+bool vgic_evtchn_irq_pending(struct vcpu *v);
+void vgic_clear_pending_irqs(struct vcpu *v);
+bool vgic_emulate(struct cpu_user_regs *regs, union hsr hsr);
+struct irq_desc *vgic_get_hw_irq_desc(struct domain *d, struct vcpu *v, unsigned int virq);
+int vgic_connect_hw_irq(struct domain *d, struct vcpu *v, unsigned int virq,
+                        struct irq_desc *desc, bool connect);
+void arch_move_irqs(struct vcpu *v);
+void gic_dump_vgic_info(struct vcpu *v);
+
+#endif /* MOCK_H */

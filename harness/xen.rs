@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What the vGIC and the mock's C half call: Xen's services and the registers of "this CPU".
+
+use crate::abi::RawVcpu;
+use crate::faults;
+use crate::machine::{Machine, Pcpu, here};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong};
+
+/// Runs part of the mock on this thread's physical CPU.
+fn cpu<R>(f: impl FnOnce(&Machine, &Pcpu) -> R) -> R {
+    let result = faults::mock(|| here(f));
+    match result {
+        Some(result) => result,
+        None => {
+            // Nothing can be unwound through C.
+            eprintln!("mock Xen: the vGIC is called on a thread that is no CPU of a machine");
+            std::process::abort()
+        }
+    }
+}
+
+/// `ASSERT_ALLOC_CONTEXT()`.
+pub(crate) fn check_allocation_context() {
+    faults::mock(|| {
+        here(|m, p| {
+            if p.in_irq() || !p.irqs_on() {
+                m.report("_xmalloc() or xfree() in an interrupt or with interrupts masked");
+            }
+        })
+    });
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mock_current() -> *mut RawVcpu {
+    cpu(|m, p| {
+        // As good a place as any for an interrupt to come in.
+        m.window(p);
+        p.current()
+    })
+}
+
+/// # Safety
+/// `text` has `len` bytes.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mock_print(text: *const c_char, len: usize) {
+    // SAFETY: the caller says so.
+    let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), len) };
+    let printed = faults::mock(|| here(|m, _| m.print(&String::from_utf8_lossy(bytes))));
+    if printed.is_none() {
+        eprintln!("{}", String::from_utf8_lossy(bytes));
+    }
+}
+
+/// # Safety
+/// `what` is a string.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mock_broken(what: *const c_char) {
+    // SAFETY: the caller says so.
+    let what = unsafe { CStr::from_ptr(what) };
+    cpu(|m, _| m.report(what.to_string_lossy()));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mock_local_irq_save() -> c_ulong {
+    cpu(|m, p| m.irq_save(p)).into()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mock_local_irq_restore(flags: c_ulong) {
+    cpu(|m, p| m.irq_restore(p, flags != 0));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn local_irq_is_enabled() -> bool {
+    cpu(|_, p| p.irqs_on())
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mock_wake(_v: *mut RawVcpu, processor: c_int, running_elsewhere: bool) {
+    cpu(|m, _| m.wake(processor as usize, running_elsewhere));
+}
+
+// -------------------------------------------------------------------- physical interrupts
+
+#[unsafe(no_mangle)]
+extern "C" fn mock_phys_enable(irq: c_uint, on: bool) {
+    cpu(|m, _| m.gic.set_enabled(irq as u16, on));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mock_phys_trigger(irq: c_uint, level: bool) {
+    cpu(|m, _| m.gic.set_level_sensitive(irq as u16, level));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mock_phys_active(irq: c_uint, on: bool) {
+    cpu(|m, _| {
+        if on {
+            m.gic.set_active(irq as u16, true)
+        } else {
+            m.gic.deactivate(irq as u16)
+        }
+    });
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mock_phys_pending(irq: c_uint, on: bool) {
+    cpu(|m, _| m.gic.set_pending(irq as u16, on));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mock_phys_is_pending(irq: c_uint) -> bool {
+    cpu(|m, _| m.gic.is_pending(irq as u16))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mock_phys_target(irq: c_uint, target: c_uint) {
+    cpu(|m, _| m.gic.set_target(irq as u16, target as usize));
+}
+
+// -------------------------------------------------------------------- GICH and ICH registers of this CPU
+
+#[unsafe(no_mangle)]
+extern "C" fn rvgic_mock_list_registers() -> usize {
+    cpu(|_, p| p.interface().lrs())
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn rvgic_mock_read_lr(n: usize) -> u64 {
+    cpu(|_, p| p.interface().read_lr(n))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn rvgic_mock_write_lr(n: usize, value: u64) {
+    cpu(|_, p| p.interface().write_lr(n, value));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn rvgic_mock_read_hcr() -> u32 {
+    cpu(|_, p| p.interface().hcr())
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn rvgic_mock_write_hcr(value: u32) {
+    cpu(|_, p| p.interface().write_hcr(value));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn rvgic_mock_read_vmcr() -> u32 {
+    cpu(|_, p| p.interface().vmcr())
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn rvgic_mock_reset() {
+    cpu(|_, p| {
+        let mut interface = p.interface();
+        interface.set_vmcr(0);
+        interface.set_apr(0, 0);
+        interface.set_apr(1, 0);
+    });
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn rvgic_mock_irq_save() -> usize {
+    cpu(|m, p| m.irq_save(p)).into()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn rvgic_mock_irq_restore(flags: usize) {
+    cpu(|m, p| m.irq_restore(p, flags != 0));
+}
