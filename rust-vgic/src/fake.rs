@@ -1,2 +1,270 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A host for tests.
+//! A host for tests: one CPU interface for each vCPU, physical interrupts that remember what was done to them.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use crate::domain::{Config, Domain, Version};
+use crate::host::{CpuInterface, Host, PhysIrq};
+use crate::intid::{IntId, VcpuId};
+use crate::lr::Format;
+use crate::redistributor::Region;
+use crate::vcpu::Vcpu;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
+
+/// A physical interrupt.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Phys {
+    pub(crate) enabled: bool,
+    pub(crate) pending: bool,
+    pub(crate) active: bool,
+    pub(crate) level: bool,
+    /// The trigger was changed while enabled.
+    pub(crate) torn: bool,
+    /// The vCPU that it follows.
+    pub(crate) follows: Option<u8>,
+}
+
+/// The same under its lock.
+pub(crate) struct Locked(Cell<Phys>);
+
+impl Locked {
+    fn with(&self, f: impl FnOnce(&mut Phys)) {
+        let mut phys = self.0.get();
+        f(&mut phys);
+        self.0.set(phys);
+    }
+}
+
+impl PhysIrq for Locked {
+    fn set_enabled(&self, on: bool) {
+        self.with(|phys| phys.enabled = on);
+    }
+    fn set_trigger(&self, level: bool) {
+        self.with(|phys| {
+            phys.torn |= phys.enabled;
+            phys.level = level;
+        });
+    }
+    fn set_active(&self, on: bool) {
+        self.with(|phys| phys.active = on);
+    }
+    fn set_pending(&self, on: bool) {
+        self.with(|phys| phys.pending = on);
+    }
+    fn is_pending(&self) -> bool {
+        self.0.get().pending
+    }
+}
+
+/// A virtual CPU interface without any behaviour.
+#[derive(Default)]
+pub(crate) struct Cpu {
+    pub(crate) lrs: [AtomicU64; 16],
+    pub(crate) hcr: AtomicU32,
+    pub(crate) vmcr: AtomicU32,
+}
+
+impl CpuInterface for &Cpu {
+    fn read_lr(&self, n: usize) -> u64 {
+        self.lrs[n].load(SeqCst)
+    }
+    fn write_lr(&self, n: usize, value: u64) {
+        self.lrs[n].store(value, SeqCst);
+    }
+    fn read_hcr(&self) -> u32 {
+        self.hcr.load(SeqCst)
+    }
+    fn write_hcr(&self, value: u32) {
+        self.hcr.store(value, SeqCst);
+    }
+    fn read_vmcr(&self) -> u32 {
+        self.vmcr.load(SeqCst)
+    }
+    fn reset(&self) {
+        self.vmcr.store(0, SeqCst);
+    }
+    fn sync(&self) {}
+    fn can_trap_dir(&self) -> bool {
+        false
+    }
+}
+
+type Hook = Box<dyn FnMut() + Send>;
+
+#[derive(Default)]
+pub(crate) struct Fake {
+    /// By number of vCPU.
+    pub(crate) cpus: Vec<Cpu>,
+    /// Whose CPU interface is that of this physical CPU.
+    pub(crate) current: AtomicUsize,
+    /// Who was kicked since [`Fake::kicked`].
+    kicks: Mutex<Vec<u8>>,
+    pub(crate) phys: Mutex<HashMap<u16, Phys>>,
+    pub(crate) sets_trigger: AtomicBool,
+    masked: AtomicUsize,
+    /// What happens while somebody waits.
+    pub(crate) while_waiting: Mutex<Option<Hook>>,
+}
+
+impl Fake {
+    pub(crate) fn kicked(&self) -> Vec<u8> {
+        let mut kicked = std::mem::take(&mut *self.kicks.lock().unwrap());
+        kicked.sort_unstable();
+        kicked.dedup();
+        kicked
+    }
+
+    pub(crate) fn phys_state(&self, phys: u16) -> Phys {
+        self.phys.lock().unwrap()[&phys]
+    }
+
+    pub(crate) fn change(&self, phys: u16, f: impl FnOnce(&mut Phys)) {
+        f(self.phys.lock().unwrap().entry(phys).or_default());
+    }
+}
+
+impl Host for Fake {
+    type Vcpu = u8;
+    type Phys = Locked;
+
+    fn cpu(&self) -> impl CpuInterface {
+        &self.cpus[self.current.load(SeqCst)]
+    }
+    fn kick(&self, vcpu: u8) {
+        self.kicks.lock().unwrap().push(vcpu);
+    }
+    fn is_blocked(&self, _: u8) -> bool {
+        false
+    }
+    fn irq_save(&self) -> usize {
+        self.masked.fetch_add(1, SeqCst)
+    }
+    fn irq_restore(&self, flags: usize) {
+        self.masked.store(flags, SeqCst);
+    }
+    fn relax(&self) {
+        let hook = self.while_waiting.lock().unwrap().take();
+        if let Some(mut hook) = hook {
+            hook();
+        }
+    }
+    fn line(&self, _: u8, _: IntId) -> Option<bool> {
+        None
+    }
+    fn phys<R>(&self, phys: u16, f: impl FnOnce(&Locked) -> R) -> Option<R> {
+        let mut all = self.phys.lock().unwrap();
+        let slot = all.get_mut(&phys)?;
+        let locked = Locked(Cell::new(*slot));
+        let result = f(&locked);
+        *slot = locked.0.get();
+        Some(result)
+    }
+    fn phys_affinity(&self, phys: u16, vcpu: u8) {
+        assert_ne!(self.masked.load(SeqCst), 0, "interrupts must be masked");
+        self.change(phys, |phys| phys.follows = Some(vcpu));
+    }
+    fn may_set_trigger(&self) -> bool {
+        self.sets_trigger.load(SeqCst)
+    }
+}
+
+/// A domain of which the host has created the first `created` vCPUs.
+pub(crate) fn domain_of(config: &Config<'_>, created: usize) -> Domain<Fake> {
+    let host = Fake {
+        cpus: (0..config.vcpus).map(|_| Cpu::default()).collect(),
+        ..Fake::default()
+    };
+    let domain = Domain::new(config, host).unwrap();
+    for n in 0..created {
+        let id = VcpuId::new(n as u32).unwrap();
+        domain.create_vcpu(id, n as u8).unwrap();
+    }
+    domain
+}
+
+/// A GICv2 domain with four list registers.
+pub(crate) fn v2(vcpus: usize, spis: usize) -> Domain<Fake> {
+    let config = Config {
+        version: Version::V2,
+        vcpus,
+        spis,
+        espis: 0,
+        list_registers: 4,
+        format: Format::V2,
+        regions: &[],
+    };
+    domain_of(&config, vcpus)
+}
+
+/// A GICv3 domain with four list registers; redistributors in two regions, of which the first has room for two.
+pub(crate) fn v3(vcpus: usize, spis: usize, espis: usize) -> Domain<Fake> {
+    let config = Config {
+        version: Version::V3,
+        vcpus,
+        spis,
+        espis,
+        list_registers: 4,
+        format: Format::V3 { sources: false },
+        regions: &[
+            Region {
+                base: 0x1000_0000,
+                size: 0x4_0000,
+            },
+            Region {
+                base: 0x2000_0000,
+                size: 0x100_0000,
+            },
+        ],
+    };
+    domain_of(&config, vcpus)
+}
+
+impl Domain<Fake> {
+    pub(crate) fn v(&self, n: u32) -> &Vcpu<u8> {
+        self.slot(VcpuId::new(n).unwrap()).unwrap()
+    }
+
+    /// Enters the guest of a vCPU on its own physical CPU.
+    pub(crate) fn enter(&self, n: u32) {
+        self.host.current.store(n as usize, SeqCst);
+        self.sync_to(self.v(n));
+    }
+
+    /// Leaves it.
+    pub(crate) fn leave(&self, n: u32) {
+        self.host.current.store(n as usize, SeqCst);
+        self.sync_from(self.v(n));
+    }
+
+    /// Every vCPU has seen what was asked of it.
+    pub(crate) fn settle(&self) {
+        for v in self.created() {
+            self.enter(v.id().raw().into());
+            self.leave(v.id().raw().into());
+        }
+        self.host.kicked();
+    }
+
+    /// The INTIDs in a vCPU's list registers.
+    pub(crate) fn loaded(&self, n: u32) -> Vec<u16> {
+        let lrs = &self.host.cpus[n as usize].lrs;
+        let mut loaded: Vec<u16> = lrs
+            .iter()
+            .map(|lr| lr.load(SeqCst))
+            .filter(|lr| *lr != 0)
+            .map(|lr| self.format.intid(lr))
+            .collect();
+        loaded.sort_unstable();
+        loaded
+    }
+
+    /// Connects an SPI to a physical interrupt of the same number.
+    pub(crate) fn connected_spi(&self, raw: u16) -> IntId {
+        let intid = IntId::new(raw.into()).unwrap();
+        self.host.change(raw, |_| {});
+        self.connect(intid, raw).unwrap();
+        intid
+    }
+}

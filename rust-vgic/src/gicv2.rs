@@ -23,11 +23,11 @@ impl<H: Host + 'static> Domain<H> {
         GICD_IIDR       0x008 0x004 W  Word 0    IIDR  Reset,               Ignored,                Never;
         GICD_IGROUPR    0x080 0x080 W  Bit  0    0     Irq(group1),         Irq(set_group1),        Never;
         GICD_ISENABLER  0x100 0x080 W  Bit  0    0     Irq(enabled),        Ones(enable),           Never;
-        GICD_ICENABLER  0x180 0x080 W  Bit  0    0     Irq(enabled),        Ones(disable),          BeforeWrites;
-        GICD_ISPENDR    0x200 0x080 W  Bit  0    0     Irq(pending),        Ones(set_pending),      Always;
-        GICD_ICPENDR    0x280 0x080 W  Bit  0    0     Irq(pending),        Ones(clear_pending),    Always;
-        GICD_ISACTIVER  0x300 0x080 W  Bit  0    0     Irq(active),         Ones(set_active),       Always;
-        GICD_ICACTIVER  0x380 0x080 W  Bit  0    0     Irq(active),         Ones(clear_active),     Always;
+        GICD_ICENABLER  0x180 0x080 W  Bit  0    0     Irq(enabled),        Ones(disable),          Write;
+        GICD_ISPENDR    0x200 0x080 W  Bit  0    0     Irq(pending),        Ones(set_pending),      Read;
+        GICD_ICPENDR    0x280 0x080 W  Bit  0    0     Irq(pending),        Ones(clear_pending),    Both;
+        GICD_ISACTIVER  0x300 0x080 W  Bit  0    0     Irq(active),         Ones(set_active),       Both;
+        GICD_ICACTIVER  0x380 0x080 W  Bit  0    0     Irq(active),         Ones(clear_active),     Both;
         GICD_IPRIORITYR 0x400 0x400 BW Byte 0    0     Irq(priority),       Irq(set_priority),      Never;
         GICD_ITARGETSR  0x800 0x400 BW Byte 0    0     Irq(targets),        Irq(set_targets),       Never;
         GICD_ICFGR      0xc00 0x100 W  Pair 0    0     Irq(trigger),        Irq(set_trigger),       Never;
@@ -87,13 +87,10 @@ fn send<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
 }
 
 /// GICD_CPENDSGIR and GICD_SPENDSGIR (4.3.16, 4.3.17): a byte for each SGI, in it a bit for each CPU that sent it and whose request is
-/// pending. One that is pending without a source shows CPU 0, as it does in GICC_IAR.
+/// pending.
 fn sources<H: Host>(_: &Access<'_, H>, _: IntId, irq: &Irq) -> u64 {
     let state = irq.state();
     let mut sources = state.sources();
-    if state.latch() && sources == 0 {
-        sources = 1;
-    }
     if state.latch_lr() {
         sources |= 1_u8.wrapping_shl(state.lr_source().into());
     }
@@ -115,3 +112,6 @@ fn set_sources<H: Host>(access: &Access<'_, H>, intid: IntId, _: &Irq, written: 
         access.domain.post(access.owner, intid, event);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,20 +37,20 @@ impl<H: Host + 'static> Domain<H> {
         GICD_CLRSPI_NSR   0x0048 0x0004 HW Word   0    0     Reset,              Register(clear_spi), Never;
         GICD_IGROUPR      0x0084 0x007c W  Bit    32   1     Irq(group1),        Irq(set_group1),     Never;
         GICD_ISENABLER    0x0104 0x007c W  Bit    32   0     Irq(enabled),       Ones(enable),        Never;
-        GICD_ICENABLER    0x0184 0x007c W  Bit    32   0     Irq(enabled),       Ones(disable),       BeforeWrites;
-        GICD_ISPENDR      0x0204 0x007c W  Bit    32   0     Irq(pending),       Ones(set_pending),   Always;
-        GICD_ICPENDR      0x0284 0x007c W  Bit    32   0     Irq(pending),       Ones(clear_pending), Always;
-        GICD_ISACTIVER    0x0304 0x007c W  Bit    32   0     Irq(active),        Ones(set_active),    Always;
-        GICD_ICACTIVER    0x0384 0x007c W  Bit    32   0     Irq(active),        Ones(clear_active),  Always;
+        GICD_ICENABLER    0x0184 0x007c W  Bit    32   0     Irq(enabled),       Ones(disable),       Write;
+        GICD_ISPENDR      0x0204 0x007c W  Bit    32   0     Irq(pending),       Ones(set_pending),   Read;
+        GICD_ICPENDR      0x0284 0x007c W  Bit    32   0     Irq(pending),       Ones(clear_pending), Both;
+        GICD_ISACTIVER    0x0304 0x007c W  Bit    32   0     Irq(active),        Ones(set_active),    Both;
+        GICD_ICACTIVER    0x0384 0x007c W  Bit    32   0     Irq(active),        Ones(clear_active),  Both;
         GICD_IPRIORITYR   0x0420 0x03e0 BW Byte   32   0     Irq(priority),      Irq(set_priority),   Never;
         GICD_ICFGR        0x0c08 0x00f8 W  Pair   32   0     Irq(trigger),       Irq(set_trigger),    Never;
         GICD_IGROUPRnE    0x1000 0x0080 W  Bit    4096 1     Irq(group1),        Irq(set_group1),     Never;
         GICD_ISENABLERnE  0x1200 0x0080 W  Bit    4096 0     Irq(enabled),       Ones(enable),        Never;
-        GICD_ICENABLERnE  0x1400 0x0080 W  Bit    4096 0     Irq(enabled),       Ones(disable),       BeforeWrites;
-        GICD_ISPENDRnE    0x1600 0x0080 W  Bit    4096 0     Irq(pending),       Ones(set_pending),   Always;
-        GICD_ICPENDRnE    0x1800 0x0080 W  Bit    4096 0     Irq(pending),       Ones(clear_pending), Always;
-        GICD_ISACTIVERnE  0x1a00 0x0080 W  Bit    4096 0     Irq(active),        Ones(set_active),    Always;
-        GICD_ICACTIVERnE  0x1c00 0x0080 W  Bit    4096 0     Irq(active),        Ones(clear_active),  Always;
+        GICD_ICENABLERnE  0x1400 0x0080 W  Bit    4096 0     Irq(enabled),       Ones(disable),       Write;
+        GICD_ISPENDRnE    0x1600 0x0080 W  Bit    4096 0     Irq(pending),       Ones(set_pending),   Read;
+        GICD_ICPENDRnE    0x1800 0x0080 W  Bit    4096 0     Irq(pending),       Ones(clear_pending), Both;
+        GICD_ISACTIVERnE  0x1a00 0x0080 W  Bit    4096 0     Irq(active),        Ones(set_active),    Both;
+        GICD_ICACTIVERnE  0x1c00 0x0080 W  Bit    4096 0     Irq(active),        Ones(clear_active),  Both;
         GICD_IPRIORITYRnE 0x2000 0x0400 BW Byte   4096 0     Irq(priority),      Irq(set_priority),   Never;
         GICD_ICFGRnE      0x3000 0x0100 W  Pair   4096 0     Irq(trigger),       Irq(set_trigger),    Never;
         GICD_IROUTER      0x6100 0x1ee0 WD Double 32   0     Irq(router),        Irq(set_router),     Never;
@@ -132,3 +132,6 @@ fn clear_spi<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
 fn spi(written: Written) -> Option<IntId> {
     IntId::new(written.value as u32 & 0x1fff).filter(|intid| intid.is_spi() || intid.is_espi())
 }
+
+#[cfg(test)]
+mod tests;

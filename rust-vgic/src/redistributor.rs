@@ -98,11 +98,11 @@ impl<H: Host + 'static> Domain<H> {
         // name        offset bytes widths element first reset read         write                exact
         GICR_IGROUPR0   0x080 0x004 W  Bit  0    1     Irq(group1),         Irq(set_group1),     Never;
         GICR_ISENABLER0 0x100 0x004 W  Bit  0    0     Irq(enabled),        Ones(enable),        Never;
-        GICR_ICENABLER0 0x180 0x004 W  Bit  0    0     Irq(enabled),        Ones(disable),       BeforeWrites;
-        GICR_ISPENDR0   0x200 0x004 W  Bit  0    0     Irq(pending),        Ones(set_pending),   Always;
-        GICR_ICPENDR0   0x280 0x004 W  Bit  0    0     Irq(pending),        Ones(clear_pending), Always;
-        GICR_ISACTIVER0 0x300 0x004 W  Bit  0    0     Irq(active),         Ones(set_active),    Always;
-        GICR_ICACTIVER0 0x380 0x004 W  Bit  0    0     Irq(active),         Ones(clear_active),  Always;
+        GICR_ICENABLER0 0x180 0x004 W  Bit  0    0     Irq(enabled),        Ones(disable),       Write;
+        GICR_ISPENDR0   0x200 0x004 W  Bit  0    0     Irq(pending),        Ones(set_pending),   Read;
+        GICR_ICPENDR0   0x280 0x004 W  Bit  0    0     Irq(pending),        Ones(clear_pending), Both;
+        GICR_ISACTIVER0 0x300 0x004 W  Bit  0    0     Irq(active),         Ones(set_active),    Both;
+        GICR_ICACTIVER0 0x380 0x004 W  Bit  0    0     Irq(active),         Ones(clear_active),  Both;
         GICR_IPRIORITYR 0x400 0x020 BW Byte 0    0     Irq(priority),       Irq(set_priority),   Never;
         GICR_ICFGR0     0xc00 0x004 W  Pair 0    0b10  Irq(trigger),        Ignored,             Never;
         GICR_ICFGR1     0xc04 0x004 W  Pair 16   0     Irq(trigger),        Irq(set_trigger),    Never;
@@ -216,3 +216,6 @@ fn set_waker<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
     let sleep = written.value as u32 & PROCESSOR_SLEEP;
     access.owner.redist.waker.store(sleep, Ordering::Relaxed);
 }
+
+#[cfg(test)]
+mod tests;

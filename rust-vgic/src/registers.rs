@@ -180,8 +180,12 @@ pub(crate) enum Write<H: Host> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Exact {
     Never,
-    BeforeWrites,
-    Always,
+    /// Before it is read.
+    Read,
+    /// Before it is written.
+    Write,
+    /// Before either.
+    Both,
 }
 
 /// One register, or an array of them.
@@ -297,7 +301,7 @@ impl<'a, H: Host> Access<'a, H> {
             return 0;
         };
         let span = row.span(offset, width);
-        if row.exact == Exact::Always {
+        if matches!(row.exact, Exact::Read | Exact::Both) {
             self.recall(span.elements().filter_map(|(i, _)| row.intid(i)));
         }
         let mut value = 0;
@@ -321,7 +325,7 @@ impl<'a, H: Host> Access<'a, H> {
             return;
         };
         let span = row.span(offset, width);
-        if row.exact != Exact::Never {
+        if matches!(row.exact, Exact::Write | Exact::Both) {
             let named = |(i, at)| {
                 let named = span.written(value, at).value != 0;
                 row.intid(i).filter(|_| named)
@@ -330,19 +334,25 @@ impl<'a, H: Host> Access<'a, H> {
         }
         for (index, at) in span.elements() {
             let written = span.written(value, at);
-            let with_irq = |f: &dyn Fn(IntId, &Irq)| {
-                if let Some(intid) = row.intid(index)
-                    && let Some(irq) = self.irq(intid)
-                {
-                    f(intid, irq);
-                }
+            let irq = || {
+                let intid = row.intid(index)?;
+                Some((intid, self.irq(intid)?))
             };
             match row.write {
                 Write::Ignored => return,
                 Write::Register(write) => write(self, index, written),
-                Write::Irq(write) => with_irq(&|intid, irq| write(self, intid, irq, written)),
-                Write::Ones(_) if written.value == 0 => {}
-                Write::Ones(write) => with_irq(&|intid, irq| write(self, intid, irq)),
+                Write::Irq(write) => {
+                    if let Some((intid, irq)) = irq() {
+                        write(self, intid, irq, written);
+                    }
+                }
+                Write::Ones(write) => {
+                    if written.value != 0
+                        && let Some((intid, irq)) = irq()
+                    {
+                        write(self, intid, irq);
+                    }
+                }
             }
         }
     }
@@ -355,3 +365,6 @@ impl<'a, H: Host> Access<'a, H> {
         self.domain.recall(self.cur, intids);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,3 +80,6 @@ impl<H: Host> Domain<H> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
