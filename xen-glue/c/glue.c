@@ -406,11 +406,15 @@ bool vgic_emulate(struct cpu_user_regs *regs, union hsr hsr)
 
 #ifdef HSR_SYSREG_ICC_DIR_EL1
     case HSR_EC_CP15_32:
-        if ( (hsr.bits & HSR_CP32_REGS_MASK) != HSR_CPREG32(ICC_DIR) ||
-             hsr.cp32.read )
+        switch ( hsr.bits & HSR_CP32_REGS_MASK )
+        {
+        case HSR_CPREG32(ICC_DIR): reg = RVGIC_DIR; break;
+        default: return false;
+        }
+
+        if ( hsr.cp32.read )
             return false;
 
-        reg = RVGIC_DIR;
         value = (uint32_t)get_user_reg(regs, hsr.cp32.reg);
         break;
 #endif

@@ -6,20 +6,21 @@
 
 use anyhow::{Context, Result};
 use cbindgen::{Builder, Config, ExportConfig, Language, Style};
-use std::path::{Path, PathBuf};
-
-/// The sources whose functions cross the border.
-#[must_use]
-pub fn sources() -> [PathBuf; 2] {
-    let glue = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
-    ["exports.rs", "ffi.rs"].map(|file| glue.join(file))
-}
+use std::path::Path;
 
 /// Writes the header to `to`, which is left untouched if it has the same content already.
 ///
 /// # Errors
 /// If a source cannot be understood, or the file not be written.
 pub fn write(to: &Path) -> Result<()> {
+    write_from(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../src"), to)
+}
+
+/// The same from the sources in `from`.
+///
+/// # Errors
+/// As above.
+pub fn write_from(from: &Path, to: &Path) -> Result<()> {
     let config = Config {
         language: Language::C,
         style: Style::Tag,
@@ -39,8 +40,8 @@ pub fn write(to: &Path) -> Result<()> {
         ..Config::default()
     };
     let mut builder = Builder::new().with_config(config);
-    for source in sources() {
-        builder = builder.with_src(source);
+    for file in ["exports.rs", "ffi.rs"] {
+        builder = builder.with_src(from.join(file));
     }
     builder
         .generate()
