@@ -36,7 +36,12 @@ impl Apt {
     pub fn new(name: &str, suites: &str, architecture: &str) -> Result<Apt> {
         let mirror = machine_mirror()?;
         let directory = paths::apt().join(name);
-        for part in ["lists/partial", "cache/archives/partial", "state", "sources"] {
+        for part in [
+            "lists/partial",
+            "cache/archives/partial",
+            "state",
+            "sources",
+        ] {
             let part = directory.join(part);
             fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;
         }
@@ -62,15 +67,23 @@ impl Apt {
         let stamp = self.directory.join("updated");
         let fresh = fs::metadata(&stamp)
             .and_then(|m| m.modified())
-            .is_ok_and(|t| SystemTime::now().duration_since(t).is_ok_and(|age| age < FRESH));
+            .is_ok_and(|t| {
+                SystemTime::now()
+                    .duration_since(t)
+                    .is_ok_and(|age| age < FRESH)
+            });
         if fresh {
             return Ok(());
         }
         let step = Step::start("Fetching Debian's package lists");
         let mut command = self.command("apt-get");
         command.args(["-q", "update", "--error-on=any"]);
-        run(&mut command, "fetch Debian's package lists", Some(&self.directory.join("update.log")))
-            .context("is there a network, and a Debian mirror in /etc/apt?")?;
+        run(
+            &mut command,
+            "fetch Debian's package lists",
+            Some(&self.directory.join("update.log")),
+        )
+        .context("is there a network, and a Debian mirror in /etc/apt?")?;
         fs::write(&stamp, "")?;
         step.done("fetched");
         Ok(())
@@ -113,7 +126,9 @@ impl Apt {
         }
         fs::create_dir_all(&downloads)?;
         run(
-            self.command("apt-get").args(["-q", "download", package]).current_dir(&downloads),
+            self.command("apt-get")
+                .args(["-q", "download", package])
+                .current_dir(&downloads),
             &format!("download Debian's package {package}"),
             None,
         )?;
@@ -122,7 +137,10 @@ impl Apt {
             .find(|p| p.extension().is_some_and(|e| e == "deb"))
             .with_context(|| format!("apt downloaded no file for {package}"))?;
         run(
-            Command::new("dpkg-deb").arg("-x").arg(&deb).arg(into.join("root")),
+            Command::new("dpkg-deb")
+                .arg("-x")
+                .arg(&deb)
+                .arg(into.join("root")),
             &format!("unpack {}", deb.display()),
             None,
         )?;
@@ -152,7 +170,10 @@ impl Apt {
     fn command(&self, program: &str) -> Command {
         // apt has time limits for a silent server, none for the whole; timeout(1) gives one sentence for both.
         let mut command = Command::new("timeout");
-        command.args([LIMIT, program]).env("APT_CONFIG", &self.config).env("LC_ALL", "C");
+        command
+            .args([LIMIT, program])
+            .env("APT_CONFIG", &self.config)
+            .env("LC_ALL", "C");
         command
     }
 }
@@ -204,7 +225,9 @@ fn machine_mirror() -> Result<Mirror> {
         files.extend(parts);
     }
     for file in &files {
-        let Ok(text) = fs::read_to_string(file) else { continue };
+        let Ok(text) = fs::read_to_string(file) else {
+            continue;
+        };
         let found = match file.extension().and_then(|e| e.to_str()) {
             Some("sources") => from_deb822(&text),
             Some("list") => from_one_line(&text),
@@ -218,13 +241,17 @@ fn machine_mirror() -> Result<Mirror> {
     if output(Command::new("apt-get").arg("--version"), "use apt").is_err() {
         bail!("this needs apt (Debian or a system derived from it), and there is no apt-get here");
     }
-    bail!("found no Debian mirror in /etc/apt/sources.list or /etc/apt/sources.list.d: add Debian's main archive there")
+    bail!(
+        "found no Debian mirror in /etc/apt/sources.list or /etc/apt/sources.list.d: add Debian's main archive there"
+    )
 }
 
 /// Is this suite one of the main archive (not of security, not of someone else)?
 fn main_archive(uri: &str, suites: &str, components: &str) -> bool {
     let debian = uri.trim_end_matches('/').ends_with("/debian");
-    let plain = suites.split_whitespace().any(|s| !s.contains("security") && !s.ends_with('/'));
+    let plain = suites
+        .split_whitespace()
+        .any(|s| !s.contains("security") && !s.ends_with('/'));
     debian && plain && components.split_whitespace().any(|c| c == "main")
 }
 
@@ -261,8 +288,10 @@ fn from_one_line(text: &str) -> Option<Mirror> {
             .split_whitespace()
             .find_map(|o| o.strip_prefix("signed-by="))
             .map(str::to_owned);
-        main_archive(uri, suite, &components.join(" "))
-            .then(|| Mirror { uri: uri.to_owned(), signed_by })
+        main_archive(uri, suite, &components.join(" ")).then(|| Mirror {
+            uri: uri.to_owned(),
+            signed_by,
+        })
     })
 }
 
@@ -285,7 +314,8 @@ mod tests {
 
     #[test]
     fn a_disabled_entry_is_passed_over() {
-        let text = "Enabled: no\nURIs: http://a.example/debian\nSuites: bookworm\nComponents: main\n";
+        let text =
+            "Enabled: no\nURIs: http://a.example/debian\nSuites: bookworm\nComponents: main\n";
         assert_eq!(from_deb822(text), None);
     }
 
@@ -301,7 +331,13 @@ mod tests {
 
     #[test]
     fn other_archives_are_not_taken_for_debian() {
-        assert_eq!(from_one_line("deb https://packages.example/cloud-sdk cloud main\n"), None);
-        assert_eq!(from_deb822("URIs: https://x.example/node\nSuites: nodistro\nComponents: main\n"), None);
+        assert_eq!(
+            from_one_line("deb https://packages.example/cloud-sdk cloud main\n"),
+            None
+        );
+        assert_eq!(
+            from_deb822("URIs: https://x.example/node\nSuites: nodistro\nComponents: main\n"),
+            None
+        );
     }
 }

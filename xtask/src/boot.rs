@@ -42,7 +42,10 @@ pub fn boot(boot: &BootArguments) -> Result<bool> {
             "Xen {} with the {} vGIC, GIC{}, {} CPUs, {} DomUs, disk on {disk}",
             built.version, boot.xen.vgic, boot.gic, boot.cpus, boot.domus
         );
-        let machine = format!("QEMU {major}.{minor}, gcc {}, load before {load}", xen::compiler());
+        let machine = format!(
+            "QEMU {major}.{minor}, gcc {}, load before {load}",
+            xen::compiler()
+        );
         table::print(&title, &machine, &verdict);
         println!("console log: {}", log.display());
         if let Some(failed) = failed(&verdict) {
@@ -69,13 +72,20 @@ fn failed(verdict: &Verdict) -> Option<String> {
 
 /// The name of a boot's files.
 fn name(boot: &BootArguments, disk: Disk) -> String {
-    let tree = if boot.xen.xen == "debian" { "debian" } else { "tree" };
+    let tree = if boot.xen.xen == "debian" {
+        "debian"
+    } else {
+        "tree"
+    };
     let disk = match disk {
         Disk::Intx => "intx",
         Disk::Msi => "msi",
     };
     let count = if boot.icount { "-icount" } else { "" };
-    format!("{tree}-{}-{}-{}cpus-{}domus-{disk}{count}", boot.gic, boot.xen.vgic, boot.cpus, boot.domus)
+    format!(
+        "{tree}-{}-{}-{}cpus-{}domus-{disk}{count}",
+        boot.gic, boot.xen.vgic, boot.cpus, boot.domus
+    )
 }
 
 /// How busy this machine is: a slow boot on a busy machine is no news.
@@ -122,7 +132,12 @@ fn prepare(
             domu_memory: DOMU_MEMORY * 1024,
         },
     )?;
-    command.extend(["-kernel".into(), path(&built.image)?, "-dtb".into(), path(&tree)?]);
+    command.extend([
+        "-kernel".into(),
+        path(&built.image)?,
+        "-dtb".into(),
+        path(&tree)?,
+    ]);
     for module in layout.modules() {
         command.push("-device".into());
         command.push(format!(
@@ -137,7 +152,8 @@ fn prepare(
 /// The disk: an NVMe with nothing on it, as many blocks of 4 KiB as are read.
 fn drive(boot: &BootArguments) -> Result<Vec<String>> {
     let image = paths::boot().join("disk.img");
-    let file = fs::File::create(&image).with_context(|| format!("cannot write {}", image.display()))?;
+    let file =
+        fs::File::create(&image).with_context(|| format!("cannot write {}", image.display()))?;
     file.set_len(u64::from(boot.reads).next_multiple_of(256).max(4096) * 4096)?;
     Ok([
         "-drive",
@@ -151,7 +167,9 @@ fn drive(boot: &BootArguments) -> Result<Vec<String>> {
 
 /// A path as QEMU takes it among its options.
 fn path(path: &std::path::Path) -> Result<String> {
-    let text = path.to_str().with_context(|| format!("{} is not text", path.display()))?;
+    let text = path
+        .to_str()
+        .with_context(|| format!("{} is not text", path.display()))?;
     Ok(text.replace(',', ",,"))
 }
 

@@ -51,8 +51,9 @@ impl Verdict {
 /// Judges a boot by what its console said.
 pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
     let dom0 = GuestReport::collect(&run.lines, Speaker::Dom0);
-    let domus: Vec<GuestReport> =
-        (1..=boot.domus).map(|n| GuestReport::collect(&run.lines, Speaker::DomU(n))).collect();
+    let domus: Vec<GuestReport> = (1..=boot.domus)
+        .map(|n| GuestReport::collect(&run.lines, Speaker::DomU(n)))
+        .collect();
     let mut checks = vec![xen(run), vgic(run, boot)];
     checks.extend(guest("Dom0", &dom0, boot.cpus, boot.gic));
     for (n, domu) in (1..).zip(&domus) {
@@ -60,14 +61,33 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
     }
     let before = dom0.interrupts("irq-before");
     let after = dom0.interrupts("irq-after");
-    checks.push(rises("Dom0 timer ticks", &before, &after, interrupts::is_timer));
+    checks.push(rises(
+        "Dom0 timer ticks",
+        &before,
+        &after,
+        interrupts::is_timer,
+    ));
     if boot.cpus > 1 {
-        checks.push(rises("Dom0 inter-processor interrupts", &before, &after, interrupts::is_ipi));
+        checks.push(rises(
+            "Dom0 inter-processor interrupts",
+            &before,
+            &after,
+            interrupts::is_ipi,
+        ));
     }
-    checks.push(present("Dom0 event channel upcalls", &after, interrupts::is_event_upcall));
+    checks.push(present(
+        "Dom0 event channel upcalls",
+        &after,
+        interrupts::is_event_upcall,
+    ));
     for (n, domu) in (1..).zip(&domus) {
         let (before, after) = (domu.interrupts("irq-before"), domu.interrupts("irq-after"));
-        checks.push(rises(&format!("DomU {n} timer ticks"), &before, &after, interrupts::is_timer));
+        checks.push(rises(
+            &format!("DomU {n} timer ticks"),
+            &before,
+            &after,
+            interrupts::is_timer,
+        ));
     }
     checks.push(disk_line(&after, disk));
     checks.push(disk_counts(&dom0, boot.reads));
@@ -86,17 +106,25 @@ fn check(name: impl Into<String>, found: Option<(f64, String)>, missing: &str) -
         Some((at, text)) => (Some(at), Ok(text)),
         None => (None, Err(missing.to_owned())),
     };
-    Check { name: name.into(), result, at }
+    Check {
+        name: name.into(),
+        result,
+        at,
+    }
 }
 
 fn find(run: &Run, speaker: Speaker, text: &str) -> Option<(f64, String)> {
-    let line = run.lines.iter().find(|l| l.speaker == speaker && l.text.contains(text))?;
+    let line = run
+        .lines
+        .iter()
+        .find(|l| l.speaker == speaker && l.text.contains(text))?;
     let at = line.text.find(text)?;
     line.text.get(at..).map(|t| (line.at, t.trim().to_owned()))
 }
 
 fn xen(run: &Run) -> Check {
-    let found = find(run, Speaker::Xen, "Xen version").or_else(|| find(run, Speaker::Dom0, "Xen version"));
+    let found =
+        find(run, Speaker::Xen, "Xen version").or_else(|| find(run, Speaker::Dom0, "Xen version"));
     let short = found.map(|(at, text)| (at, text.split(" (").next().unwrap_or(&text).to_owned()));
     check("Xen starts", short, "there is no line with Xen's version")
 }
@@ -105,13 +133,21 @@ fn xen(run: &Run) -> Check {
 fn vgic(run: &Run, boot: &BootArguments) -> Check {
     let ours = find(run, Speaker::Xen, "rust-vgic:");
     match boot.xen.vgic {
-        Vgic::Rust => check("vGIC in use", ours, "Xen did not say that it uses the Rust vGIC"),
+        Vgic::Rust => check(
+            "vGIC in use",
+            ours,
+            "Xen did not say that it uses the Rust vGIC",
+        ),
         other => {
             let result = match ours {
                 None => Ok(format!("{other} (C, by Xen's configuration)")),
                 Some((_, text)) => Err(format!("the {other} vGIC was asked for, but: {text}")),
             };
-            Check { name: "vGIC in use".into(), result, at: None }
+            Check {
+                name: "vGIC in use".into(),
+                result,
+                at: None,
+            }
         }
     }
 }
@@ -133,10 +169,22 @@ fn guest(name: &str, report: &GuestReport, cpus: u32, gic: Gic) -> Vec<Check> {
     let up = report.up.clone().filter(|_| report.cpus == cpus);
     let done = report.done.map(|at| (at, "done".to_owned()));
     vec![
-        check(format!("{name} GIC driver"), driver, &format!("the kernel did not set up a GIC{gic}")),
+        check(
+            format!("{name} GIC driver"),
+            driver,
+            &format!("the kernel did not set up a GIC{gic}"),
+        ),
         check(format!("{name} CPUs"), brought, &missing),
-        check(format!("{name} user space"), up, &format!("its first process did not report {cpus} CPUs")),
-        check(format!("{name} finishes"), done, "it did not come to its end"),
+        check(
+            format!("{name} user space"),
+            up,
+            &format!("its first process did not report {cpus} CPUs"),
+        ),
+        check(
+            format!("{name} finishes"),
+            done,
+            "it did not come to its end",
+        ),
     ]
 }
 
@@ -147,7 +195,11 @@ fn rises(name: &str, before: &Interrupts, after: &Interrupts, fits: fn(&Row) -> 
     } else {
         Err(format!("they do not rise ({old}, then {new})"))
     };
-    Check { name: name.into(), result, at: None }
+    Check {
+        name: name.into(),
+        result,
+        at: None,
+    }
 }
 
 fn present(name: &str, now: &Interrupts, fits: fn(&Row) -> bool) -> Check {
@@ -155,7 +207,11 @@ fn present(name: &str, now: &Interrupts, fits: fn(&Row) -> bool) -> Check {
         0 => Err("there were none".to_owned()),
         n => Ok(n.to_string()),
     };
-    Check { name: name.into(), result, at: None }
+    Check {
+        name: name.into(),
+        result,
+        at: None,
+    }
 }
 
 /// Is the disk on the kind of interrupt that was asked for?
@@ -170,10 +226,18 @@ fn disk_line(now: &Interrupts, disk: Disk) -> Check {
     } else if let Some(other) = lines.iter().find(|l| !fits(l)) {
         Err(format!("{disk} was expected: {}", other.what))
     } else {
-        let queues = if lines.len() == 1 { "1 line".to_owned() } else { format!("{} lines", lines.len()) };
+        let queues = if lines.len() == 1 {
+            "1 line".to_owned()
+        } else {
+            format!("{} lines", lines.len())
+        };
         Ok(format!("{disk}, {queues}"))
     };
-    Check { name: "Disk interrupt".into(), result, at: None }
+    Check {
+        name: "Disk interrupt".into(),
+        result,
+        at: None,
+    }
 }
 
 /// With one request in flight each request makes one interrupt: the numbers must be equal.
@@ -187,7 +251,9 @@ fn disk_counts(dom0: &GuestReport, reads: u32) -> Check {
             let after = count("irq-after");
             let interrupts = after.saturating_sub(before);
             if requests < u64::from(reads) {
-                Err(format!("{reads} reads were asked for, {requests} requests were made"))
+                Err(format!(
+                    "{reads} reads were asked for, {requests} requests were made"
+                ))
             } else if interrupts != requests {
                 Err(format!("{requests} requests, but {interrupts} interrupts"))
             } else {
@@ -196,7 +262,11 @@ fn disk_counts(dom0: &GuestReport, reads: u32) -> Check {
         }
         _ => Err("Dom0 did not report its disk's counts".to_owned()),
     };
-    Check { name: "Disk interrupts exact".into(), result, at: dom0.read.as_ref().map(|r| r.0) }
+    Check {
+        name: "Disk interrupts exact".into(),
+        result,
+        at: dom0.read.as_ref().map(|r| r.0),
+    }
 }
 
 fn clean_log(run: &Run) -> Check {
@@ -208,26 +278,46 @@ fn clean_log(run: &Run) -> Check {
                 1 => String::new(),
                 n => format!(" (and {} more)", n - 1),
             };
-            Err(format!("{}: {}{more}", clean::speaker(line), line.text.trim()))
+            Err(format!(
+                "{}: {}{more}",
+                clean::speaker(line),
+                line.text.trim()
+            ))
         }
     };
-    Check { name: "Log is clean".into(), result, at: found.first().map(|l| l.at) }
+    Check {
+        name: "Log is clean".into(),
+        result,
+        at: found.first().map(|l| l.at),
+    }
 }
 
 fn end(run: &Run) -> Check {
     let result = match run.end {
         End::Off => Ok("Dom0 switched the machine off".to_owned()),
         End::GivenUp => Err("something fatal happened".to_owned()),
-        End::Limit => Err(format!("the time was over after {:.0} s; {}", run.seconds, last(&run.lines))),
+        End::Limit => Err(format!(
+            "the time was over after {:.0} s; {}",
+            run.seconds,
+            last(&run.lines)
+        )),
         End::Interrupted => Err("interrupted".to_owned()),
     };
-    Check { name: "Machine ends".into(), result, at: Some(run.seconds) }
+    Check {
+        name: "Machine ends".into(),
+        result,
+        at: Some(run.seconds),
+    }
 }
 
 /// The last thing anyone said: where a hang is.
 fn last(lines: &[Line]) -> String {
     match lines.iter().rev().find(|l| !l.text.trim().is_empty()) {
-        Some(line) => format!("the last line is {}'s: {}", clean::speaker(line), line.text.trim()),
+        Some(line) => format!(
+            "the last line is {}'s: {}",
+            clean::speaker(line),
+            line.text.trim()
+        ),
         None => "the console stayed silent".to_owned(),
     }
 }

@@ -19,12 +19,16 @@ const TROUBLE: &str = r"(?x)
 const HARMLESS: [(&str, &str); 0] = [];
 
 /// What ends a boot at once.
-const FATAL: &str = r"Panic on CPU|Kernel panic|Xen BUG at|Manual reset required|Assertion.*failed";
+const FATAL: &str = r"Panic on CPU|Kernel panic|Xen BUG at|Manual reset required|timeout, completion polled|Assertion.*failed";
 
 static TROUBLE_RE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(TROUBLE).ok());
 static FATAL_RE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(FATAL).ok());
-static HARMLESS_RE: LazyLock<Vec<Regex>> =
-    LazyLock::new(|| HARMLESS.iter().filter_map(|(p, _)| Regex::new(p).ok()).collect());
+static HARMLESS_RE: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    HARMLESS
+        .iter()
+        .filter_map(|(p, _)| Regex::new(p).ok())
+        .collect()
+});
 
 /// Does nothing good come after this line?
 pub fn is_fatal(text: &str) -> bool {
@@ -56,7 +60,11 @@ mod tests {
     use super::*;
 
     fn line(text: &str) -> Line {
-        Line { speaker: Speaker::Dom0, text: text.to_owned(), at: 1.0 }
+        Line {
+            speaker: Speaker::Dom0,
+            text: text.to_owned(),
+            at: 1.0,
+        }
     }
 
     #[test]

@@ -71,7 +71,12 @@ pub struct XenArguments {
     #[arg(long, value_enum, default_value_t = Vgic::Rust)]
     pub vgic: Vgic,
     /// The Xen source: `debian` (fetched), or the path of a tree (copied, never changed)
-    #[arg(long, env = "XEN_TREE", default_value = "debian", value_name = "debian|PATH")]
+    #[arg(
+        long,
+        env = "XEN_TREE",
+        default_value = "debian",
+        value_name = "debian|PATH"
+    )]
     pub xen: String,
 }
 
@@ -159,10 +164,14 @@ impl BootArguments {
             return Some(format!("--domus {}: give 0 to 8", self.domus));
         }
         if self.gic == Gic::V3 && self.xen.vgic == Vgic::New {
-            return Some("upstream's new C vGIC has no GICv3: use --gic v2, or --vgic old or rust".into());
+            return Some(
+                "upstream's new C vGIC has no GICv3: use --gic v2, or --vgic old or rust".into(),
+            );
         }
         if self.gic == Gic::V3 && matches!(self.disk, Some(DiskChoice::Msi | DiskChoice::Both)) {
-            return Some("a GICv3 without an ITS takes no MSIs: use --disk intx, or --gic v2".into());
+            return Some(
+                "a GICv3 without an ITS takes no MSIs: use --disk intx, or --gic v2".into(),
+            );
         }
         if self.reads == 0 || self.reads > 10_000_000 {
             return Some(format!("--reads {}: give 1 to 10000000", self.reads));
@@ -191,7 +200,9 @@ mod tests {
     use super::*;
 
     fn boot(arguments: &str) -> BootArguments {
-        let words = ["vgic", "boot"].into_iter().chain(arguments.split_whitespace());
+        let words = ["vgic", "boot"]
+            .into_iter()
+            .chain(arguments.split_whitespace());
         match Cli::try_parse_from(words).unwrap().task {
             Task::Boot(boot) => boot,
             other => panic!("{other:?}"),

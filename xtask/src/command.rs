@@ -27,7 +27,9 @@ pub fn run(command: &mut Command, what: &str, log: Option<&Path>) -> Result<Stri
             .with_context(|| format!("cannot write {}", log.display()))?;
     }
     if !output.status.success() {
-        let place = log.map_or(String::new(), |l| format!("; all of it is in {}", l.display()));
+        let place = log.map_or(String::new(), |l| {
+            format!("; all of it is in {}", l.display())
+        });
         bail!(
             "could not {what}: {} ended with {}{place}\n{}",
             name(command),
@@ -80,18 +82,31 @@ fn tail(text: &str) -> String {
         .take(TAIL)
         .collect();
     let shown = if errors.is_empty() {
-        lines.get(lines.len().saturating_sub(TAIL)..).unwrap_or_default().to_vec()
+        lines
+            .get(lines.len().saturating_sub(TAIL)..)
+            .unwrap_or_default()
+            .to_vec()
     } else {
         errors
     };
-    shown.iter().map(|l| format!("    {l}")).collect::<Vec<_>>().join("\n")
+    shown
+        .iter()
+        .map(|l| format!("    {l}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A command for `make` that takes nothing of a surrounding make or cargo with it.
 pub fn make(directory: &Path) -> Command {
     let mut make = Command::new("make");
     make.arg("--no-print-directory").arg("-C").arg(directory);
-    for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "RUSTFLAGS", "CARGO_MANIFEST_DIR"] {
+    for variable in [
+        "MAKEFLAGS",
+        "MFLAGS",
+        "MAKELEVEL",
+        "RUSTFLAGS",
+        "CARGO_MANIFEST_DIR",
+    ] {
         make.env_remove(variable);
     }
     make
@@ -112,7 +127,10 @@ mod tests {
     #[test]
     fn a_missing_program_is_named() {
         let error = run(&mut Command::new("no-such-program-here"), "try it", None).unwrap_err();
-        assert!(error.to_string().contains("no-such-program-here"), "{error}");
+        assert!(
+            error.to_string().contains("no-such-program-here"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -120,7 +138,10 @@ mod tests {
         let mut sh = Command::new("sh");
         sh.args(["-c", "echo fine; echo 'a.c:1: error: bad' >&2; exit 3"]);
         let text = run(&mut sh, "compile", None).unwrap_err().to_string();
-        assert!(text.contains("could not compile") && text.contains("error: bad"), "{text}");
+        assert!(
+            text.contains("could not compile") && text.contains("error: bad"),
+            "{text}"
+        );
         assert!(!text.contains("fine"), "{text}");
     }
 }

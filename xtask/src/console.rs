@@ -46,7 +46,9 @@ impl Console {
         loop {
             let raw = &self.raw;
             if raw.starts_with(PREFIX) {
-                let Some(end) = raw.iter().position(|b| *b == b'\n') else { break };
+                let Some(end) = raw.iter().position(|b| *b == b'\n') else {
+                    break;
+                };
                 let text = String::from_utf8_lossy(&raw[PREFIX.len()..end]).into_owned();
                 lines.push(xen_line(text, at));
                 self.raw.drain(..=end);
@@ -60,13 +62,20 @@ impl Console {
                 .iter()
                 .enumerate()
                 .skip(1)
-                .find(|(i, b)| **b == b'(' && (raw[*i..].starts_with(PREFIX) || PREFIX.starts_with(&raw[*i..])))
+                .find(|(i, b)| {
+                    **b == b'(' && (raw[*i..].starts_with(PREFIX) || PREFIX.starts_with(&raw[*i..]))
+                })
                 .map_or(raw.len(), |(i, _)| i);
             match raw[..end].iter().position(|b| *b == b'\n') {
                 Some(newline) => {
-                    self.dom0.push_str(&String::from_utf8_lossy(&raw[..newline]));
+                    self.dom0
+                        .push_str(&String::from_utf8_lossy(&raw[..newline]));
                     let text = std::mem::take(&mut self.dom0);
-                    lines.push(Line { speaker: Speaker::Dom0, text, at });
+                    lines.push(Line {
+                        speaker: Speaker::Dom0,
+                        text,
+                        at,
+                    });
                     self.raw.drain(..=newline);
                 }
                 None => {
@@ -88,7 +97,9 @@ impl Console {
 fn xen_line(text: String, at: f64) -> Line {
     let mut rest = text.as_str();
     if let Some((stamp, after)) = rest.strip_prefix('[').and_then(|r| r.split_once("] "))
-        && stamp.chars().all(|c| c.is_ascii_digit() || " .:-".contains(c))
+        && stamp
+            .chars()
+            .all(|c| c.is_ascii_digit() || " .:-".contains(c))
     {
         rest = after;
     }
@@ -96,9 +107,17 @@ fn xen_line(text: String, at: f64) -> Line {
         && let Some((number, line)) = after.split_once(": ").or_else(|| after.split_once(':'))
         && let Ok(number) = number.parse()
     {
-        return Line { speaker: Speaker::DomU(number), text: line.to_owned(), at };
+        return Line {
+            speaker: Speaker::DomU(number),
+            text: line.to_owned(),
+            at,
+        };
     }
-    Line { speaker: Speaker::Xen, text, at }
+    Line {
+        speaker: Speaker::Xen,
+        text,
+        at,
+    }
 }
 
 #[cfg(test)]
@@ -112,7 +131,11 @@ mod tests {
             lines.extend(console.take(piece, 0.0));
         }
         lines.extend(console.finish(0.0));
-        lines.into_iter().map(|l| (l.speaker, l.text)).filter(|l| !l.1.is_empty()).collect()
+        lines
+            .into_iter()
+            .map(|l| (l.speaker, l.text))
+            .filter(|l| !l.1.is_empty())
+            .collect()
     }
 
     #[test]

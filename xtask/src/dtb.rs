@@ -56,13 +56,23 @@ impl Layout {
     pub fn new(kernel: &Path, initrd: &Path, domus: bool) -> Result<Layout> {
         let mut next = MODULES;
         let mut place = |file: &Path| -> Result<Module> {
-            let size = fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
-            let module = Module { file: file.to_path_buf(), address: next, size };
+            let size = fs::metadata(file)
+                .with_context(|| format!("cannot read {}", file.display()))?
+                .len();
+            let module = Module {
+                file: file.to_path_buf(),
+                address: next,
+                size,
+            };
             next = (next + size).next_multiple_of(ALIGNMENT);
             Ok(module)
         };
         let dom0 = [place(kernel)?, place(initrd)?];
-        let domu = if domus { Some([place(kernel)?, place(initrd)?]) } else { None };
+        let domu = if domus {
+            Some([place(kernel)?, place(initrd)?])
+        } else {
+            None
+        };
         Ok(Layout { dom0, domu })
     }
 
@@ -74,7 +84,9 @@ impl Layout {
 
 /// Writes the device tree for `machine` (QEMU and its arguments) to `file`.
 pub fn write(file: &Path, machine: &[String], layout: &Layout, chosen: &Chosen) -> Result<()> {
-    let Some((qemu, arguments)) = machine.split_first() else { bail!("no machine") };
+    let Some((qemu, arguments)) = machine.split_first() else {
+        bail!("no machine")
+    };
     run(
         Command::new(qemu)
             .args(arguments)
@@ -90,7 +102,9 @@ pub fn write(file: &Path, machine: &[String], layout: &Layout, chosen: &Chosen) 
     tree.strings("/chosen", "xen,dom0-bootargs", &[chosen.dom0])?;
     tree.modules("/chosen", &layout.dom0, chosen.dom0)?;
     for n in 1..=chosen.domus {
-        let Some(modules) = &layout.domu else { continue };
+        let Some(modules) = &layout.domu else {
+            continue;
+        };
         let node = format!("/chosen/domU{n}");
         tree.strings(&node, "compatible", &["xen,domain"])?;
         tree.numbers(&node, "#address-cells", &[2])?;
@@ -110,7 +124,10 @@ struct Tree<'a> {
 impl Tree<'_> {
     fn put(&self, arguments: &[&str]) -> Result<()> {
         run(
-            Command::new("fdtput").arg("-p").arg(self.file).args(arguments),
+            Command::new("fdtput")
+                .arg("-p")
+                .arg(self.file)
+                .args(arguments),
             "edit the device tree",
             None,
         )
@@ -139,7 +156,12 @@ impl Tree<'_> {
             self.numbers(
                 &node,
                 "reg",
-                &[module.address >> 32, low(module.address), module.size >> 32, low(module.size)],
+                &[
+                    module.address >> 32,
+                    low(module.address),
+                    module.size >> 32,
+                    low(module.size),
+                ],
             )?;
             if kind == "multiboot,kernel" {
                 self.strings(&node, "bootargs", &[bootargs])?;
@@ -163,6 +185,9 @@ mod tests {
             assert!(pair[0].address + pair[0].size <= pair[1].address);
             assert_eq!(pair[1].address % ALIGNMENT, 0);
         }
-        assert_eq!(Layout::new(&file, &file, false).unwrap().modules().count(), 2);
+        assert_eq!(
+            Layout::new(&file, &file, false).unwrap().modules().count(),
+            2
+        );
     }
 }

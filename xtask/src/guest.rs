@@ -34,7 +34,8 @@ pub fn prepare() -> Result<Guest> {
         fs::read(&busybox).with_context(|| format!("cannot read {}", busybox.display()))?;
     let archive = archive(&busybox)?;
     if !fs::read(&initrd).is_ok_and(|old| old == archive) {
-        fs::write(&initrd, archive).with_context(|| format!("cannot write {}", initrd.display()))?;
+        fs::write(&initrd, archive)
+            .with_context(|| format!("cannot write {}", initrd.display()))?;
     }
     Ok(Guest { kernel, initrd })
 }
@@ -57,7 +58,10 @@ fn fetch(directory: &Path, kernel: &Path, busybox: &Path) -> Result<()> {
     let image = fs::read_dir(&boot)
         .with_context(|| format!("{package} has no /boot"))?
         .filter_map(|e| e.ok().map(|e| e.path()))
-        .find(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("vmlinuz-")))
+        .find(|p| {
+            p.file_name()
+                .is_some_and(|n| n.to_string_lossy().starts_with("vmlinuz-"))
+        })
         .with_context(|| format!("{package} has no kernel in /boot"))?;
     let start = fs::read(&image)?;
     if start.get(56..60) != Some(b"ARM\x64".as_slice()) {
@@ -84,7 +88,11 @@ fn archive(busybox: &[u8]) -> Result<Vec<u8>> {
     let mut inode = 0;
     let mut add = |name: &str, mode: u32, content: &[u8]| {
         inode += 1;
-        let mut builder = NewcBuilder::new(name).mode(mode).ino(inode).nlink(1).mtime(0);
+        let mut builder = NewcBuilder::new(name)
+            .mode(mode)
+            .ino(inode)
+            .nlink(1)
+            .mtime(0);
         if mode == CONSOLE {
             builder = builder.rdev_major(5).rdev_minor(1);
         }
@@ -105,7 +113,9 @@ fn archive(busybox: &[u8]) -> Result<Vec<u8>> {
         writer.finish()?;
     }
     newc::trailer(&mut plain)?;
-    let mut packed = GzBuilder::new().mtime(0).write(Vec::new(), Compression::default());
+    let mut packed = GzBuilder::new()
+        .mtime(0)
+        .write(Vec::new(), Compression::default());
     packed.write_all(&plain)?;
     Ok(packed.finish()?)
 }
@@ -120,7 +130,9 @@ mod tests {
         let packed = archive(b"tool").unwrap();
         assert_eq!(packed, archive(b"tool").unwrap());
         let mut plain = Vec::new();
-        flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut plain).unwrap();
+        flate2::read::GzDecoder::new(packed.as_slice())
+            .read_to_end(&mut plain)
+            .unwrap();
         let mut rest = plain.as_slice();
         let mut names = Vec::new();
         loop {

@@ -61,19 +61,30 @@ impl GuestReport {
 
     /// A listing of /proc/interrupts that it showed.
     pub fn interrupts(&self, title: &str) -> Interrupts {
-        Interrupts::parse(self.shown.get(title).into_iter().flatten().map(String::as_str))
+        Interrupts::parse(
+            self.shown
+                .get(title)
+                .into_iter()
+                .flatten()
+                .map(String::as_str),
+        )
     }
 
     /// A text that it showed.
     pub fn text(&self, title: &str) -> String {
-        self.shown.get(title).map(|l| l.join("\n")).unwrap_or_default()
+        self.shown
+            .get(title)
+            .map(|l| l.join("\n"))
+            .unwrap_or_default()
     }
 }
 
 /// The part of a MARK line behind the guest's name.
 pub fn mark(text: &str) -> Option<&str> {
     let at = text.find("MARK dom")?;
-    text.get(at + "MARK ".len()..)?.split_once(' ').map(|(_, rest)| rest)
+    text.get(at + "MARK ".len()..)?
+        .split_once(' ')
+        .map(|(_, rest)| rest)
 }
 
 /// A kernel's line without its time stamp.
@@ -91,7 +102,11 @@ mod tests {
 
     #[test]
     fn a_guest_is_heard_through_the_noise() {
-        let say = |speaker, text: &str| Line { speaker, text: text.to_owned(), at: 2.5 };
+        let say = |speaker, text: &str| Line {
+            speaker,
+            text: text.to_owned(),
+            at: 2.5,
+        };
         let lines = [
             say(Speaker::Dom0, "[    0.5] smp: Brought up 1 node, 4 CPUs"),
             say(Speaker::Dom0, "MARK dom0 up 6.12.1 4 cpus"),
@@ -104,10 +119,16 @@ mod tests {
         ];
         let report = GuestReport::collect(&lines, Speaker::Dom0);
         assert_eq!(report.cpus, 4);
-        assert_eq!(report.brought_up.as_ref().unwrap().1, "smp: Brought up 1 node, 4 CPUs");
+        assert_eq!(
+            report.brought_up.as_ref().unwrap().1,
+            "smp: Brought up 1 node, 4 CPUs"
+        );
         assert_eq!(report.interrupts("irq-before").rows.len(), 1);
         assert_eq!(report.read.as_ref().unwrap().1, "8192000 bytes copied");
         assert_eq!(report.done, None);
-        assert_eq!(GuestReport::collect(&lines, Speaker::DomU(1)).done, Some(2.5));
+        assert_eq!(
+            GuestReport::collect(&lines, Speaker::DomU(1)).done,
+            Some(2.5)
+        );
     }
 }

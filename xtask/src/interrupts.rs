@@ -43,11 +43,18 @@ impl Interrupts {
             .filter_map(|line| {
                 let (name, rest) = line.split_once(':')?;
                 let mut words = rest.split_whitespace();
-                let counts: Vec<u64> =
-                    words.by_ref().take(cpus).map_while(|w| w.parse().ok()).collect();
+                let counts: Vec<u64> = words
+                    .by_ref()
+                    .take(cpus)
+                    .map_while(|w| w.parse().ok())
+                    .collect();
                 let what = words.collect::<Vec<_>>().join(" ");
                 // "Err: 0" has one count however many CPUs there are.
-                (!counts.is_empty()).then(|| Row { name: name.trim().to_owned(), counts, what })
+                (!counts.is_empty()).then(|| Row {
+                    name: name.trim().to_owned(),
+                    counts,
+                    what,
+                })
             })
             .collect();
         Interrupts { rows }
@@ -66,9 +73,10 @@ impl Interrupts {
 
 /// Is this line a queue of the disk's? With INTx one line serves all queues, the administrative one included.
 pub fn is_disk_queue(row: &Row) -> bool {
-    row.what
-        .split([',', ' '])
-        .any(|w| w.strip_prefix("nvme0q").is_some_and(|q| q.parse::<u32>().is_ok_and(|q| q > 0)))
+    row.what.split([',', ' ']).any(|w| {
+        w.strip_prefix("nvme0q")
+            .is_some_and(|q| q.parse::<u32>().is_ok_and(|q| q > 0))
+    })
 }
 
 /// Is this the architected timer?
@@ -88,7 +96,10 @@ pub fn is_ipi(row: &Row) -> bool {
 
 /// Requests that the block layer has completed, of all kinds, from /sys/block/*/stat.
 pub fn completed_requests(stat: &str) -> Option<u64> {
-    let fields: Vec<u64> = stat.split_whitespace().map_while(|w| w.parse().ok()).collect();
+    let fields: Vec<u64> = stat
+        .split_whitespace()
+        .map_while(|w| w.parse().ok())
+        .collect();
     // Reads, writes, discards and flushes completed (Documentation/block/stat.rst); old kernels print fewer fields.
     let at = |i: usize| fields.get(i).copied().unwrap_or(0);
     (fields.len() >= 11).then(|| at(0) + at(4) + at(11) + at(15))

@@ -59,7 +59,11 @@ pub fn arguments(boot: &BootArguments, memory: u32) -> Vec<String> {
         // Without ITS support in the hypervisor, the machine has none either.
         Gic::V3 => "gic-version=3,its=off",
     };
-    let random = if boot.icount { ",dtb-randomness=off" } else { "" };
+    let random = if boot.icount {
+        ",dtb-randomness=off"
+    } else {
+        ""
+    };
     let mut words: Vec<String> = [
         QEMU,
         "-machine",
@@ -83,8 +87,15 @@ pub fn arguments(boot: &BootArguments, memory: u32) -> Vec<String> {
     .to_vec();
     if boot.icount {
         words.extend(
-            ["-icount", "shift=0,sleep=off", "-rtc", "base=2026-01-01T00:00:00,clock=vm", "-seed", "1"]
-                .map(str::to_owned),
+            [
+                "-icount",
+                "shift=0,sleep=off",
+                "-rtc",
+                "base=2026-01-01T00:00:00,clock=vm",
+                "-seed",
+                "1",
+            ]
+            .map(str::to_owned),
         );
     }
     words
@@ -92,7 +103,10 @@ pub fn arguments(boot: &BootArguments, memory: u32) -> Vec<String> {
 
 /// QEMU's version, as (major, minor).
 pub fn version() -> Result<(u32, u32)> {
-    let out = output(Command::new(QEMU).arg("--version"), "run the virtual machine")?;
+    let out = output(
+        Command::new(QEMU).arg("--version"),
+        "run the virtual machine",
+    )?;
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     parse_version(&text).with_context(|| format!("{QEMU} --version says something unexpected"))
 }
@@ -110,7 +124,9 @@ pub fn run(
     limit: Duration,
     mut watch: impl FnMut(&Line) -> Wish,
 ) -> Result<Run> {
-    let Some((program, arguments)) = command.split_first() else { bail!("no machine to run") };
+    let Some((program, arguments)) = command.split_first() else {
+        bail!("no machine to run")
+    };
     let interrupted = interrupted()?;
     let file = fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let mut file = BufWriter::new(file);
@@ -122,7 +138,9 @@ pub fn run(
         .stderr(Stdio::inherit())
         .spawn()
         .map_err(|e| match e.kind() {
-            ErrorKind::NotFound => anyhow::anyhow!("there is no {program} here; ./vgic installs it"),
+            ErrorKind::NotFound => {
+                anyhow::anyhow!("there is no {program} here; ./vgic installs it")
+            }
             _ => anyhow::anyhow!("cannot start {program}: {e}"),
         })?;
     let (Some(mut stdout), Some(mut stdin)) = (child.stdout.take(), child.stdin.take()) else {
@@ -162,7 +180,9 @@ pub fn run(
                 Wish::None => {}
                 Wish::Type(text) => {
                     // A machine that has just gone off takes no more input; its console says why.
-                    let _ = stdin.write_all(text.as_bytes()).and_then(|()| stdin.flush());
+                    let _ = stdin
+                        .write_all(text.as_bytes())
+                        .and_then(|()| stdin.flush());
                 }
                 Wish::GiveUp if !given_up => {
                     given_up = true;
@@ -180,8 +200,13 @@ pub fn run(
         watch(&line);
         lines.push(line);
     }
-    file.flush().with_context(|| format!("cannot write {}", log.display()))?;
-    Ok(Run { lines, end, seconds })
+    file.flush()
+        .with_context(|| format!("cannot write {}", log.display()))?;
+    Ok(Run {
+        lines,
+        end,
+        seconds,
+    })
 }
 
 fn record(file: &mut impl Write, line: &Line) -> Result<()> {
@@ -190,7 +215,8 @@ fn record(file: &mut impl Write, line: &Line) -> Result<()> {
         crate::console::Speaker::Dom0 => "dom0".to_owned(),
         crate::console::Speaker::DomU(n) => format!("dom{n}"),
     };
-    writeln!(file, "{:8.3} {speaker} {}", line.at, line.text).context("cannot write the console log")
+    writeln!(file, "{:8.3} {speaker} {}", line.at, line.text)
+        .context("cannot write the console log")
 }
 
 /// The child process, which does not outlive this.
@@ -216,7 +242,9 @@ fn interrupted() -> Result<&'static AtomicBool> {
     static FLAG: AtomicBool = AtomicBool::new(false);
     static HANDLER: OnceLock<Option<String>> = OnceLock::new();
     let problem = HANDLER.get_or_init(|| {
-        ctrlc::set_handler(|| FLAG.store(true, Ordering::Relaxed)).err().map(|e| e.to_string())
+        ctrlc::set_handler(|| FLAG.store(true, Ordering::Relaxed))
+            .err()
+            .map(|e| e.to_string())
     });
     match problem {
         None => Ok(&FLAG),
@@ -238,16 +266,34 @@ mod tests {
     fn shell(script: &str, limit: f64, watch: impl FnMut(&Line) -> Wish) -> Run {
         let dir = tempfile::tempdir().unwrap();
         let command = ["sh", "-c", script].map(str::to_owned);
-        run(&command, &dir.path().join("log"), Duration::from_secs_f64(limit), watch).unwrap()
+        run(
+            &command,
+            &dir.path().join("log"),
+            Duration::from_secs_f64(limit),
+            watch,
+        )
+        .unwrap()
     }
 
     #[test]
     fn a_machine_is_watched_and_spoken_to() {
-        let run = shell("echo ready; read go; echo \"(XEN) got $go\"", 20.0, |line| {
-            if line.text == "ready" { Wish::Type("go\n") } else { Wish::None }
-        });
+        let run = shell(
+            "echo ready; read go; echo \"(XEN) got $go\"",
+            20.0,
+            |line| {
+                if line.text == "ready" {
+                    Wish::Type("go\n")
+                } else {
+                    Wish::None
+                }
+            },
+        );
         assert_eq!(run.end, End::Off);
-        assert!(run.lines.iter().any(|l| l.text == "got go"), "{:?}", run.lines);
+        assert!(
+            run.lines.iter().any(|l| l.text == "got go"),
+            "{:?}",
+            run.lines
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod clean;
 mod cli;
 mod command;
 mod console;
+mod core_library;
 mod dtb;
 mod glue;
 mod guest;
@@ -36,7 +37,11 @@ fn main() -> ExitCode {
             }),
         },
         Task::Xen(arguments) => xen::build(&arguments, false).map(|built| {
-            println!("{} (symbols: {})", built.image.display(), built.symbols.display());
+            println!(
+                "{} (symbols: {})",
+                built.image.display(),
+                built.symbols.display()
+            );
             true
         }),
         Task::Test(arguments) => test::test(&arguments),
@@ -56,9 +61,15 @@ fn main() -> ExitCode {
 fn setup() -> anyhow::Result<()> {
     tree::Source::open("debian")?;
     guest::prepare()?;
+    core_library::ensure()?;
     Ok(())
 }
 
 fn one_line(error: &anyhow::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }

@@ -26,7 +26,12 @@ impl Step {
         if bar.is_none() {
             eprintln!("{title} ...");
         }
-        Step { bar, title, started: Instant::now(), ended: false }
+        Step {
+            bar,
+            title,
+            started: Instant::now(),
+            ended: false,
+        }
     }
 
     /// Says what is being done within the step.

@@ -57,23 +57,37 @@ impl Source {
         } else {
             let path = fs::canonicalize(argument)
                 .with_context(|| format!("there is no Xen tree at {argument}"))?;
-            let last = path.file_name().map_or("tree".into(), |n| n.to_string_lossy());
+            let last = path
+                .file_name()
+                .map_or("tree".into(), |n| n.to_string_lossy());
             let mut hasher = DefaultHasher::new();
             path.hash(&mut hasher);
-            (format!("{last}-{:08x}", hasher.finish() & 0xffff_ffff), path)
+            (
+                format!("{last}-{:08x}", hasher.finish() & 0xffff_ffff),
+                path,
+            )
         };
         let makefile = path.join("xen/Makefile");
         let text = fs::read_to_string(&makefile).with_context(|| {
-            format!("{} is not a Xen source tree: it has no xen/Makefile", path.display())
+            format!(
+                "{} is not a Xen source tree: it has no xen/Makefile",
+                path.display()
+            )
         })?;
         let version = version(&text)
             .with_context(|| format!("{} does not say which Xen it is", makefile.display()))?;
-        Ok(Source { name, path, version })
+        Ok(Source {
+            name,
+            path,
+            version,
+        })
     }
 
     /// The patch series for this release, in order.
     pub fn series(&self) -> Result<Vec<PathBuf>> {
-        let directory = paths::root().join("patches").join(series_name(self.version)?);
+        let directory = paths::root()
+            .join("patches")
+            .join(series_name(self.version)?);
         let mut patches: Vec<PathBuf> = match fs::read_dir(&directory) {
             Ok(entries) => entries.filter_map(|e| e.ok().map(|e| e.path())).collect(),
             Err(_) => bail!("there is no patch series {}", directory.display()),
@@ -84,7 +98,12 @@ impl Source {
     }
 
     /// Brings the copy `kind` of this tree up to date and returns its place.
-    pub fn prepare(&self, kind: &str, series: &[PathBuf], additions: &[Addition]) -> Result<PathBuf> {
+    pub fn prepare(
+        &self,
+        kind: &str,
+        series: &[PathBuf],
+        additions: &[Addition],
+    ) -> Result<PathBuf> {
         let step = Step::start(format!("Preparing Xen {}'s source", self.version));
         let copy = paths::xen(&self.name).join(kind);
         let scratch = tempfile::tempdir()?;
@@ -110,10 +129,18 @@ fn version(makefile: &str) -> Option<Version> {
         makefile.lines().find_map(|line| {
             let line = line.trim().strip_prefix("export ").unwrap_or(line).trim();
             let value = line.strip_prefix(name)?.trim_start();
-            value.trim_start_matches([':', '?']).strip_prefix('=')?.trim().parse().ok()
+            value
+                .trim_start_matches([':', '?'])
+                .strip_prefix('=')?
+                .trim()
+                .parse()
+                .ok()
         })
     };
-    Some(Version { major: number("XEN_VERSION")?, minor: number("XEN_SUBVERSION")? })
+    Some(Version {
+        major: number("XEN_VERSION")?,
+        minor: number("XEN_SUBVERSION")?,
+    })
 }
 
 fn series_name(version: Version) -> Result<&'static str> {
@@ -147,7 +174,11 @@ fn debian() -> Result<PathBuf> {
     let (mut upstream, mut packaging) = (None, None);
     for entry in fs::read_dir(&downloads)? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if name.contains(".orig.tar.") {
             upstream = Some(path);
         } else if name.contains(".debian.tar.") {
@@ -164,7 +195,13 @@ fn debian() -> Result<PathBuf> {
     fs::create_dir_all(&aside)?;
     for (archive, strip) in [(&upstream, "1"), (&packaging, "0")] {
         run(
-            Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(&aside).arg("--strip-components").arg(strip),
+            Command::new("tar")
+                .arg("-xf")
+                .arg(archive)
+                .arg("-C")
+                .arg(&aside)
+                .arg("--strip-components")
+                .arg(strip),
             &format!("unpack {}", archive.display()),
             None,
         )?;
@@ -203,7 +240,13 @@ fn patch_once(tree: &Path, patch: &Path) -> Result<()> {
 fn patch_command(tree: &Path, patch: &Path) -> Command {
     let mut command = Command::new("patch");
     command
-        .args(["-p1", "--silent", "--batch", "--no-backup-if-mismatch", "--reject-file=-"])
+        .args([
+            "-p1",
+            "--silent",
+            "--batch",
+            "--no-backup-if-mismatch",
+            "--reject-file=-",
+        ])
         .arg("-d")
         .arg(tree)
         .arg("-i")
@@ -230,13 +273,18 @@ fn apply(tree: &Path, series: &[PathBuf], scratch: &Path) -> Result<BTreeSet<Pat
         }
     }
     for patch in series {
-        let dry = output(patch_command(scratch, patch).args(["--forward", "--dry-run"]), "patch Xen")?;
+        let dry = output(
+            patch_command(scratch, patch).args(["--forward", "--dry-run"]),
+            "patch Xen",
+        )?;
         if dry.status.success() {
             patch_once(scratch, patch)?;
             continue;
         }
-        let reverse =
-            output(patch_command(scratch, patch).args(["--reverse", "--dry-run"]), "patch Xen")?;
+        let reverse = output(
+            patch_command(scratch, patch).args(["--reverse", "--dry-run"]),
+            "patch Xen",
+        )?;
         if !reverse.status.success() {
             bail!(
                 "{} does not apply to the tree at {}; is it the release the series is for?\n{}",
@@ -253,7 +301,10 @@ fn apply(tree: &Path, series: &[PathBuf], scratch: &Path) -> Result<BTreeSet<Pat
 fn patched_files(patch: &str) -> Vec<PathBuf> {
     patch
         .lines()
-        .filter_map(|l| l.strip_prefix("+++ b/").or_else(|| l.strip_prefix("--- a/")))
+        .filter_map(|l| {
+            l.strip_prefix("+++ b/")
+                .or_else(|| l.strip_prefix("--- a/"))
+        })
         .filter_map(|l| l.split('\t').next())
         .map(|l| PathBuf::from(l.trim_end()))
         .collect()
@@ -326,7 +377,10 @@ fn copy_file(from: &Path, to: &Path) -> Result<()> {
     }
     fs::copy(from, to).with_context(what)?;
     // Not the original's time: a file that has just been changed must be newer than the objects made from the old one.
-    let file = fs::File::options().append(true).open(to).with_context(what)?;
+    let file = fs::File::options()
+        .append(true)
+        .open(to)
+        .with_context(what)?;
     file.set_modified(SystemTime::now()).with_context(what)
 }
 
@@ -341,7 +395,13 @@ fn files_of(tree: &Path) -> Result<Vec<PathBuf>> {
         && let Ok(out) = Command::new("git")
             .arg("-C")
             .arg(tree)
-            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+            .args([
+                "ls-files",
+                "-z",
+                "--cached",
+                "--others",
+                "--exclude-standard",
+            ])
             .stderr(Stdio::null())
             .output()
         && out.status.success()
@@ -373,8 +433,14 @@ fn files_of(tree: &Path) -> Result<Vec<PathBuf>> {
 /// Is this something that an earlier build in the tree left there?
 fn is_product(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let directories = ["xen/include/config", "xen/include/generated", "xen/arch/arm/include/generated"];
-    let endings = [".o", ".cmd", ".d", ".d2", ".i", ".orig", ".rej", ".new", ".tmp"];
+    let directories = [
+        "xen/include/config",
+        "xen/include/generated",
+        "xen/arch/arm/include/generated",
+    ];
+    let endings = [
+        ".o", ".cmd", ".d", ".d2", ".i", ".orig", ".rej", ".new", ".tmp",
+    ];
     directories.iter().any(|d| path == Path::new(d))
         || name.starts_with(".config")
         || name.starts_with("xen-syms")
@@ -383,13 +449,29 @@ fn is_product(path: &Path) -> bool {
 }
 
 fn time_stamp(path: &Path) -> Result<String> {
-    let meta = path.symlink_metadata().with_context(|| format!("cannot read {}", path.display()))?;
-    let time = meta.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Ok(format!("t{}.{:09}-{}", time.as_secs(), time.subsec_nanos(), meta.len()))
+    let meta = path
+        .symlink_metadata()
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let time = meta
+        .modified()?
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Ok(format!(
+        "t{}.{:09}-{}",
+        time.as_secs(),
+        time.subsec_nanos(),
+        meta.len()
+    ))
 }
 
 fn content_stamp(path: &Path) -> Result<String> {
-    let content = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    // A link is copied as a link: its content is where it points.
+    let content = if path.is_symlink() {
+        fs::read_link(path).map(|p| p.into_os_string().into_encoded_bytes())
+    } else {
+        fs::read(path)
+    };
+    let content = content.with_context(|| format!("cannot read {}", path.display()))?;
     let mut hasher = DefaultHasher::new();
     content.hash(&mut hasher);
     Ok(format!("c{:016x}-{}", hasher.finish(), content.len()))
@@ -412,7 +494,8 @@ fn write_manifest(path: &Path, files: &BTreeMap<PathBuf, String>) -> Result<()> 
     for (file, stamp) in files {
         writeln!(out, "{stamp} {}", file.display())?;
     }
-    out.flush().with_context(|| format!("cannot write {}", path.display()))
+    out.flush()
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
@@ -422,17 +505,51 @@ mod tests {
     #[test]
     fn the_release_is_read_from_the_makefile() {
         let text = "# comment\nexport XEN_VERSION       = 4\nexport XEN_SUBVERSION    = 20\nXEN_EXTRAVERSION ?= .3\n";
-        assert_eq!(version(text), Some(Version { major: 4, minor: 20 }));
+        assert_eq!(
+            version(text),
+            Some(Version {
+                major: 4,
+                minor: 20
+            })
+        );
         let older = "this-makefile := x\nexport XEN_VERSION    := 4\nexport XEN_SUBVERSION ?= 23\n";
-        assert_eq!(version(older), Some(Version { major: 4, minor: 23 }));
+        assert_eq!(
+            version(older),
+            Some(Version {
+                major: 4,
+                minor: 23
+            })
+        );
         assert_eq!(version("all:\n"), None);
     }
 
     #[test]
     fn each_release_has_its_series_or_a_sentence() {
-        assert_eq!(series_name(Version { major: 4, minor: 20 }).unwrap(), "debian-4.20");
-        assert_eq!(series_name(Version { major: 4, minor: 23 }).unwrap(), "staging");
-        assert!(series_name(Version { major: 4, minor: 17 }).unwrap_err().to_string().contains("4.17"));
+        assert_eq!(
+            series_name(Version {
+                major: 4,
+                minor: 20
+            })
+            .unwrap(),
+            "debian-4.20"
+        );
+        assert_eq!(
+            series_name(Version {
+                major: 4,
+                minor: 23
+            })
+            .unwrap(),
+            "staging"
+        );
+        assert!(
+            series_name(Version {
+                major: 4,
+                minor: 17
+            })
+            .unwrap_err()
+            .to_string()
+            .contains("4.17")
+        );
     }
 
     const PATCH: &str = "From: a\nSubject: b\n\n--- a/xen/Kconfig\n+++ b/xen/Kconfig\n@@ -1,2 +1,3 @@\n one\n+new\n two\n";
@@ -459,10 +576,20 @@ mod tests {
         fs::write(&patch, PATCH).unwrap();
         let source = tree("one\ntwo\n");
         assert_eq!(prepare(source.path(), &copy, &patch).unwrap(), 2);
-        assert_eq!(fs::read_to_string(copy.join("xen/Kconfig")).unwrap(), "one\nnew\ntwo\n");
-        assert_eq!(fs::read_to_string(source.path().join("xen/Kconfig")).unwrap(), "one\ntwo\n");
+        assert_eq!(
+            fs::read_to_string(copy.join("xen/Kconfig")).unwrap(),
+            "one\nnew\ntwo\n"
+        );
+        assert_eq!(
+            fs::read_to_string(source.path().join("xen/Kconfig")).unwrap(),
+            "one\ntwo\n"
+        );
         assert!(!copy.join("xen/left.o").exists());
-        assert_eq!(prepare(source.path(), &copy, &patch).unwrap(), 0, "nothing has changed");
+        assert_eq!(
+            prepare(source.path(), &copy, &patch).unwrap(),
+            0,
+            "nothing has changed"
+        );
         fs::remove_file(source.path().join("xen/Makefile")).unwrap();
         assert_eq!(prepare(source.path(), &copy, &patch).unwrap(), 1);
         assert!(!copy.join("xen/Makefile").exists());
@@ -475,9 +602,14 @@ mod tests {
         fs::write(&patch, PATCH).unwrap();
         let done = tree("one\nnew\ntwo\n");
         prepare(done.path(), &copy, &patch).unwrap();
-        assert_eq!(fs::read_to_string(copy.join("xen/Kconfig")).unwrap(), "one\nnew\ntwo\n");
+        assert_eq!(
+            fs::read_to_string(copy.join("xen/Kconfig")).unwrap(),
+            "one\nnew\ntwo\n"
+        );
         let foreign = tree("something\nelse\n");
-        let text = prepare(foreign.path(), &copy, &patch).unwrap_err().to_string();
+        let text = prepare(foreign.path(), &copy, &patch)
+            .unwrap_err()
+            .to_string();
         assert!(text.contains("a.patch does not apply"), "{text}");
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Configuring and building the hypervisor, out of tree, with one of the three vGICs.
 
-use crate::command::{assign, make, output, run};
 use crate::cli::{Vgic, XenArguments};
+use crate::command::{assign, make, output, run};
 use crate::glue;
 use crate::paths;
 use crate::progress::Step;
@@ -31,7 +31,10 @@ pub fn build(arguments: &XenArguments, release: bool) -> Result<Built> {
     let vgic = arguments.vgic;
     // Upstream's vGICs are built from upstream's files as they are.
     let (kind, tree) = if vgic == Vgic::Rust {
-        ("rust", source.prepare("rust", &source.series()?, &glue::additions()?)?)
+        (
+            "rust",
+            source.prepare("rust", &source.series()?, &glue::additions()?)?,
+        )
     } else {
         ("upstream", source.prepare("upstream", &[], &[])?)
     };
@@ -39,15 +42,22 @@ pub fn build(arguments: &XenArguments, release: bool) -> Result<Built> {
     let out = paths::xen(&source.name).join(format!("build-{vgic}{suffix}"));
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     let options = options(vgic, release);
-    let step = Step::start(format!("Building Xen {} ({kind} source, {vgic} vGIC)", source.version));
+    let rust = if vgic == Vgic::Rust {
+        glue::variables()?
+    } else {
+        Vec::new()
+    };
+    let step = Step::start(format!(
+        "Building Xen {} ({kind} source, {vgic} vGIC)",
+        source.version
+    ));
     configure(&tree, &out, &options)?;
-    if vgic == Vgic::Rust {
-        glue::core_library(&step)?;
-    }
-    let before = fs::metadata(out.join("xen")).and_then(|m| m.modified()).ok();
+    let before = fs::metadata(out.join("xen"))
+        .and_then(|m| m.modified())
+        .ok();
     let jobs = std::thread::available_parallelism().map_or(1, |n| n.get());
     let mut command = xen_make(&tree, &out);
-    command.arg(format!("-j{jobs}")).arg("build");
+    command.args(rust).arg(format!("-j{jobs}")).arg("build");
     run(&mut command, "build Xen", Some(&out.with_extension("log")))?;
     let image = out.join("xen");
     let after = fs::metadata(&image)
@@ -58,7 +68,11 @@ pub fn build(arguments: &XenArguments, release: bool) -> Result<Built> {
     } else {
         step.done(&format!("{}", image.display()));
     }
-    Ok(Built { image, symbols: out.join("xen-syms"), version: source.version })
+    Ok(Built {
+        image,
+        symbols: out.join("xen-syms"),
+        version: source.version,
+    })
 }
 
 /// What the configuration must say, beyond the defaults.
@@ -80,7 +94,6 @@ fn xen_make(tree: &Path, out: &Path) -> Command {
         .arg(assign("O", out))
         .arg("XEN_TARGET_ARCH=arm64")
         .arg(assign("CROSS_COMPILE", CROSS));
-    glue::environment(&mut command);
     command
 }
 
@@ -114,16 +127,21 @@ fn configure(tree: &Path, out: &Path, options: &[&str]) -> Result<()> {
 /// Does a .config say this? An option that is not mentioned is off.
 fn holds(config: &str, option: &str) -> bool {
     match option.strip_suffix("=n") {
-        Some(name) => !config.lines().any(|l| l.starts_with(name) && l[name.len()..].starts_with('=')),
+        Some(name) => !config
+            .lines()
+            .any(|l| l.starts_with(name) && l[name.len()..].starts_with('=')),
         None => config.lines().any(|l| l == option),
     }
 }
 
 /// The cross compiler's version, for the report.
 pub fn compiler() -> String {
-    output(Command::new(format!("{CROSS}gcc")).arg("-dumpfullversion"), "ask the compiler")
-        .map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned())
-        .unwrap_or_default()
+    output(
+        Command::new(format!("{CROSS}gcc")).arg("-dumpfullversion"),
+        "ask the compiler",
+    )
+    .map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned())
+    .unwrap_or_default()
 }
 
 #[cfg(test)]

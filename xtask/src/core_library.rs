@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The core library for the hypervisor's target: from the toolchain, from rustup, or compiled from Debian's rust-src.
+//!
+//! rustup's servers are not to be reached from everywhere. Debian packages the library source of several compiler
+//! releases; if one is exactly ours, core, compiler_builtins and alloc are compiled from it into a sysroot of our own,
+//! laid out as rustup does it. RUSTC_BOOTSTRAP is set for that compilation alone, as for the Linux kernel's.
+
+use crate::apt::Apt;
+use crate::command::{output, run};
+use crate::paths;
+use crate::progress::Step;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Xen is built without floating point: its registers belong to the guest.
+pub const TARGET: &str = "aarch64-unknown-none-softfloat";
+/// Debian suites that may have the source of a current compiler.
+const SUITES: &str = "trixie-backports sid";
+/// Seconds that rustup may take.
+const RUSTUP_LIMIT: &str = "120";
+
+/// Makes sure that there is a core library; a sysroot is named only where the toolchain has none of its own.
+pub fn ensure() -> Result<Option<PathBuf>> {
+    if in_toolchain()? {
+        return Ok(None);
+    }
+    let version = rustc_version()?;
+    let sysroot = paths::target().join("sysroot").join(&version);
+    if complete(&sysroot) {
+        return Ok(Some(sysroot));
+    }
+    if std::env::var_os("VGIC_NO_RUSTUP").is_none() && rustup_adds_it()? {
+        return Ok(None);
+    }
+    let step = Step::start("Building the core library from Debian's rust-src");
+    let library = fetch(&version)?;
+    step.note("compiling core, compiler_builtins and alloc");
+    compile(&library, &sysroot, &version)?;
+    step.done(&format!("{}", sysroot.display()));
+    Ok(Some(sysroot))
+}
+
+fn rustc() -> Command {
+    Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+}
+
+fn rustc_version() -> Result<String> {
+    let text = run(rustc().arg("--version"), "ask rustc for its version", None)?;
+    let version = text
+        .split_whitespace()
+        .nth(1)
+        .context("rustc --version says something unexpected")?;
+    Ok(version.to_owned())
+}
+
+fn in_toolchain() -> Result<bool> {
+    let text = run(
+        rustc().args(["--print", "target-libdir", "--target", TARGET]),
+        "ask rustc for its libraries",
+        None,
+    )?;
+    Ok(has_core(Path::new(text.trim())))
+}
+
+fn has_core(directory: &Path) -> bool {
+    let has = |name: &str| {
+        fs::read_dir(directory).is_ok_and(|d| {
+            d.filter_map(Result::ok)
+                .any(|e| e.file_name().to_string_lossy().starts_with(name))
+        })
+    };
+    has("libcore-") && has("liballoc-") && has("libcompiler_builtins-")
+}
+
+fn library_directory(sysroot: &Path) -> PathBuf {
+    sysroot.join("lib/rustlib").join(TARGET).join("lib")
+}
+
+fn complete(sysroot: &Path) -> bool {
+    has_core(&library_directory(sysroot))
+}
+
+fn rustup_adds_it() -> Result<bool> {
+    if !crate::command::exists("rustup") {
+        return Ok(false);
+    }
+    let step = Step::start(format!("Adding rustup's core library for {TARGET}"));
+    let added = output(
+        Command::new("timeout").args([RUSTUP_LIMIT, "rustup", "target", "add", TARGET]),
+        "run rustup",
+    )
+    .is_ok_and(|o| o.status.success());
+    if added && in_toolchain()? {
+        step.done("added");
+        return Ok(true);
+    }
+    step.done("rustup could not: trying Debian's source");
+    Ok(false)
+}
+
+/// Fetches the source of exactly this compiler's library.
+fn fetch(version: &str) -> Result<PathBuf> {
+    let directory = paths::target().join("rust-src").join(version);
+    let library = directory.join(format!("root/usr/src/rustc-{version}/library"));
+    if library.join("core/src/lib.rs").is_file() {
+        return Ok(library);
+    }
+    let apt = Apt::new("rust-src", SUITES, "amd64")?;
+    apt.update()?;
+    let fits = |package: &String| {
+        package
+            .strip_prefix(version)
+            .is_some_and(|rest| rest.starts_with(['+', '-']))
+    };
+    let Some(package) = apt.versions("rust-src", false)?.into_iter().find(fits) else {
+        bail!(
+            "there is no core library for {TARGET}: rustup could not add it, and Debian has no rust-src {version}; \
+             try `rustup target add {TARGET}` with a network, or another stable compiler"
+        );
+    };
+    apt.unpack(&format!("rust-src={package}"), &directory)?;
+    if !library.join("core/src/lib.rs").is_file() {
+        bail!("Debian's rust-src {package} has no {}", library.display());
+    }
+    Ok(library)
+}
+
+/// Compiles the three crates, aside first: a sysroot that is there is whole.
+fn compile(library: &Path, sysroot: &Path, version: &str) -> Result<()> {
+    let aside = sysroot.with_extension("building");
+    let _ = fs::remove_dir_all(&aside);
+    let out = library_directory(&aside);
+    fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+    let rlib = |name: &str| format!("{}/lib{name}-vgic.rlib", out.display());
+    let builder = Builder {
+        library,
+        sysroot: &aside,
+        out: &out,
+        version,
+    };
+    builder.compile("core", "core/src/lib.rs", &[])?;
+    let core = format!("core={}", rlib("core"));
+    let features = [
+        "compiler-builtins",
+        "rustc-dep-of-std",
+        "unstable-intrinsics",
+        "mem",
+    ]
+    .map(|f| format!("feature=\"{f}\""));
+    let mut arguments = vec!["--extern", core.as_str()];
+    for cfg in features.iter().map(String::as_str).chain([
+        "intrinsics_enabled",
+        "arch_enabled",
+        "optimizations_enabled",
+        "f16_enabled",
+        "f128_enabled",
+    ]) {
+        arguments.extend(["--cfg", cfg]);
+    }
+    builder.compile(
+        "compiler_builtins",
+        "compiler-builtins/compiler-builtins/src/lib.rs",
+        &arguments,
+    )?;
+    let builtins = format!("priv:compiler_builtins={}", rlib("compiler_builtins"));
+    let arguments = [
+        "--extern",
+        core.as_str(),
+        "-Zunstable-options",
+        "--extern",
+        builtins.as_str(),
+    ];
+    builder.compile("alloc", "alloc/src/lib.rs", &arguments)?;
+    let _ = fs::remove_dir_all(sysroot);
+    fs::rename(&aside, sysroot).with_context(|| format!("cannot make {}", sysroot.display()))
+}
+
+struct Builder<'a> {
+    library: &'a Path,
+    sysroot: &'a Path,
+    out: &'a Path,
+    version: &'a str,
+}
+
+impl Builder<'_> {
+    fn compile(&self, name: &str, source: &str, arguments: &[&str]) -> Result<()> {
+        let mut command = rustc();
+        command
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env_remove("RUSTFLAGS")
+            .args([
+                "--crate-name",
+                name,
+                "--crate-type",
+                "rlib",
+                "--edition",
+                "2024",
+                "--target",
+                TARGET,
+            ])
+            .args([
+                "-Copt-level=3",
+                "-Cdebuginfo=1",
+                "-Cembed-bitcode=yes",
+                "-Cpanic=abort",
+            ])
+            .args([
+                "-Ccodegen-units=1",
+                "-Cforce-frame-pointers=yes",
+                "-Csymbol-mangling-version=v0",
+            ])
+            .args([
+                "-Zforce-unstable-if-unmarked",
+                "--cap-lints",
+                "allow",
+                "-Cextra-filename=-vgic",
+            ])
+            .arg(format!("-Cmetadata=vgic-{}", self.version))
+            .arg(format!(
+                "--remap-path-prefix={}=/rustc/{}/library",
+                self.library.display(),
+                self.version
+            ))
+            .arg("-L")
+            .arg(self.out)
+            .arg("--sysroot")
+            .arg(self.sysroot)
+            .arg("--out-dir")
+            .arg(self.out)
+            .args(arguments)
+            .arg(self.library.join(source));
+        run(
+            &mut command,
+            &format!("compile the library {name} from Debian's rust-src"),
+            None,
+        )
+        .map(drop)
+    }
+}
