@@ -98,7 +98,12 @@ impl<H: Host> Domain<H> {
     pub(crate) fn with_phys<R>(&self, irq: &Irq, mut f: impl FnMut(Option<&H::Phys>) -> R) -> R {
         if irq.state().hw() {
             let phys = irq.phys.load(Ordering::Relaxed);
-            if let Some(result) = self.host.phys(phys, |phys| f(Some(phys))) {
+            let result = self.host.phys(phys, |locked| {
+                // It may have been disconnected before we had its lock: then it is another's, if anybody's.
+                let ours = irq.state().hw() && irq.phys.load(Ordering::Relaxed) == phys;
+                f(ours.then_some(locked))
+            });
+            if let Some(result) = result {
                 return result;
             }
         }

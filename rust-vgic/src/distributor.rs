@@ -134,7 +134,7 @@ fn set_enabled<H: Host>(access: &Access<'_, H>, intid: IntId, irq: &Irq, on: boo
     let may_set_trigger = domain.host.may_set_trigger();
     domain.with_phys(irq, |phys| {
         let state = irq.state();
-        if let Some(phys) = phys.filter(|_| state.hw()) {
+        if let Some(phys) = phys {
             if state.enabled() && may_set_trigger {
                 // The guest may never have written GICD_ICFGR, being content with what it read.
                 phys.set_trigger(state.level());
@@ -254,7 +254,7 @@ pub(crate) fn set_trigger<H: Host>(
         // While it is enabled a change is UNPREDICTABLE in the architecture; ours waits until it is enabled again.
         domain.with_phys(irq, |phys| {
             let state = irq.state();
-            if let Some(phys) = phys.filter(|_| state.hw() && !state.enabled()) {
+            if let Some(phys) = phys.filter(|_| !state.enabled()) {
                 phys.set_trigger(state.level());
             }
         });

@@ -104,6 +104,8 @@ pub(crate) struct Fake {
     pub(crate) phys: Mutex<HashMap<u16, Phys>>,
     pub(crate) sets_trigger: AtomicBool,
     masked: AtomicUsize,
+    /// What happens just before a physical interrupt is locked.
+    pub(crate) before_phys: Mutex<Option<Hook>>,
     /// What happens while somebody waits.
     pub(crate) while_waiting: Mutex<Option<Hook>>,
 }
@@ -154,6 +156,10 @@ impl Host for Fake {
         None
     }
     fn phys<R>(&self, phys: u16, f: impl FnOnce(&Locked) -> R) -> Option<R> {
+        let hook = self.before_phys.lock().unwrap().take();
+        if let Some(mut hook) = hook {
+            hook();
+        }
         let mut all = self.phys.lock().unwrap();
         let slot = all.get_mut(&phys)?;
         let locked = Locked(Cell::new(*slot));

@@ -461,6 +461,46 @@ fn pending_of_a_hardware_interrupt_is_in_the_physical_distributor() {
     assert_eq!(domain.r(0, 0x204), 0);
 }
 
+/// Toolstacks disconnect interrupts while the guest runs.
+#[test]
+fn a_physical_interrupt_that_was_just_disconnected_is_left_alone() {
+    for (offset, value) in [
+        (0x104, 1 << 8),
+        (0x204, 1 << 8),
+        (0x284, 1 << 8),
+        (0x304, 1 << 8),
+        (0xc08, 2 << 16),
+    ] {
+        for again in [false, true] {
+            let domain = Arc::new(v2(1, 32));
+            domain.host.sets_trigger.store(true, SeqCst);
+            let intid = domain.connected_spi(40);
+            let before = Phys {
+                pending: true,
+                level: true,
+                ..Phys::default()
+            };
+            domain.host.change(40, |phys| *phys = before);
+            domain.host.change(41, |_| {});
+            let other = Arc::downgrade(&domain);
+            *domain.host.before_phys.lock().unwrap() = Some(Box::new(move || {
+                let domain = other.upgrade().unwrap();
+                domain.disconnect(intid, 40).unwrap();
+                if again && !domain.shared(intid).unwrap().state().enabled() {
+                    domain.connect(intid, 41).unwrap();
+                }
+            }));
+            domain.w(0, offset, value);
+            assert!(domain.host.before_phys.lock().unwrap().is_none());
+            let after = Phys {
+                follows: None,
+                ..domain.host.phys_state(40)
+            };
+            assert_eq!(after, before, "{offset:#x} {again}");
+        }
+    }
+}
+
 #[test]
 fn active_of_a_hardware_interrupt_is_active_at_both() {
     let domain = v2(1, 32);
