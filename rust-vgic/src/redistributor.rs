@@ -199,7 +199,9 @@ fn typer<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
     let last_of_region = domain
         .place_of(id)
         .is_none_or(|(region, index)| index.wrapping_add(1) >= region.count());
-    let last = last_of_region || id.index().wrapping_add(1) >= domain.vcpus.len();
+    // What follows reads as zero, and would never end the walk.
+    let next = VcpuId::new(u32::from(id.raw()).wrapping_add(1));
+    let last = last_of_region || next.and_then(|id| domain.vcpu(id)).is_none();
     u64::from(id.affinity()) << 32 | u64::from(id.raw()) << 8 | if last { LAST } else { 0 }
 }
 

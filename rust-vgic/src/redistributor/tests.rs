@@ -79,6 +79,10 @@ fn frames_and_vcpus_without_each_other() {
             assert_eq!(enabled, u64::from(n) < exist);
         }
         let room = size / 0x2_0000;
+        for n in 0..exist {
+            let last = domain.redist_read(domain.v(0), 0, n * 0x2_0000 + 8, Word) & 0x10;
+            assert_eq!(last != 0, n + 1 == exist, "{size:#x} {n}");
+        }
         let base = domain.redistributor_base(VcpuId::new(1).unwrap());
         assert_eq!(base, (room > 1).then_some(0x2_1000));
     }
