@@ -89,7 +89,7 @@ unsafe extern "C" {
     pub fn mock_vcpu_upcall(v: *mut RawVcpu) -> *mut u8;
     pub fn mock_vcpu_ptimer(v: *mut RawVcpu) -> *mut u64;
     fn mock_mmio(v: *mut RawVcpu, gpa: u64, size: c_uint, write: bool, value: *mut u64) -> c_int;
-    fn mock_sgi_register(which: c_uint, aarch32: bool, read: bool, value: u64) -> bool;
+    fn mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: u64) -> bool;
 }
 
 /// Declares safe callers: the pointers come from the mock's own objects, which live long enough.
@@ -128,7 +128,7 @@ calls! {
     Allowed dump = gic_dump_vgic_info(v: *mut RawVcpu);
     Forbidden route = mock_route(d: *mut RawDomain, virq: c_uint, irq: c_uint, level: bool) -> c_int;
     Allowed mmio = mock_mmio(v: *mut RawVcpu, gpa: u64, size: c_uint, write: bool, value: *mut u64) -> c_int;
-    Allowed sgi_register = mock_sgi_register(which: c_uint, aarch32: bool, read: bool, value: u64) -> bool;
+    Allowed sysreg = mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: u64) -> bool;
 }
 
 /// `vgic_max_vcpus()` for architecture version 2 or 3; other numbers are handed on as they are.

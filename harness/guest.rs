@@ -27,12 +27,14 @@ pub enum Abort {
     Unmapped,
 }
 
-/// A system register that sends SGIs.
+/// A system register whose writes the vGIC handles, if they trap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SgiRegister {
+pub enum SysReg {
     Sgi1r,
     Asgi1r,
     Sgi0r,
+    /// Traps if `ICH_HCR_EL2.TDIR` says so.
+    Dir,
 }
 
 /// How long a blocked vCPU is waited for before a test calls it a hang. Not a measure: only its absence fails.
@@ -44,6 +46,8 @@ pub struct GuestCpu {
     pub vcpu: Arc<Vcpu>,
     cpu: usize,
     on_cpu: bool,
+    /// When an interrupt and a trap come at once, the trap is taken first. Either is right; the ways through Xen differ.
+    pub traps_win: bool,
     gicd: u64,
     gicr: Vec<(u64, u64)>,
 }
@@ -58,6 +62,7 @@ impl GuestCpu {
             vcpu,
             cpu,
             on_cpu: false,
+            traps_win: false,
             gicd: domain.gicd(),
             gicr: domain.gicr_regions(),
         };
@@ -95,7 +100,9 @@ impl GuestCpu {
             if let Some(irq) = deactivated {
                 m.gic.deactivate(irq);
             }
-            m.poll(p);
+            if !self.traps_win {
+                m.poll(p);
+            }
             result
         })
     }
@@ -107,7 +114,9 @@ impl GuestCpu {
             self.vcpu.id
         );
         self.machine.on(self.cpu, |m, p| {
-            m.poll(p);
+            if !self.traps_win {
+                m.poll(p);
+            }
             let result = m.trap(p, f);
             m.poll(p);
             result
@@ -209,16 +218,16 @@ impl GuestCpu {
         }
     }
 
-    /// A write of one of the SGI registers, in AArch64 or through CP15. False: UNDEF.
+    /// A write that traps, in AArch64 or through CP15. False: UNDEF.
     #[must_use]
-    pub fn write_sgi_register(&self, register: SgiRegister, aarch32: bool, value: u64) -> bool {
-        self.trap(|| abi::sgi_register(register as u32, aarch32, false, value))
+    pub fn write_sysreg(&self, register: SysReg, aarch32: bool, value: u64) -> bool {
+        self.trap(|| abi::sysreg(register as u32, aarch32, false, value))
     }
 
     /// A read of one, which is write-only. False: UNDEF.
     #[must_use]
-    pub fn read_sgi_register(&self, register: SgiRegister) -> bool {
-        self.trap(|| abi::sgi_register(register as u32, false, true, 0))
+    pub fn read_sysreg(&self, register: SysReg) -> bool {
+        self.trap(|| abi::sysreg(register as u32, false, true, 0))
     }
 
     // ------------------------------------------------------------------ the CPU interface
@@ -269,9 +278,15 @@ impl GuestCpu {
         self.run(|i| ((), i.eoi(group, iar)));
     }
 
-    /// Deactivates an interrupt: a write of `DIR`.
+    /// Deactivates an interrupt: a write of `DIR`, which may trap.
     pub fn dir(&self, iar: u32) {
-        self.run(|i| ((), i.dir(iar)));
+        if self.interface(|i| i.dir_traps()) {
+            if !self.write_sysreg(SysReg::Dir, false, iar.into()) {
+                self.machine.report("ICC_DIR_EL1 is UNDEF in a GICv3 guest");
+            }
+        } else {
+            self.run(|i| ((), i.dir(iar)));
+        }
     }
 
     /// Takes an interrupt, has `f` handle it, and ends it. None: nothing is signalled.
@@ -299,7 +314,9 @@ impl GuestCpu {
         );
         let v = Arc::clone(&self.vcpu);
         let stays = self.machine.on(self.cpu, |m, p| {
-            m.poll(p);
+            if !self.traps_win {
+                m.poll(p);
+            }
             let stays = m.leave(p, || {
                 v.set_blocked(true);
                 if v.events_need_delivery() {

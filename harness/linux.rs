@@ -4,7 +4,7 @@
 
 use crate::cpuif::Group;
 use crate::domain::Domain;
-use crate::guest::{GuestCpu, SgiRegister, Size};
+use crate::guest::{GuestCpu, Size, SysReg};
 
 /// Distributor registers.
 pub mod gicd {
@@ -234,7 +234,7 @@ pub fn send_sgi(cpu: &GuestCpu, to: usize, sgi: u32) {
     } else {
         let cluster = (to >> 4) as u64;
         let value = u64::from(sgi) << 24 | cluster << 16 | 1 << (to & 0xf);
-        if !cpu.write_sgi_register(SgiRegister::Sgi1r, false, value) {
+        if !cpu.write_sysreg(SysReg::Sgi1r, false, value) {
             cpu.machine()
                 .report("ICC_SGI1R_EL1 is UNDEF in a GICv3 guest");
         }

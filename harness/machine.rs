@@ -29,6 +29,8 @@ pub struct Profile {
     pub cpus: usize,
     /// Shared interrupts.
     pub spis: usize,
+    /// `ICH_VTR_EL2.TDS`: writes of `ICC_DIR_EL1` can be made to trap.
+    pub tds: bool,
 }
 
 impl Profile {
@@ -39,6 +41,7 @@ impl Profile {
         lrs: 4,
         cpus: 4,
         spis: 224,
+        tds: false,
     };
     /// GICv3 with four list registers, as Cortex-A72's.
     pub const GICV3: Self = Self {
@@ -47,6 +50,7 @@ impl Profile {
         lrs: 4,
         cpus: 4,
         spis: 224,
+        tds: false,
     };
     /// GICv3 with sixteen.
     pub const GICV3_16: Self = Self {
@@ -55,6 +59,7 @@ impl Profile {
         lrs: 16,
         cpus: 4,
         spis: 960,
+        tds: true,
     };
 
     /// The three above.
@@ -408,12 +413,26 @@ impl Machine {
         p.bell.ring();
         // The other CPU may be as quick as that. Step by step this is the only time it has.
         let able = here(|_, me| me.irqs_on() && !me.in_irq() && me.index != p.index);
-        if running_elsewhere
-            && able == Some(true)
-            && let Ok(_claim) = p.claim.try_lock()
-        {
+        if running_elsewhere && able == Some(true) {
+            self.attend(p);
+        }
+    }
+
+    /// Lets another physical CPU that is in a guest take its interrupts, if nobody executes there.
+    fn attend(&self, p: &Pcpu) {
+        if let Ok(_claim) = p.claim.try_lock() {
             self.claimed(p, |m, p| m.poll(p));
         }
+    }
+
+    /// One turn of a busy wait on this CPU: time passes for the others.
+    pub(crate) fn relax(&self, me: &Pcpu) {
+        for p in self.pcpus.iter().filter(|p| p.index != me.index) {
+            if p.in_guest.load(Ordering::SeqCst) && p.bell.ipi.load(Ordering::SeqCst) {
+                self.attend(p);
+            }
+        }
+        std::thread::yield_now();
     }
 
     // ------------------------------------------------------------------ guests
@@ -423,6 +442,9 @@ impl Machine {
         for _ in 0..10_000 {
             if !p.in_guest.load(Ordering::SeqCst) || !self.due(p) {
                 return;
+            }
+            if p.interface().maintenance() {
+                p.counters.maintenance.fetch_add(1, Ordering::Relaxed);
             }
             self.exit(p, Exit::Irq);
             self.gic_interrupt(p);

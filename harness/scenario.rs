@@ -188,6 +188,7 @@ pub fn run(options: Options) -> Result<Summary, Errno> {
             let (domain, shared, ready, interrupts) = (&domain, &shared, &ready, &interrupts);
             scope.spawn(move || {
                 let mut cpu = GuestCpu::start(domain, id);
+                cpu.traps_win = id % 2 == 1;
                 if id == 0 {
                     interrupts.store(linux::init_distributor(&cpu), Ordering::SeqCst);
                     set_up_devices(&cpu);

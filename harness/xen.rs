@@ -169,3 +169,13 @@ extern "C" fn rvgic_mock_irq_save() -> usize {
 extern "C" fn rvgic_mock_irq_restore(flags: usize) {
     cpu(|m, p| m.irq_restore(p, flags != 0));
 }
+
+#[unsafe(no_mangle)]
+extern "C" fn rvgic_mock_can_trap_dir() -> bool {
+    cpu(|m, _| m.profile.tds)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn rvgic_mock_relax() {
+    cpu(|m, p| m.relax(p));
+}

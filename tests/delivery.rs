@@ -2,7 +2,7 @@
 //! Interrupts from where they are raised to where the guest has ended them, step by step on one thread, on each profile.
 
 use vgic_harness::domain::{Config, Domain, Vcpu};
-use vgic_harness::guest::{GuestCpu, SgiRegister};
+use vgic_harness::guest::{GuestCpu, SysReg};
 use vgic_harness::linux::{self, gicd};
 use vgic_harness::machine::{Machine, Profile};
 
@@ -214,13 +214,9 @@ fn sgis_to_all_but_oneself() {
             cpus[1].gicd_write(gicd::SGIR, 3 << 24 | 0xff << 16 | 6);
             cpus[1].gicd_write(gicd::SGIR, 0xf8 << 16 | 6);
         } else {
-            assert!(cpus[1].write_sgi_register(SgiRegister::Sgi1r, false, 1 << 40 | 5 << 24));
-            assert!(cpus[1].write_sgi_register(SgiRegister::Sgi1r, false, 6 << 24 | 0xfff8));
-            assert!(cpus[1].write_sgi_register(
-                SgiRegister::Sgi1r,
-                false,
-                6 << 24 | 9 << 16 | 0xffff
-            ));
+            assert!(cpus[1].write_sysreg(SysReg::Sgi1r, false, 1 << 40 | 5 << 24));
+            assert!(cpus[1].write_sysreg(SysReg::Sgi1r, false, 6 << 24 | 0xfff8));
+            assert!(cpus[1].write_sysreg(SysReg::Sgi1r, false, 6 << 24 | 9 << 16 | 0xffff));
         }
         assert_eq!(
             [drain(&cpus[0]), drain(&cpus[1]), drain(&cpus[2])],

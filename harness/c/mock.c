@@ -495,17 +495,26 @@ int mock_mmio(struct vcpu *v, paddr_t gpa, unsigned int size, bool write, regist
     return -1;
 }
 
-/* A write of ICC_SGI1R (0), ICC_ASGI1R (1) or ICC_SGI0R (2). False: UNDEF. */
-bool mock_sgi_register(unsigned int which, bool aarch32, bool read, register_t value)
+/* Of ICC_SGI1R (0), ICC_ASGI1R (1), ICC_SGI0R (2) or ICC_DIR (3). False: UNDEF. */
+bool mock_sysreg(unsigned int which, bool aarch32, bool read, register_t value)
 {
     static const unsigned int sysregs[] = {
         HSR_SYSREG_ICC_SGI1R_EL1, HSR_SYSREG_ICC_ASGI1R_EL1, HSR_SYSREG_ICC_SGI0R_EL1,
+        HSR_SYSREG_ICC_DIR_EL1,
     };
     static const unsigned int cp64[] = { ICC_SGI1R, ICC_ASGI1R, ICC_SGI0R };
     struct cpu_user_regs regs = { 0 };
     union hsr hsr = { 0 };
 
-    if ( aarch32 )
+    if ( !aarch32 )
+    {
+        regs.x[5] = value;
+        hsr.bits = sysregs[which];
+        hsr.sysreg.reg = 5;
+        hsr.sysreg.ec = HSR_EC_SYSREG;
+        hsr.sysreg.read = read;
+    }
+    else if ( which < ARRAY_SIZE(cp64) )
     {
         regs.x[2] = (uint32_t)value;
         regs.x[3] = value >> 32;
@@ -517,11 +526,11 @@ bool mock_sgi_register(unsigned int which, bool aarch32, bool read, register_t v
     }
     else
     {
-        regs.x[5] = value;
-        hsr.bits = sysregs[which];
-        hsr.sysreg.reg = 5;
-        hsr.sysreg.ec = HSR_EC_SYSREG;
-        hsr.sysreg.read = read;
+        regs.x[4] = value;
+        hsr.bits = ICC_DIR;
+        hsr.cp32.reg = 4;
+        hsr.cp32.ec = HSR_EC_CP15_32;
+        hsr.cp32.read = read;
     }
 
     return vgic_emulate(&regs, hsr);

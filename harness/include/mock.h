@@ -235,19 +235,28 @@ union hsr {
         unsigned long read:1, crm:4, reg:5, crn:4, op1:3, op2:3, op0:2, res0:3, len:1, ec:6;
     } sysreg;
     struct {
+        unsigned long read:1, crm:4, reg:5, crn:4, op1:3, op2:3, cc:4, ccvalid:1, len:1, ec:6;
+    } cp32;
+    struct {
         unsigned long read:1, crm:4, reg1:5, reg2:5, sbzp:1, op1:4, cc:4, ccvalid:1, len:1, ec:6;
     } cp64;
 };
 
+#define HSR_EC_CP15_32 0x03
 #define HSR_EC_CP15_64 0x04
 #define HSR_EC_SYSREG 0x18
-/* The five numbers of a system register, and the two of a 64-bit CP15 one. */
+/* The numbers of a system register, a CP15 register, and a 64-bit CP15 register. */
 #define MOCK_SYSREG(op0, op1, crn, crm, op2) \
     ((op0) << 20 | (op2) << 17 | (op1) << 14 | (crn) << 10 | (crm) << 1)
 #define HSR_SYSREG_REGS_MASK MOCK_SYSREG(3, 7, 15, 15, 7)
 #define HSR_SYSREG_ICC_SGI1R_EL1 MOCK_SYSREG(3, 0, 12, 11, 5)
 #define HSR_SYSREG_ICC_ASGI1R_EL1 MOCK_SYSREG(3, 1, 12, 11, 6)
 #define HSR_SYSREG_ICC_SGI0R_EL1 MOCK_SYSREG(3, 2, 12, 11, 7)
+#define HSR_SYSREG_ICC_DIR_EL1 MOCK_SYSREG(3, 0, 12, 11, 1)
+#define MOCK_CP32(op1, crn, crm, op2) ((op2) << 17 | (op1) << 14 | (crn) << 10 | (crm) << 1)
+#define HSR_CP32_REGS_MASK MOCK_CP32(7, 15, 15, 7)
+#define HSR_CPREG32(reg) reg
+#define ICC_DIR MOCK_CP32(0, 12, 11, 1)
 #define MOCK_CP64(op1, crm) ((op1) << 16 | (crm) << 1)
 #define HSR_CP64_REGS_MASK MOCK_CP64(15, 15)
 #define HSR_CPREG64(reg) reg
