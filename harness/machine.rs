@@ -557,7 +557,7 @@ impl Machine {
     }
 
     /// Wakes whoever waits on a physical CPU, to look again.
-    pub(crate) fn ring(&self, cpu: usize) {
+    pub fn ring(&self, cpu: usize) {
         self.pcpus[cpu].bell.ring();
     }
 }
