@@ -556,6 +556,14 @@ impl Machine {
         }
     }
 
+    /// Lets a physical CPU take what is due, in a guest or idle.
+    pub fn quiesce(&self, cpu: usize) {
+        self.on(cpu, |m, p| {
+            m.poll(p);
+            m.window(p);
+        });
+    }
+
     /// Wakes whoever waits on a physical CPU, to look again.
     pub fn ring(&self, cpu: usize) {
         self.pcpus[cpu].bell.ring();

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Random walks, step by step and reproducible: whatever order things happen in, each edge is delivered once, each
+//! level as long as it is up, on the vCPU it is routed to, and nothing else ever is.
+
+use vgic_harness::domain::{Config, Domain};
+use vgic_harness::guest::GuestCpu;
+use vgic_harness::linux::{self, gicd};
+use vgic_harness::machine::{Machine, Profile};
+
+const VCPUS: usize = 3;
+const PCPUS: usize = 6;
+/// Per kind: emulated edges, emulated levels, physical edges, physical levels.
+const PER_KIND: usize = 6;
+const FIRST: u32 = 40;
+const COUNT: usize = PER_KIND * 4;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Edge,
+    Level,
+    HwEdge,
+    HwLevel,
+}
+
+impl Kind {
+    fn of(n: usize) -> Self {
+        [Self::Edge, Self::Level, Self::HwEdge, Self::HwLevel][n / PER_KIND]
+    }
+
+    fn is_level(self) -> bool {
+        matches!(self, Self::Level | Self::HwLevel)
+    }
+}
+
+/// What the world outside of the vGIC knows of an interrupt.
+#[derive(Clone, Copy, Default)]
+struct Model {
+    /// Edge: raised and not acknowledged since. Level: the line.
+    pending: bool,
+    /// A second edge, which the physical GIC has latched while the first was active there.
+    second: bool,
+    /// The line fell, and the vCPU that has it may not have left its guest since.
+    stale: bool,
+    active_on: Option<usize>,
+    enabled: bool,
+    target: usize,
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        // xorshift64*: reproducible, and good enough to choose.
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % n
+    }
+}
+
+struct Walk<'a> {
+    domain: &'a Domain,
+    cpus: Vec<GuestCpu>,
+    /// What each vCPU has acknowledged and not ended, innermost last.
+    nested: Vec<Vec<u32>>,
+    model: [Model; COUNT],
+    random: Random,
+    trace: Vec<String>,
+}
+
+impl Walk<'_> {
+    fn note(&mut self, text: String) {
+        self.trace.push(text);
+    }
+
+    fn fail(&self, what: &str) -> ! {
+        let last = self.trace.len().saturating_sub(40);
+        panic!(
+            "{}: {what}\n{}",
+            self.domain.machine.profile.name,
+            self.trace[last..].join("\n")
+        );
+    }
+
+    fn vcpu(&mut self) -> usize {
+        self.random.below(VCPUS)
+    }
+
+    fn running(&mut self) -> Option<usize> {
+        let v = self.vcpu();
+        self.cpus[v].try_wake().then_some(v)
+    }
+
+    fn raise(&mut self, n: usize) {
+        let intid = FIRST + n as u32;
+        self.note(format!("raise {intid}"));
+        let machine = &self.domain.machine;
+        // An edge merges with one that the physical GIC still has.
+        let merges = machine.gic.is_pending(intid as u16);
+        if self.model[n].pending && Kind::of(n) == Kind::HwEdge && !merges {
+            self.model[n].second = true;
+        }
+        self.model[n].pending = true;
+        match Kind::of(n) {
+            Kind::Edge | Kind::Level => {
+                machine.hypervisor(PCPUS - 1, || self.domain.inject(intid, true));
+            }
+            Kind::HwEdge => machine.gic.pulse(intid as u16),
+            Kind::HwLevel => machine.gic.set_line(intid as u16, true),
+        }
+        self.settle();
+    }
+
+    fn lower(&mut self, n: usize) {
+        if !Kind::of(n).is_level() {
+            return;
+        }
+        let intid = FIRST + n as u32;
+        self.note(format!("lower {intid}"));
+        self.model[n].stale |= self.model[n].pending;
+        self.model[n].pending = false;
+        let machine = &self.domain.machine;
+        match Kind::of(n) {
+            Kind::Level => machine.hypervisor(PCPUS - 1, || self.domain.inject(intid, false)),
+            Kind::HwLevel => machine.gic.set_line(intid as u16, false),
+            _ => {}
+        }
+        self.settle();
+    }
+
+    /// Physical CPUs that no guest runs on take their interrupts, too.
+    fn settle(&self) {
+        for cpu in 0..PCPUS {
+            self.domain.machine.quiesce(cpu);
+        }
+    }
+
+    fn ack(&mut self, v: usize) {
+        if !self.cpus[v].signalled() {
+            return;
+        }
+        let iar = self.cpus[v].ack();
+        let intid = linux::intid(&self.cpus[v], iar);
+        self.note(format!("vCPU {v} acknowledges {intid}"));
+        if intid == 1023 {
+            return;
+        }
+        let Some(n) = intid
+            .checked_sub(FIRST)
+            .map(|n| n as usize)
+            .filter(|n| *n < COUNT)
+        else {
+            if intid < 16 {
+                self.nested[v].push(iar);
+                return;
+            }
+            self.fail("nobody raised that");
+        };
+        let m = self.model[n];
+        if let Some(other) = m.active_on {
+            self.fail(&format!("{intid} is active on vCPU {other} already"));
+        }
+        if !(m.pending || m.stale) {
+            self.fail(&format!("{intid} was not pending"));
+        }
+        if !m.enabled {
+            self.fail(&format!("{intid} is disabled"));
+        }
+        if m.target != v {
+            self.fail(&format!("{intid} is routed to vCPU {}", m.target));
+        }
+        self.model[n].active_on = Some(v);
+        self.model[n].stale = false;
+        if !Kind::of(n).is_level() {
+            self.model[n].pending = std::mem::take(&mut self.model[n].second);
+        }
+        self.nested[v].push(iar);
+    }
+
+    fn end(&mut self, v: usize) {
+        let Some(iar) = self.nested[v].pop() else {
+            return;
+        };
+        self.note(format!("vCPU {v} ends {iar}"));
+        self.cpus[v].eoi(iar);
+        let intid = linux::intid(&self.cpus[v], iar);
+        if intid >= FIRST {
+            self.model[(intid - FIRST) as usize].active_on = None;
+        }
+        self.settle();
+    }
+
+    fn step(&mut self) {
+        let n = self.random.below(COUNT);
+        let intid = FIRST + n as u32;
+        let Some(v) = self.running() else { return };
+        match self.random.below(100) {
+            0..22 => self.raise(n),
+            22..30 => self.lower(n),
+            30..50 => self.ack(v),
+            50..66 => self.end(v),
+            66..72 => {
+                self.note(format!("vCPU {v} disables {intid}"));
+                linux::disable(&self.cpus[v], intid);
+                self.model[n].enabled = false;
+            }
+            72..80 => {
+                self.note(format!("vCPU {v} enables {intid}"));
+                linux::enable(&self.cpus[v], intid);
+                self.model[n].enabled = true;
+            }
+            80..85 => {
+                let to = self.vcpu();
+                self.note(format!("vCPU {v} routes {intid} to {to}"));
+                linux::route(&self.cpus[v], intid, to);
+                self.model[n].target = to;
+            }
+            85..88 => {
+                let priority = (self.random.below(16) * 8 + 0x40) as u8;
+                self.note(format!("vCPU {v} gives {intid} priority {priority:#x}"));
+                linux::set_priority(&self.cpus[v], intid, priority);
+            }
+            88..90 => {
+                let to = self.vcpu();
+                self.note(format!("vCPU {v} sends SGI 1 to {to}"));
+                linux::send_sgi(&self.cpus[v], to, 1);
+            }
+            90..92 => {
+                self.note(format!("vCPU {v} waits"));
+                self.cpus[v].wfi();
+            }
+            92..94 => {
+                let cpu = VCPUS + self.random.below(2);
+                let free = self.cpus.iter().all(|c| c.cpu() != cpu);
+                let cpu = if free { cpu } else { self.cpus[v].cpu() };
+                self.note(format!("vCPU {v} moves to pCPU {cpu}"));
+                self.cpus[v].migrate(cpu);
+            }
+            94..96 => self.look(v, n),
+            96..98 => {
+                self.cpus[v].traps_win ^= true;
+            }
+            _ => self.cpus[v].hypercall(|| {}),
+        }
+        self.settle();
+    }
+
+    /// Pending and active state as read by any vCPU.
+    fn look(&mut self, v: usize, n: usize) {
+        let intid = FIRST + n as u32;
+        let pending = linux::bit(&self.cpus[v], gicd::ISPENDR, intid);
+        let active = linux::bit(&self.cpus[v], gicd::ISACTIVER, intid);
+        self.note(format!(
+            "vCPU {v} sees {intid} pending {pending} active {active}"
+        ));
+        let m = self.model[n];
+        if active != m.active_on.is_some() {
+            self.fail("the active state reads wrong");
+        }
+        // A physical interrupt that the physical GIC holds back has not come to the vGIC's knowledge.
+        if pending != m.pending && matches!(Kind::of(n), Kind::Edge | Kind::Level) {
+            self.fail("the pending state reads wrong");
+        }
+    }
+
+    /// Ends and enables everything: now all that is pending must come, and nothing else.
+    fn finish(&mut self) {
+        self.note("end of the walk".into());
+        for v in 0..VCPUS {
+            if !self.cpus[v].try_wake() {
+                let sender = (0..VCPUS).find(|&o| self.cpus[o].is_on_cpu());
+                match sender {
+                    Some(other) => linux::send_sgi(&self.cpus[other], v, 2),
+                    None => {
+                        self.domain.machine.hypervisor(PCPUS - 1, || {
+                            self.domain.inject_private(&self.cpus[v].vcpu, 2, true);
+                        });
+                    }
+                }
+                if !self.cpus[v].try_wake() {
+                    self.fail("an SGI does not wake a vCPU");
+                }
+            }
+            while !self.nested[v].is_empty() {
+                self.end(v);
+            }
+        }
+        for n in 0..COUNT {
+            linux::enable(&self.cpus[0], FIRST + n as u32);
+            self.model[n].enabled = true;
+        }
+        for _ in 0..COUNT * 8 {
+            self.settle();
+            for v in 0..VCPUS {
+                self.ack(v);
+                if let Some(&iar) = self.nested[v].last() {
+                    let intid = linux::intid(&self.cpus[v], iar);
+                    if intid >= FIRST && Kind::of((intid - FIRST) as usize).is_level() {
+                        self.lower((intid - FIRST) as usize);
+                        self.model[(intid - FIRST) as usize].stale = false;
+                    }
+                    self.end(v);
+                }
+            }
+        }
+        for (n, m) in self.model.iter().enumerate() {
+            if m.pending {
+                self.fail(&format!("{} is lost", FIRST + n as u32));
+            }
+        }
+        for v in 0..VCPUS {
+            if self.cpus[v].signalled() {
+                self.fail("something is left");
+            }
+        }
+        for irq in FIRST..FIRST + COUNT as u32 {
+            let physical = self
+                .domain
+                .machine
+                .gic
+                .snapshot(irq as u16)
+                .expect("an interrupt");
+            if physical.active {
+                self.fail(&format!("physical interrupt {irq} is left active"));
+            }
+        }
+    }
+}
+
+fn walk(profile: Profile, seed: u64, steps: usize) {
+    let machine = Machine::power_on(profile.with_cpus(PCPUS));
+    let domain = Domain::with_vcpus(&machine, Config::dom0(profile.gic, VCPUS)).expect("a domain");
+    let cpus = linux::boot(&domain);
+    for n in 0..COUNT {
+        let (intid, kind) = (FIRST + n as u32, Kind::of(n));
+        if matches!(kind, Kind::HwEdge | Kind::HwLevel) {
+            domain
+                .route(intid, intid, kind.is_level())
+                .expect("connected");
+        }
+        linux::set_trigger(&cpus[0], intid, !kind.is_level());
+    }
+    let mut walk = Walk {
+        domain: &domain,
+        cpus,
+        nested: vec![Vec::new(); VCPUS],
+        model: [Model::default(); COUNT],
+        random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
+        trace: vec![format!("seed {seed}")],
+    };
+    for _ in 0..steps {
+        walk.step();
+    }
+    walk.finish();
+    let reports = machine.take_reports();
+    if !reports.is_empty() {
+        walk.fail(&format!("{reports:#?}"));
+    }
+}
+
+fn walks(profile: Profile) {
+    // More, on request: VGIC_WALKS=10000 cargo test --release --test random
+    let count = std::env::var("VGIC_WALKS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(40);
+    for seed in 1..=count {
+        walk(profile, seed, 400);
+    }
+}
+
+#[test]
+fn gicv2() {
+    walks(Profile::GICV2);
+}
+
+#[test]
+fn gicv3() {
+    walks(Profile::GICV3);
+}
+
+#[test]
+fn gicv3_with_many_list_registers() {
+    walks(Profile::GICV3_16);
+}
