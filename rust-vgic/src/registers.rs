@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! How registers are described, and the one loop that reads and writes them.
 //!
-//! Each frame is a table with one row per register ([`Row`]): name, offset, size of the whole array, widths of access,
+//! Each frame is a table with one row per register (`Row`): name, offset, size of the whole array, widths of access,
 //! what an element of it is (a bit, a field or a register), value at reset, what a read and what a write does. The frames are in
 //! [`gicv2`](crate::gicv2), [`gicv3`](crate::gicv3) and [`redistributor`](crate::redistributor); what they share is in
 //! [`distributor`](crate::distributor).

@@ -172,8 +172,10 @@ fn itargetsr_shows_who_reads() {
         assert_eq!(domain.r(n, 0x800), 0x0101_0101 << n);
         assert_eq!(domain.rb(n, 0x81f), 1 << n);
     }
-    domain.w(0, 0x800, 0xffff_ffff);
-    assert_eq!(domain.r(0, 0x800), 0x0101_0101);
+    domain.w(1, 0x800, 0x0101_0101);
+    assert_eq!(domain.r(1, 0x800), 0x0202_0202);
+    let state = domain.v(1).private(spi(0)).unwrap().state();
+    assert_eq!((state.target(), state.sources()), (VcpuId::new(1), 0));
 }
 
 #[test]
@@ -411,6 +413,7 @@ fn a_hardware_interrupt_is_enabled_after_its_word() {
     assert_eq!(domain.host.phys_state(40), on);
     // While it is enabled, the trigger is left alone.
     domain.w(0, 0xc08, 2 << 16);
+    domain.w(0, 0x104, 1 << 8);
     assert_eq!(domain.host.phys_state(40), on);
     domain.w(0, 0x184, 1 << 8);
     assert_eq!(

@@ -211,5 +211,8 @@ fn nobody_is_disturbed_for_what_does_not_need_it() {
     for offset in [0x80, 0x100, 0x180, 0x400, 0xc00] {
         r(&domain, 0, 1, SGI + offset);
     }
+    // Its own are exact.
+    r(&domain, 0, 0, SGI + 0x200);
+    assert_eq!(domain.v(0).flags.load(SeqCst), 0);
     assert_eq!(domain.host.kicked(), []);
 }
