@@ -236,13 +236,64 @@ impl Walk<'_> {
                 self.note(format!("vCPU {v} moves to pCPU {cpu}"));
                 self.cpus[v].migrate(cpu);
             }
-            94..96 => self.look(v, n),
-            96..98 => {
+            94..95 => self.look(v, n),
+            95..96 => {
                 self.cpus[v].traps_win ^= true;
             }
+            96..97 => self.mask(v),
+            97..98 if Kind::of(n) == Kind::Edge => {
+                let set = self.random.below(2) == 0;
+                self.note(format!("vCPU {v} writes {intid} pending {set}"));
+                linux::poke(
+                    &self.cpus[v],
+                    if set { gicd::ISPENDR } else { gicd::ICPENDR },
+                    intid,
+                );
+                self.model[n].pending = set;
+            }
+            98..99 => self.off_and_on(v),
             _ => self.cpus[v].hypercall(|| {}),
         }
         self.settle();
+    }
+
+    /// Groups off and on, in the CPU interface and in the distributor, and the priority mask.
+    fn mask(&mut self, v: usize) {
+        let cpu = &self.cpus[v];
+        let what = self.random.below(6);
+        let ctlr = cpu.gicd_read(gicd::CTLR);
+        match what {
+            0 | 1 => cpu.interface(|i| i.set_group_enable(cpu.group(), what == 1)),
+            2 => cpu.gicd_write(gicd::CTLR, ctlr & !3),
+            3 => cpu.gicd_write(
+                gicd::CTLR,
+                ctlr | if cpu.vcpu.gic_version == 2 { 1 } else { 3 },
+            ),
+            4 => cpu.interface(|i| i.set_pmr(0x70)),
+            _ => cpu.interface(|i| i.set_pmr(linux::PMR)),
+        }
+        self.note(format!("vCPU {v} masks or unmasks: {what}"));
+    }
+
+    /// PSCI: the vCPU goes off with whatever it has, and another switches it on.
+    fn off_and_on(&mut self, v: usize) {
+        let other = (v + 1) % VCPUS;
+        if !self.cpus[other].try_wake() {
+            return;
+        }
+        // What the guest's kernel has to do before.
+        while !self.nested[v].is_empty() {
+            self.end(v);
+        }
+        self.note(format!("vCPU {v} goes off"));
+        self.cpus[v].psci_off();
+        let n = self.random.below(COUNT);
+        self.raise(n);
+        self.note(format!("vCPU {other} switches vCPU {v} on"));
+        if let Ok([target, sender]) = self.cpus.get_disjoint_mut([v, other]) {
+            sender.psci_on(target);
+            linux::init_cpu(target);
+        }
     }
 
     /// Pending and active state as read by any vCPU.
@@ -284,7 +335,16 @@ impl Walk<'_> {
             while !self.nested[v].is_empty() {
                 self.end(v);
             }
+            linux::init_cpu(&self.cpus[v]);
         }
+        self.cpus[0].gicd_write(
+            gicd::CTLR,
+            if self.cpus[0].vcpu.gic_version == 2 {
+                1
+            } else {
+                0x13
+            },
+        );
         for n in 0..COUNT {
             linux::enable(&self.cpus[0], FIRST + n as u32);
             self.model[n].enabled = true;
