@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The cases. Most look at the acknowledge register with interrupts masked, which says exactly what would be delivered
+//! next; those of which the point is the exception itself take it.
+
+mod backlog;
+mod end_of_interrupt;
+mod groups;
+mod hotplug;
+mod identification;
+mod priorities;
+mod registers;
+mod routing;
+mod sgi;
+mod spi_state;
+mod timer_line;
+
+use crate::gic::{self, Ack, IntId, Version};
+use crate::outcome::{Outcome, fail};
+use crate::{cpu, exception, second, timer};
+
+/// One thing that is to hold.
+pub struct Case {
+    pub name: &'static str,
+    /// For which only, if not for both.
+    pub version: Option<Version>,
+    pub run: fn() -> Outcome,
+}
+
+/// A list of cases from the names of functions.
+macro_rules! cases {
+    ($($version:ident: $($function:ident),+ $(,)?);+ $(;)?) => {
+        pub const CASES: &[$crate::cases::Case] = &[$($(
+            $crate::cases::Case {
+                name: stringify!($function),
+                version: $crate::cases::$version,
+                run: $function,
+            },
+        )+)+];
+    };
+}
+pub(crate) use cases;
+
+pub(crate) const ANY: Option<Version> = None;
+pub(crate) const V2: Option<Version> = Some(Version::V2);
+pub(crate) const V3: Option<Version> = Some(Version::V3);
+
+/// All of them, in this order.
+pub const ALL: &[&[Case]] = &[
+    identification::CASES,
+    registers::CASES,
+    sgi::CASES,
+    spi_state::CASES,
+    priorities::CASES,
+    end_of_interrupt::CASES,
+    backlog::CASES,
+    timer_line::CASES,
+    routing::CASES,
+    groups::CASES,
+    hotplug::CASES,
+    sgi::LAST_CASES,
+];
+
+/// Runs one from a clean state.
+pub fn run(case: &Case) -> Outcome {
+    exception::guarded(|| {
+        clean()?;
+        (case.run)()
+    })
+    .inspect_err(|_| cpu::mask_irqs())
+}
+
+fn clean() -> Outcome {
+    exception::set_handler(gic::end);
+    gic::reset_spis();
+    if !second::is_alive() {
+        second::on()?;
+    }
+    second::run(
+        |_| {
+            exception::set_handler(gic::end);
+            gic::reset_private()?;
+            Ok(0)
+        },
+        0,
+    )?;
+    gic::reset_private()
+}
+
+/// Waits for the next interrupt of this CPU, and acknowledges it.
+fn next() -> Outcome<Ack> {
+    let mut ack = Ack(1023);
+    if timer::within(1000, || {
+        ack = gic::acknowledge();
+        !ack.is_spurious()
+    }) {
+        return Ok(ack);
+    }
+    fail!("nothing came within a second")
+}
+
+/// The next one must be `id`.
+fn expect(id: IntId) -> Outcome<Ack> {
+    let mut ack = Ack(1023);
+    if !timer::within(1000, || {
+        ack = gic::acknowledge();
+        !ack.is_spurious()
+    }) {
+        fail!("interrupt {} did not come within a second", id.0);
+    }
+    if ack.intid() != id {
+        fail!("interrupt {} came, expected {}", ack.intid().0, id.0);
+    }
+    Ok(ack)
+}
+
+/// The next one must be `id`; ends it.
+fn expect_and_end(id: IntId) -> Outcome {
+    gic::end(expect(id)?);
+    Ok(())
+}
+
+/// None may come; `when` completes the message.
+fn expect_none(when: &str) -> Outcome {
+    let mut ack = Ack(1023);
+    if timer::within(5, || {
+        ack = gic::acknowledge();
+        !ack.is_spurious()
+    }) {
+        fail!("interrupt {} came {when}", ack.intid().0);
+    }
+    Ok(())
+}
+
+/// The same, ends it.
+fn job_expect_and_end(id: usize) -> Outcome<usize> {
+    let ack = expect(IntId(id as u32))?;
+    gic::end(ack);
+    Ok(ack.source() as usize)
+}
+
+/// On CPU 1: none may come.
+fn job_expect_none(_: usize) -> Outcome<usize> {
+    expect_none("on the wrong CPU")?;
+    Ok(0)
+}
+
+/// On CPU 1: nothing passes, or everything.
+fn job_priority_mask(mask: usize) -> Outcome<usize> {
+    gic::set_priority_mask(mask as u8);
+    Ok(0)
+}
+
+/// An enabled SPI for CPU 0 with this priority.
+fn ready_spi(n: u32, priority: u8) -> IntId {
+    let id = gic::spi(n);
+    gic::set_priority(id, priority);
+    gic::enable(id);
+    id
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! As much of the device tree as a test of the interrupt controller needs (Devicetree Specification, chapter 5).
+//!
+//! Only the nodes right below the root are looked at, and /cpus and /chosen; a tree that is damaged gives less, no fault.
+
+use crate::gic::Version;
+
+const BEGIN_NODE: u32 = 1;
+const END_NODE: u32 = 2;
+const PROP: u32 = 3;
+const NOP: u32 = 4;
+
+/// A table of registers: address and size.
+pub type Region = (usize, usize);
+
+/// What was found.
+pub struct Machine {
+    /// Address of the UART.
+    pub console: Option<usize>,
+    /// The interrupt controller: version, distributor, and CPU interface or redistributors.
+    pub gic: Option<(Version, Region, Region)>,
+    /// MPIDR of the second CPU.
+    pub second_cpu: Option<u64>,
+    /// The command line.
+    arguments: &'static str,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Node {
+    compatible: &'static [u8],
+    reg: &'static [u8],
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    let part = bytes.get(at..at.checked_add(4)?)?;
+    Some(u32::from_be_bytes(part.try_into().ok()?))
+}
+
+/// A zero-terminated string.
+fn string(bytes: &'static [u8]) -> &'static str {
+    let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
+    bytes
+        .get(..end)
+        .and_then(|b| core::str::from_utf8(b).ok())
+        .unwrap_or("")
+}
+
+impl Node {
+    fn is(&self, name: &str) -> bool {
+        self.compatible
+            .split(|&b| b == 0)
+            .any(|c| c == name.as_bytes())
+    }
+
+    /// The `n`th entry of reg, with two cells for the address and two for the size.
+    fn region(&self, n: usize) -> Option<Region> {
+        let cell = |i: usize| word(self.reg, n * 16 + i * 4).map(|v| v as usize);
+        Some((cell(0)? << 32 | cell(1)?, cell(2)? << 32 | cell(3)?))
+    }
+}
+
+impl Machine {
+    /// Reads the tree at `address`.
+    ///
+    /// # Safety
+    /// There is a device tree, or anything else that can be read, and nobody writes there.
+    pub unsafe fn read(address: usize) -> Machine {
+        let mut machine = Machine {
+            console: None,
+            gic: None,
+            second_cpu: None,
+            arguments: "",
+        };
+        // SAFETY: the caller's promise covers the header.
+        let header: &'static [u8] =
+            unsafe { core::slice::from_raw_parts(address as *const u8, 40) };
+        if word(header, 0) == Some(0xd00d_feed)
+            && let Some(size) = word(header, 4)
+        {
+            // SAFETY: the header has its magic number, so the size is the tree's.
+            let tree: &'static [u8] =
+                unsafe { core::slice::from_raw_parts(address as *const u8, size as usize) };
+            machine.walk(tree);
+        }
+        machine
+    }
+
+    fn walk(&mut self, tree: &'static [u8]) -> Option<()> {
+        let (mut at, strings) = (word(tree, 8)? as usize, word(tree, 12)? as usize);
+        let (mut depth, mut cpus) = (0_usize, 0);
+        let mut node = Node::default();
+        // The first two levels of the path.
+        let mut path = ["", ""];
+        loop {
+            let token = word(tree, at)?;
+            at += 4;
+            match token {
+                BEGIN_NODE => {
+                    self.found(depth, path, &node, &mut cpus);
+                    node = Node::default();
+                    let name = string(tree.get(at..)?);
+                    if let Some(place) = depth.checked_sub(1).and_then(|d| path.get_mut(d)) {
+                        *place = name;
+                    }
+                    depth += 1;
+                    at = (at + name.len() + 1).next_multiple_of(4);
+                }
+                END_NODE => {
+                    self.found(depth, path, &node, &mut cpus);
+                    node = Node::default();
+                    depth = depth.checked_sub(1)?;
+                    if let Some(place) = depth.checked_sub(1).and_then(|d| path.get_mut(d)) {
+                        *place = "";
+                    }
+                }
+                PROP => {
+                    let (length, name) = (word(tree, at)? as usize, word(tree, at + 4)? as usize);
+                    let value = tree.get(at + 8..(at + 8).checked_add(length)?)?;
+                    at = (at + 8 + length).next_multiple_of(4);
+                    match string(tree.get(strings.checked_add(name)?..)?) {
+                        "compatible" => node.compatible = value,
+                        "reg" => node.reg = value,
+                        "bootargs" if path == ["chosen", ""] => self.arguments = string(value),
+                        _ => {}
+                    }
+                }
+                NOP => {}
+                _ => return None,
+            }
+        }
+    }
+
+    fn found(&mut self, depth: usize, path: [&str; 2], node: &Node, cpus: &mut u32) {
+        let [first, second] = path;
+        if depth == 3 && first == "cpus" && (second == "cpu" || second.starts_with("cpu@")) {
+            if *cpus == 1 {
+                let cells = node.reg.chunks_exact(4).filter_map(|c| word(c, 0));
+                self.second_cpu = Some(cells.fold(0, |v, c| v << 32 | u64::from(c)));
+            }
+            *cpus += u32::from(!node.reg.is_empty());
+        }
+        if depth != 2 {
+            return;
+        }
+        if node.is("arm,pl011") || node.is("arm,sbsa-uart") {
+            self.console = node.region(0).map(|r| r.0);
+        }
+        let version = if node.is("arm,gic-v3") {
+            Version::V3
+        } else if node.is("arm,cortex-a15-gic") || node.is("arm,gic-400") {
+            Version::V2
+        } else {
+            return;
+        };
+        self.gic = node
+            .region(0)
+            .zip(node.region(1))
+            .map(|(d, other)| (version, d, other));
+    }
+
+    /// What the command line says of the interrupt controller's version, where the tree says nothing.
+    pub fn argument_version(&self) -> Option<Version> {
+        self.arguments
+            .split_whitespace()
+            .find_map(|word| match word {
+                "gic=v2" => Some(Version::V2),
+                "gic=v3" => Some(Version::V3),
+                _ => None,
+            })
+    }
+
+    /// Whether the case is to run: `only=part,part` on the command line asks for those with such a part in their names,
+    /// `skip=part,part` for all but those.
+    pub fn asks_for(&self, name: &str) -> bool {
+        let list = |key| {
+            self.arguments
+                .split_whitespace()
+                .find_map(|w| w.strip_prefix(key))
+        };
+        let listed = |parts: &str| parts.split(',').any(|part| name.contains(part));
+        list("only=").is_none_or(listed) && !list("skip=").is_some_and(listed)
+    }
+}

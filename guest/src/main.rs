@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A bare-metal arm64 guest that tests the interrupt controller it is given, GICv2 or GICv3.
+//!
+//! It knows nothing of who made that controller: it runs as a domain on Xen and on an emulated board without any
+//! hypervisor, and what it expects is what the architecture says (IHI 0048B for GICv2, IHI 0069 for GICv3).
+//!
+//! The MMU stays off: every access is made in order, which keeps the cases readable, and no exclusive access is used.
+#![no_std]
+#![no_main]
+
+mod boot;
+mod cases;
+mod console;
+mod cpu;
+mod exception;
+mod fdt;
+mod gic;
+mod mmio;
+mod outcome;
+mod psci;
+mod second;
+mod timer;
+
+use crate::console::println;
+use crate::fdt::Machine;
+use crate::outcome::Stop;
+
+/// Where CPU 0 goes once it can run Rust; `fdt` is the address of the device tree.
+pub extern "C" fn primary(fdt: usize) -> ! {
+    exception::install();
+    // SAFETY: the boot protocol puts the device tree there.
+    let machine = unsafe { Machine::read(fdt) };
+    console::init(machine.console.unwrap_or(0x2200_0000));
+    println!("guest: a test of the interrupt controller");
+    match gic::discover(&machine) {
+        Ok(version) => println!("guest: {version}, {} interrupts", gic::lines()),
+        Err(why) => {
+            println!("FAIL setup: {why}");
+            println!("guest: 0 passed, 1 failed");
+            psci::system_off()
+        }
+    }
+    let (mut passed, mut failed) = (0, 0);
+    let mut count = |name: &str, outcome: outcome::Outcome| match outcome {
+        Ok(()) => {
+            passed += 1;
+            println!("PASS {name}");
+        }
+        Err(Stop::Skip(why)) => println!("SKIP {name}: {why}"),
+        Err(Stop::Fail(why)) => {
+            failed += 1;
+            println!("FAIL {name}: {why}");
+        }
+    };
+    count("second_cpu_on", second::bring_up(machine.second_cpu));
+    for case in cases::ALL.iter().flat_map(|group| group.iter()) {
+        if case.version.is_none_or(|v| v == gic::version()) && machine.asks_for(case.name) {
+            count(case.name, cases::run(case));
+        }
+    }
+    println!("guest: {passed} passed, {failed} failed");
+    psci::system_off()
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo) -> ! {
+    println!("FAIL panic: {}", info.message());
+    println!("guest: 0 passed, 1 failed");
+    psci::system_off()
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What a case ends with.
+
+use core::fmt::{self, Arguments, Display, Write};
+
+/// A line of text without an allocator; what does not fit is cut off.
+#[derive(Clone, Copy)]
+pub struct Text {
+    bytes: [u8; 160],
+    length: usize,
+}
+
+impl Text {
+    pub fn new(arguments: Arguments) -> Text {
+        let mut text = Text {
+            bytes: [0; 160],
+            length: 0,
+        };
+        // It always succeeds.
+        let _ = text.write_fmt(arguments);
+        text
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        for &byte in part.as_bytes() {
+            if let Some(place) = self.bytes.get_mut(self.length) {
+                *place = byte;
+                self.length += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let bytes = self.bytes.get(..self.length).unwrap_or_default();
+        f.write_str(core::str::from_utf8(bytes).unwrap_or("(not text)"))
+    }
+}
+
+/// Why a case did not pass.
+#[derive(Clone, Copy)]
+pub enum Stop {
+    /// What was seen is not what the architecture says.
+    Fail(Text),
+    /// The architecture makes it optional, and it is not there.
+    Skip(Text),
+}
+
+pub type Outcome<T = ()> = Result<T, Stop>;
+
+/// Ends the case with a failure.
+macro_rules! fail {
+    ($($word:tt)*) => {
+        return Err($crate::outcome::Stop::Fail($crate::outcome::Text::new(format_args!($($word)*))))
+    };
+}
+/// Ends the case: it does not apply here.
+macro_rules! skip {
+    ($($word:tt)*) => {
+        return Err($crate::outcome::Stop::Skip($crate::outcome::Text::new(format_args!($($word)*))))
+    };
+}
+/// Ends the case with a failure unless the condition holds.
+macro_rules! check {
+    ($condition:expr, $($word:tt)*) => { if !$condition { $crate::outcome::fail!($($word)*) } };
+}
+/// Ends the case with a failure unless both values are the same.
+macro_rules! check_eq {
+    ($what:expr, $seen:expr, $wanted:expr) => {{
+        let (seen, wanted) = ($seen, $wanted);
+        if seen != wanted {
+            $crate::outcome::fail!("{}: {:#x}, expected {:#x}", $what, seen, wanted)
+        }
+    }};
+}
+pub(crate) use {check, check_eq, fail, skip};
