@@ -378,9 +378,13 @@ impl<H: Host> Domain<H> {
     pub(crate) fn recall_vcpu(&self, v: &Vcpu<H::Vcpu>) {
         /// Turns of the wait: an inter-processor interrupt takes microseconds, so this is ample and still bounded.
         const TURNS: u32 = if cfg!(loom) { 2 } else { 1 << 16 };
-        let epoch = v.epoch();
         v.raise(Flags::LOOK | Flags::KICKED);
-        if !v.is_in_guest() || v.epoch() != epoch {
+        if !v.is_in_guest() {
+            return;
+        }
+        // Only now: an exit before the flags were raised is not the one that is waited for.
+        let epoch = v.epoch();
+        if epoch & 1 == 0 {
             return;
         }
         self.kick(v);
