@@ -62,7 +62,7 @@ impl<H: Host> Domain<H> {
     }
 
     /// Routes the physical interrupt behind `irq`, if there is one, to where its vCPU is.
-    fn route_physical(&self, irq: &Irq) {
+    pub(crate) fn route_physical(&self, irq: &Irq) {
         let state = irq.state();
         if state.hw()
             && let Some(handle) = state

@@ -8,7 +8,7 @@ use crate::delivery::Moved;
 use crate::domain::{Domain, Version};
 use crate::host::{CpuInterface, Host, PhysIrq};
 use crate::intid::IntId;
-use crate::irq::{Effect, Event, Irq, LrView, NIL, Place, State};
+use crate::irq::{Effect, Event, Irq, NIL, Place, State};
 use crate::list::{Class, Lists};
 use crate::lr::{self, Hcr, Vmcr};
 use crate::sync::{Ordering, fence};
@@ -576,21 +576,10 @@ impl<H: Host> Domain<H> {
 
     /// `v` has moved to another physical CPU: physical interrupts routed to it follow. `v` does not run.
     pub fn moved(&self, v: &Vcpu<H::Vcpu>) {
-        let Some(handle) = v.handle() else { return };
         for irq in self.spis.iter().chain(self.espis.iter()) {
-            let s = irq.state();
-            if s.hw() && s.target() == Some(v.id()) {
-                self.host
-                    .phys_affinity(irq.phys.load(Ordering::Relaxed), handle);
+            if irq.state().target() == Some(v.id()) {
+                self.route_physical(irq);
             }
         }
-    }
-}
-
-impl LrView {
-    /// Nothing is left of it.
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        !self.pending && !self.active
     }
 }
