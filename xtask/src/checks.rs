@@ -91,7 +91,7 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
     }
     checks.push(disk_line(&after, disk));
     checks.push(disk_counts(&dom0, boot.reads));
-    checks.push(clean_log(run));
+    checks.push(clean_log(run, boot.xen.vgic));
     checks.push(end(run));
     let mut changes = changes("Dom0", &before, &after);
     for (n, domu) in (1..).zip(&domus) {
@@ -269,8 +269,8 @@ fn disk_counts(dom0: &GuestReport, reads: u32) -> Check {
     }
 }
 
-fn clean_log(run: &Run) -> Check {
-    let found = clean::trouble(&run.lines);
+fn clean_log(run: &Run, vgic: Vgic) -> Check {
+    let found = clean::trouble(&run.lines, vgic);
     let result = match found.first() {
         None => Ok(format!("{} lines", run.lines.len())),
         Some(line) => {

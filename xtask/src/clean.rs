@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Is the log of a boot clean? The signs of trouble, and the few lines that look like it and are known to be none.
 
+use crate::cli::Vgic;
 use crate::console::{Line, Speaker};
 use regex::Regex;
 use std::sync::LazyLock;
@@ -15,19 +16,43 @@ const TROUBLE: &str = r"(?x)
     | irq\ \d+:\ | unexpected\ (IRQ|interrupt) | Injecting\ (undef|data\ abort) | stall(s|ed)\b.*(CPU|cpu) | clocksource:.*unstable
     | ERROR: | \bfailed\b | vgic.*\b(bad|unknown|invalid|wrong|ignor)";
 
-/// What looks like trouble and is none, each with the reason.
-const HARMLESS: [(&str, &str); 0] = [];
+/// A line that looks like trouble and is none.
+struct Harmless {
+    pattern: &'static str,
+    /// Whether it is so whatever the vGIC, or with upstream's old one only.
+    old_vgic_only: bool,
+    /// Why, for whoever reads this list.
+    #[allow(dead_code, reason = "the list is read by people")]
+    reason: &'static str,
+}
+
+const HARMLESS: [Harmless; 3] = [
+    Harmless {
+        pattern: r"Unhandled SMC/HVC: 0x(84000050|8600ff01)$",
+        old_vgic_only: false,
+        reason: "Linux asks for two optional firmware services (a random number generator, a vendor's hypercalls); \
+                 Xen says that it has none",
+    },
+    Harmless {
+        pattern: r"cpu0 init failed \(hwid 0000000000000000\): -22$",
+        old_vgic_only: false,
+        reason: "on a machine of one CPU, QEMU's device tree names no way to start CPUs; the boot CPU needs none",
+    },
+    Harmless {
+        pattern: r"vGIC[DR]: (SGI: )?unhandled word write 0x0*ffffffff to ICACTIVER\d+$",
+        old_vgic_only: true,
+        reason: "Linux clears all active bits at boot; upstream's old vGIC cannot, and nothing is active then",
+    },
+];
 
 /// What ends a boot at once.
 const FATAL: &str = r"Panic on CPU|Kernel panic|Xen BUG at|Manual reset required|timeout, completion polled|Assertion.*failed";
 
 static TROUBLE_RE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(TROUBLE).ok());
 static FATAL_RE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(FATAL).ok());
-static HARMLESS_RE: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    HARMLESS
-        .iter()
-        .filter_map(|(p, _)| Regex::new(p).ok())
-        .collect()
+static HARMLESS_RE: LazyLock<Vec<(Regex, bool)>> = LazyLock::new(|| {
+    let compile = |h: &Harmless| Regex::new(h.pattern).ok().map(|r| (r, h.old_vgic_only));
+    HARMLESS.iter().filter_map(compile).collect()
 });
 
 /// Does nothing good come after this line?
@@ -35,15 +60,18 @@ pub fn is_fatal(text: &str) -> bool {
     FATAL_RE.as_ref().is_some_and(|r| r.is_match(text))
 }
 
-/// The lines that spoil a log.
-pub fn trouble(lines: &[Line]) -> Vec<&Line> {
-    lines.iter().filter(|l| is_trouble(l)).collect()
+/// The lines that spoil the log of a boot with this vGIC.
+pub fn trouble(lines: &[Line], vgic: Vgic) -> Vec<&Line> {
+    lines.iter().filter(|l| is_trouble(l, vgic)).collect()
 }
 
-fn is_trouble(line: &Line) -> bool {
-    // The kernel repeats its command line, and /proc/interrupts has a line named Err: neither is a message.
-    let sign = TROUBLE_RE.as_ref().is_some_and(|r| r.is_match(&line.text));
-    sign && !HARMLESS_RE.iter().any(|r| r.is_match(&line.text))
+fn is_trouble(line: &Line, vgic: Vgic) -> bool {
+    let text = line.text.trim_end();
+    let sign = TROUBLE_RE.as_ref().is_some_and(|r| r.is_match(text));
+    let harmless = |(pattern, old_only): &(Regex, bool)| {
+        (!old_only || vgic == Vgic::Old) && pattern.is_match(text)
+    };
+    sign && !HARMLESS_RE.iter().any(harmless)
 }
 
 /// Who said it, for a message.
@@ -87,7 +115,7 @@ mod tests {
             "[    1.0] Unable to handle kernel paging request at virtual address 0",
             "Spurious interrupt",
         ] {
-            assert!(is_trouble(&line(text)), "{text}");
+            assert!(is_trouble(&line(text), Vgic::Rust), "{text}");
         }
     }
 
@@ -100,7 +128,23 @@ mod tests {
             "[    2.5] nvme nvme0: 4/0/0 default/read/poll queues",
             " Err:          0",
         ] {
-            assert!(!is_trouble(&line(text)), "{text}");
+            assert!(!is_trouble(&line(text), Vgic::Rust), "{text}");
         }
+    }
+
+    #[test]
+    fn what_only_the_old_vgic_may_say() {
+        let text =
+            line("[    2.4] d0v0: vGICD: unhandled word write 0x000000ffffffff to ICACTIVER4");
+        assert!(is_trouble(&text, Vgic::Rust));
+        assert!(!is_trouble(&text, Vgic::Old));
+        assert!(!is_trouble(
+            &line("d1v0 Unhandled SMC/HVC: 0x84000050"),
+            Vgic::New
+        ));
+        assert!(is_trouble(
+            &line("d1v0 Unhandled SMC/HVC: 0x84000051"),
+            Vgic::New
+        ));
     }
 }

@@ -101,8 +101,32 @@ pub fn arguments(boot: &BootArguments, memory: u32) -> Vec<String> {
     words
 }
 
-/// QEMU's version, as (major, minor).
-pub fn version() -> Result<(u32, u32)> {
+/// QEMU's version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// 7 in 7.2.
+    pub major: u32,
+    /// 2 in 7.2.
+    pub minor: u32,
+}
+
+impl Version {
+    /// Before 9.1, QEMU's GICv2 has an active bit per CPU for each SPI: an interrupt that one CPU has acknowledged and a
+    /// guest ends on another stays active for ever, and the line is dead. It happens when Xen moves a vCPU between the
+    /// two, whatever the vGIC.
+    pub fn loses_moved_spis(self) -> bool {
+        self < Version { major: 9, minor: 1 }
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// Asks QEMU for its version.
+pub fn version() -> Result<Version> {
     let out = output(
         Command::new(QEMU).arg("--version"),
         "run the virtual machine",
@@ -111,10 +135,13 @@ pub fn version() -> Result<(u32, u32)> {
     parse_version(&text).with_context(|| format!("{QEMU} --version says something unexpected"))
 }
 
-fn parse_version(text: &str) -> Option<(u32, u32)> {
+fn parse_version(text: &str) -> Option<Version> {
     let number = text.split("version ").nth(1)?.split_whitespace().next()?;
     let mut parts = number.split('.');
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    Some(Version {
+        major: parts.next()?.parse().ok()?,
+        minor: parts.next()?.parse().ok()?,
+    })
 }
 
 /// Switches the machine on and reads its console, handing each line to `watch`, until it ends or `limit` is over.
@@ -259,7 +286,14 @@ mod tests {
     #[test]
     fn versions_are_read() {
         let text = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopyright";
-        assert_eq!(parse_version(text), Some((7, 2)));
+        let old = parse_version(text).unwrap();
+        assert_eq!(old, Version { major: 7, minor: 2 });
+        assert!(old.loses_moved_spis());
+        assert!(
+            !parse_version("QEMU emulator version 10.0.2")
+                .unwrap()
+                .loses_moved_spis()
+        );
         assert_eq!(parse_version("nothing"), None);
     }
 

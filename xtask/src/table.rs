@@ -2,7 +2,7 @@
 //! The tables at the end of a boot.
 
 use crate::checks::Verdict;
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, presets};
 
 /// Prints the checks and the interrupts of one boot.
 pub fn print(title: &str, machine: &str, verdict: &Verdict) {
@@ -16,7 +16,7 @@ pub fn print(title: &str, machine: &str, verdict: &Verdict) {
 fn empty() -> Table {
     let mut table = Table::new();
     table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()))
         .set_content_arrangement(ContentArrangement::Dynamic);
     table
 }

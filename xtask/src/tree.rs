@@ -244,6 +244,7 @@ fn patch_command(tree: &Path, patch: &Path) -> Command {
             "-p1",
             "--silent",
             "--batch",
+            "--fuzz=0",
             "--no-backup-if-mismatch",
             "--reject-file=-",
         ])
