@@ -6,14 +6,14 @@ use core::fmt::{self, Arguments, Display, Write};
 /// A line of text without an allocator; what does not fit is cut off.
 #[derive(Clone, Copy)]
 pub struct Text {
-    bytes: [u8; 160],
-    length: usize,
+    bytes: [u8; 108],
+    length: u32,
 }
 
 impl Text {
     pub fn new(arguments: Arguments) -> Text {
         let mut text = Text {
-            bytes: [0; 160],
+            bytes: [0; 108],
             length: 0,
         };
         // It always succeeds.
@@ -25,7 +25,7 @@ impl Text {
 impl Write for Text {
     fn write_str(&mut self, part: &str) -> fmt::Result {
         for &byte in part.as_bytes() {
-            if let Some(place) = self.bytes.get_mut(self.length) {
+            if let Some(place) = self.bytes.get_mut(self.length as usize) {
                 *place = byte;
                 self.length += 1;
             }
@@ -36,7 +36,7 @@ impl Write for Text {
 
 impl Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let bytes = self.bytes.get(..self.length).unwrap_or_default();
+        let bytes = self.bytes.get(..self.length as usize).unwrap_or_default();
         f.write_str(core::str::from_utf8(bytes).unwrap_or("(not text)"))
     }
 }

@@ -44,7 +44,7 @@ pub(crate) const ANY: Option<Version> = None;
 pub(crate) const V2: Option<Version> = Some(Version::V2);
 pub(crate) const V3: Option<Version> = Some(Version::V3);
 
-/// All of them, in this order.
+/// All of them, in this order: last those after which a vGIC that fails them is of no more use.
 pub const ALL: &[&[Case]] = &[
     identification::CASES,
     registers::CASES,
@@ -52,11 +52,11 @@ pub const ALL: &[&[Case]] = &[
     spi_state::CASES,
     priorities::CASES,
     end_of_interrupt::CASES,
-    backlog::CASES,
     timer_line::CASES,
     routing::CASES,
     groups::CASES,
     hotplug::CASES,
+    backlog::CASES,
     sgi::LAST_CASES,
 ];
 

@@ -128,8 +128,9 @@ fn highest_pending_register() -> Outcome {
 }
 
 fn preemption_by_acknowledge() -> Outcome {
-    let priorities = [0xd0, 0xa0, 0x70, 0x40, 0x10];
-    let mut acks = [Ack(1023); 5];
+    // As many as the smallest implementation has list registers: more are in the module backlog.
+    let priorities = [0xd0, 0x90, 0x50, 0x10];
+    let mut acks = [Ack(1023); 4];
     for (n, priority) in priorities.into_iter().enumerate() {
         let id = ready_spi(n as u32, priority);
         gic::set_pending(id);

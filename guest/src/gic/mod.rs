@@ -562,8 +562,15 @@ fn reset_word(first: IntId, cpu: usize) {
 /// Brings the SPIs that the cases use to their first state: off, edge-triggered, for CPU 0.
 pub fn reset_spis() {
     reset_word(spi(0), 0);
+    let left = mmio::probe_read32(bit_word(gicd::ISACTIVER, spi(0), 0)).unwrap_or(0);
     for n in 0..SPIS {
         let id = spi(n);
+        if left >> n & 1 != 0 {
+            // ICACTIVER has not helped; perhaps this does.
+            set_eoi_mode(EoiMode::Split);
+            deactivate(Ack(id.0));
+            set_eoi_mode(EoiMode::Both);
+        }
         set_priority(id, DEFAULT_PRIORITY);
         set_trigger(id, Trigger::Edge);
         route(id, 0);
