@@ -6,6 +6,7 @@ use super::{
     job_priority_mask, ready_spi,
 };
 use crate::gic::{self, Ack, EoiMode, Version, gicd};
+use crate::mmio::{write8, write64};
 use crate::outcome::{Outcome, check, check_eq, skip};
 use crate::{cpu, exception, second, timer};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -14,6 +15,7 @@ cases! {
     ANY: spi_to_cpu1, retarget_while_disabled, retarget_pending, retarget_pending_away_from_cpu1, retarget_back_and_forth,
         retarget_active, one_of_n_is_taken_once, one_of_n_goes_to_the_cpu_that_takes, spi_wakes_cpu1;
     V2: no_target_waits;
+    V3: no_such_target_waits;
 }
 
 const PRIORITY: u8 = 0x80;
@@ -182,7 +184,7 @@ fn spi_wakes_cpu1() -> Outcome {
                 let timer = timer::Timer::Virtual;
                 gic::set_priority(timer.intid(), 0xf0);
                 gic::enable(timer.intid());
-                timer.arm(1000);
+                timer.arm(2000);
                 cpu::wait_for_interrupt();
                 let outcome = job_expect_and_end(n);
                 timer.stop();
@@ -199,11 +201,25 @@ fn spi_wakes_cpu1() -> Outcome {
 
 fn no_target_waits() -> Outcome {
     let id = ready_spi(9, PRIORITY);
-    crate::mmio::write8(gic::gicd_base() + gicd::ITARGETSR + id.0 as usize, 0);
+    write8(gic::gicd_base() + gicd::ITARGETSR + id.0 as usize, 0);
     gic::set_pending(id);
     expect_none("although it has no target")?;
     second::run(job_expect_none, 0)?;
     check!(gic::is_pending(id), "not pending");
     gic::route(id, 0);
     expect_and_end(id)
+}
+
+fn no_such_target_waits() -> Outcome {
+    let id = ready_spi(9, PRIORITY);
+    for affinity in [0xff, 0xff << 8, 0xff << 16, 0xff << 32] {
+        write64(gic::irouter_address(id), affinity);
+        gic::set_pending(id);
+        expect_none("although its target does not exist")?;
+        second::run(job_expect_none, 0)?;
+        check!(gic::is_pending(id), "not pending");
+        gic::route(id, 0);
+        expect_and_end(id)?;
+    }
+    Ok(())
 }

@@ -194,7 +194,7 @@ fn count_exactly() -> Outcome {
         gic::enable(timer.intid());
         timer.arm(2);
         cpu::unmask_irqs();
-        timer::within(1000, || exception::taken() >= EXPIRIES);
+        timer::within(2000, || exception::taken() >= EXPIRIES);
         timer::within(20, || false);
         cpu::mask_irqs();
         check_eq!("interrupts of the timer", exception::taken(), EXPIRIES);
@@ -231,7 +231,7 @@ fn timer_and_spis() -> Outcome {
             gic::set_pending(gic::spi(n));
         }
         let (mut spis, mut timers) = (0, 0);
-        let done = timer::within(1000, || {
+        let done = timer::within(2000, || {
             let ack = gic::acknowledge();
             if ack.intid() == timer.intid() {
                 timers += 1;
@@ -255,7 +255,7 @@ fn wfi_wakes() -> Outcome {
     // Should this CPU sleep on, CPU 1 wakes it.
     second::start(
         |_| {
-            timer::within(1000, || LEFT[0].load(SeqCst) == 0);
+            timer::within(3000, || LEFT[0].load(SeqCst) == 0);
             gic::send_sgi(IntId(15), 0);
             Ok(0)
         },
@@ -268,7 +268,7 @@ fn wfi_wakes() -> Outcome {
         for _ in 0..5 {
             timer.arm(5);
             cpu::wait_for_interrupt();
-            let came = timer::within(20, || gic::highest_pending() == timer.intid());
+            let came = timer::within(500, || gic::highest_pending() == timer.intid());
             check!(
                 came,
                 "interrupt {} ended the sleep, not the {}",
