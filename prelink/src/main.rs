@@ -76,21 +76,26 @@ fn run() -> Result<()> {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    println!(
-        "  PRELINK {name}: {} bytes of code, {} instructions, {} symbols needed of Xen, {} panics reached",
+    let mut report = format!(
+        "  PRELINK {name}: {} bytes of code, {} instructions, {} symbols needed of Xen, {} panics reached\n",
         summary.code,
         summary.instructions,
         summary.undefined.len(),
         summary.panics.len()
     );
     for reached in &summary.panics {
-        println!("    {reached}");
+        report.push_str(&format!("    {reached}\n"));
     }
     for stale in &summary.stale {
-        println!("    on the list of panics, but not reached any more: {stale}");
+        report.push_str(&format!(
+            "    on the list of panics, but not reached any more: {stale}\n"
+        ));
     }
     if verbose {
-        println!("    needs: {}", summary.undefined.join(" "));
+        report.push_str(&format!("    needs: {}\n", summary.undefined.join(" ")));
     }
-    Ok(())
+    print!("{report}");
+    // Beside the object, for whoever asks later, when nothing had to be built.
+    let beside = task.output.with_extension("prelink");
+    std::fs::write(&beside, report).with_context(|| format!("cannot write {}", beside.display()))
 }

@@ -16,7 +16,7 @@ use crate::xen::{self, Built};
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 /// Memory of Dom0 and of each DomU in MiB, and what Xen, the modules and the page tables want beside them.
@@ -175,7 +175,7 @@ fn drive(boot: &BootArguments) -> Result<Vec<String>> {
 }
 
 /// A path as QEMU takes it among its options.
-fn path(path: &std::path::Path) -> Result<String> {
+fn path(path: &Path) -> Result<String> {
     let text = path
         .to_str()
         .with_context(|| format!("{} is not text", path.display()))?;
@@ -183,12 +183,7 @@ fn path(path: &std::path::Path) -> Result<String> {
 }
 
 /// Runs the machine, shows how far it is, and lets Dom0 go when all others have finished.
-fn watch(
-    boot: &BootArguments,
-    disk: Disk,
-    command: &[String],
-    log: &PathBuf,
-) -> Result<machine::Run> {
+fn watch(boot: &BootArguments, disk: Disk, command: &[String], log: &Path) -> Result<machine::Run> {
     let step = Step::start(format!("Booting on GIC{}, disk on {disk}", boot.gic));
     let mut running: BTreeSet<String> = BTreeSet::from(["dom0".to_owned()]);
     running.extend((1..=boot.domus).map(|n| format!("domU{n}")));

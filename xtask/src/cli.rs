@@ -125,6 +125,17 @@ pub struct TestArguments {
     /// Leave out the loom models
     #[arg(long)]
     pub no_loom: bool,
+    /// Leave out the build of Xen, and with it the checks of the header and of the object
+    #[arg(long)]
+    pub no_xen: bool,
+    /// The Xen source for that build: `debian` (fetched), or the path of a tree (copied, never changed)
+    #[arg(
+        long,
+        env = "XEN_TREE",
+        default_value = "debian",
+        value_name = "debian|PATH"
+    )]
+    pub xen: String,
     /// Handed to cargo test
     #[arg(last = true)]
     pub rest: Vec<String>,

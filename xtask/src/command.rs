@@ -40,16 +40,6 @@ pub fn run(command: &mut Command, what: &str, log: Option<&Path>) -> Result<Stri
     Ok(text)
 }
 
-/// Runs `command` and says only whether it succeeded.
-pub fn succeeds(command: &mut Command) -> bool {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|s| s.success())
-}
-
 /// Is there a program of this name on the PATH?
 pub fn exists(program: &str) -> bool {
     std::env::var_os("PATH")

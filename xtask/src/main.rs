@@ -44,7 +44,9 @@ fn main() -> ExitCode {
             );
             true
         }),
-        Task::Test(arguments) => test::test(&arguments),
+        Task::Test(arguments) => {
+            test::test(&arguments).inspect_err(|e| println!("test: FAILED {}", one_line(e)))
+        }
         Task::Setup => setup().map(|()| true),
     };
     match result {

@@ -21,6 +21,8 @@ pub struct Built {
     pub image: PathBuf,
     /// The same with symbols.
     pub symbols: PathBuf,
+    /// What the prelink said of the Rust object.
+    pub prelink: Vec<String>,
     /// The release it is.
     pub version: Version,
 }
@@ -68,9 +70,19 @@ pub fn build(arguments: &XenArguments, release: bool) -> Result<Built> {
     } else {
         step.done(&format!("{}", image.display()));
     }
+    let report = out.join("arch/arm/vgic-rust/rust.prelink");
+    let prelink = match vgic {
+        Vgic::Rust => fs::read_to_string(&report)
+            .with_context(|| format!("the prelink left no {}", report.display()))?
+            .lines()
+            .map(str::to_owned)
+            .collect(),
+        _ => Vec::new(),
+    };
     Ok(Built {
         image,
         symbols: out.join("xen-syms"),
+        prelink,
         version: source.version,
     })
 }
