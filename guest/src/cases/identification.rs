@@ -75,10 +75,15 @@ fn gicd_size() -> usize {
     }
 }
 
-/// Reads all words, and says where it aborted.
+/// Reads the words of a block, and says where it aborted. Of each 64 KiB, the first and the last 4 KiB have all the
+/// registers but IROUTER; of what is between, where a hypervisor would make it slow, every 15th word is read.
 fn read_all(what: &str, base: usize, size: usize) -> Outcome {
     let (mut aborts, mut first) = (0, 0);
-    for offset in (0..size).step_by(4) {
+    let dense = |offset: usize| matches!(offset & 0xffff, 0..0x1000 | 0xf000..);
+    for offset in (0..size)
+        .step_by(4)
+        .filter(|&offset| dense(offset) || offset % 60 == 0)
+    {
         if probe_read32(base + offset).is_none() {
             if aborts == 0 {
                 first = offset;
