@@ -45,6 +45,12 @@ pub fn mask_irqs() {
     unsafe { asm!("msr daifset, #2", "isb", options(nostack)) };
 }
 
+/// The generic timer makes an event every 2^13 ticks, so that no wait for one is without end.
+pub fn enable_event_stream() {
+    const EVNTEN: u64 = 1 << 2;
+    write_sysreg!("cntkctl_el1", EVNTEN | 12 << 4);
+}
+
 pub fn wait_for_event() {
     // SAFETY: a hint.
     unsafe { asm!("wfe", options(nostack)) };

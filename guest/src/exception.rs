@@ -86,6 +86,7 @@ fn own() -> &'static PerCpu {
 
 /// Points this CPU at the vectors.
 pub fn install() {
+    cpu::enable_event_stream();
     write_sysreg!("vbar_el1", vectors as *const () as u64);
 }
 

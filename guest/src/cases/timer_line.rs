@@ -194,7 +194,7 @@ fn count_exactly() -> Outcome {
         gic::enable(timer.intid());
         timer.arm(2);
         cpu::unmask_irqs();
-        timer::within(2000, || exception::taken() >= EXPIRIES);
+        timer::within(4000, || exception::taken() >= EXPIRIES);
         timer::within(20, || false);
         cpu::mask_irqs();
         check_eq!("interrupts of the timer", exception::taken(), EXPIRIES);
