@@ -253,6 +253,8 @@ fn timer_and_spis() -> Outcome {
 
 fn wfi_wakes() -> Outcome {
     // Should this CPU sleep on, CPU 1 wakes it.
+    LEFT[0].store(1, SeqCst);
+    gic::enable(IntId(15));
     second::start(
         |_| {
             timer::within(3000, || LEFT[0].load(SeqCst) == 0);
@@ -261,8 +263,6 @@ fn wfi_wakes() -> Outcome {
         },
         0,
     )?;
-    LEFT[0].store(1, SeqCst);
-    gic::enable(IntId(15));
     let outcome = each(|timer| {
         gic::enable(timer.intid());
         for _ in 0..5 {
