@@ -162,8 +162,13 @@ impl<H: Host> Domain<H> {
         if vcpu.handle().is_some() {
             return Err(Error::Busy);
         }
-        vcpu.set_handle(handle);
+        vcpu.set_handle(Some(handle));
         Ok(vcpu)
+    }
+
+    /// The host is done with a vCPU: nobody kicks it any more. What others still know of it stays valid.
+    pub fn free_vcpu(&self, v: &Vcpu<H::Vcpu>) {
+        v.set_handle(None);
     }
 
     /// An interrupt as vCPU `v` sees it: its own SGIs and PPIs, and what all share.

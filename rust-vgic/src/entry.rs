@@ -522,7 +522,12 @@ impl<H: Host> Domain<H> {
 
     /// The maintenance interrupt was taken while `v` is current. Its line is a level: it would be taken again and
     /// again until the list registers are folded, so the virtual interface is switched off until then.
+    ///
+    /// Out of the guest there is no such line any more, and what the registers hold may be another vCPU's already.
     pub fn maintenance(&self, v: &Vcpu<H::Vcpu>) {
+        if v.epoch() & 1 == 0 {
+            return;
+        }
         let cpu = self.host.cpu();
         cpu.write_hcr(cpu.read_hcr() & !Hcr::EN.bits());
         v.hcr.store(0, Ordering::Relaxed);

@@ -23,7 +23,7 @@ pub(crate) struct Phys {
     /// The trigger was changed while enabled.
     pub(crate) torn: bool,
     /// The vCPU that it follows.
-    pub(crate) follows: Option<u8>,
+    pub(crate) follows: Option<usize>,
 }
 
 /// The same under its lock.
@@ -100,7 +100,7 @@ pub(crate) struct Fake {
     /// Whose CPU interface is that of this physical CPU.
     pub(crate) current: AtomicUsize,
     /// Who was kicked since [`Fake::kicked`].
-    kicks: Mutex<Vec<u8>>,
+    kicks: Mutex<Vec<usize>>,
     pub(crate) phys: Mutex<HashMap<u16, Phys>>,
     pub(crate) sets_trigger: AtomicBool,
     masked: AtomicUsize,
@@ -111,7 +111,7 @@ pub(crate) struct Fake {
 }
 
 impl Fake {
-    pub(crate) fn kicked(&self) -> Vec<u8> {
+    pub(crate) fn kicked(&self) -> Vec<usize> {
         let mut kicked = std::mem::take(&mut *self.kicks.lock().unwrap());
         kicked.sort_unstable();
         kicked.dedup();
@@ -128,16 +128,16 @@ impl Fake {
 }
 
 impl Host for Fake {
-    type Vcpu = u8;
+    type Vcpu = usize;
     type Phys = Locked;
 
     fn cpu(&self) -> impl CpuInterface {
         &self.cpus[self.current.load(SeqCst)]
     }
-    fn kick(&self, vcpu: u8) {
+    fn kick(&self, vcpu: usize) {
         self.kicks.lock().unwrap().push(vcpu);
     }
-    fn is_blocked(&self, _: u8) -> bool {
+    fn is_blocked(&self, _: usize) -> bool {
         false
     }
     fn irq_save(&self) -> usize {
@@ -152,7 +152,7 @@ impl Host for Fake {
             hook();
         }
     }
-    fn line(&self, _: u8, _: IntId) -> Option<bool> {
+    fn line(&self, _: usize, _: IntId) -> Option<bool> {
         None
     }
     fn phys<R>(&self, phys: u16, f: impl FnOnce(&Locked) -> R) -> Option<R> {
@@ -167,7 +167,7 @@ impl Host for Fake {
         *slot = locked.0.get();
         Some(result)
     }
-    fn phys_affinity(&self, phys: u16, vcpu: u8) {
+    fn phys_affinity(&self, phys: u16, vcpu: usize) {
         assert_ne!(self.masked.load(SeqCst), 0, "interrupts must be masked");
         self.change(phys, |phys| phys.follows = Some(vcpu));
     }
@@ -185,7 +185,7 @@ pub(crate) fn domain_of(config: &Config<'_>, created: usize) -> Domain<Fake> {
     let domain = Domain::new(config, host).unwrap();
     for n in 0..created {
         let id = VcpuId::new(n as u32).unwrap();
-        domain.create_vcpu(id, n as u8).unwrap();
+        domain.create_vcpu(id, n).unwrap();
     }
     domain
 }
@@ -228,7 +228,7 @@ pub(crate) fn v3(vcpus: usize, spis: usize, espis: usize) -> Domain<Fake> {
 }
 
 impl Domain<Fake> {
-    pub(crate) fn v(&self, n: u32) -> &Vcpu<u8> {
+    pub(crate) fn v(&self, n: u32) -> &Vcpu<usize> {
         self.slot(VcpuId::new(n).unwrap()).unwrap()
     }
 

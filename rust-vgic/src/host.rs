@@ -3,12 +3,29 @@
 
 use crate::intid::IntId;
 
+/// The host's own name for a vCPU: a pointer or a number.
+pub trait Handle: Copy + Send + Sync {
+    /// The handle as a word.
+    fn to_word(self) -> usize;
+    /// The handle that a word was made from.
+    fn from_word(word: usize) -> Self;
+}
+
+impl Handle for usize {
+    fn to_word(self) -> usize {
+        self
+    }
+    fn from_word(word: usize) -> Self {
+        word
+    }
+}
+
 /// The hypervisor, as seen by one domain's vGIC.
 ///
 /// None of these is called with a lock of the vGIC held, unless it says so.
 pub trait Host: Send + Sync + Sized {
     /// The host's own handle of a vCPU.
-    type Vcpu: Copy + Send + Sync;
+    type Vcpu: Handle;
 
     /// A physical interrupt while its lock is held.
     type Phys: PhysIrq;

@@ -48,7 +48,7 @@ pub mod sysreg;
 pub mod vcpu;
 
 pub use domain::{Config, Domain, Error, Version};
-pub use host::{CpuInterface, Host, PhysIrq};
+pub use host::{CpuInterface, Handle, Host, PhysIrq};
 pub use intid::{IntId, VcpuId};
 pub use registers::Width;
 pub use sysreg::SgiRegister;

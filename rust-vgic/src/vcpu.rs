@@ -8,12 +8,13 @@
 //! * `slots`, `used`, `dirty`, `hcr`: the CPU that runs the vCPU, while `epoch` is odd (in the guest, or on the way in or out);
 //!   whoever holds `lock` while `epoch` is even. [`Vcpu::is_in_guest`] says how to find out.
 
+use crate::host::Handle;
 use crate::intid::{IntId, VcpuId};
 use crate::irq::{Irq, NIL, State};
 use crate::list::Lists;
 use crate::lr;
-use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Mutex, Ordering, fence};
-use spin::Once;
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
+use core::marker::PhantomData;
 
 bitflags::bitflags! {
     /// What others ask of a vCPU. Its owner clears them before it looks.
@@ -38,7 +39,9 @@ pub(crate) struct Slot {
 /// A vCPU of a domain, with `H` its host's handle.
 pub struct Vcpu<V> {
     id: VcpuId,
-    handle: Once<V>,
+    /// The host's handle, one more than as a word; 0 while there is none.
+    handle: AtomicUsize,
+    kind: PhantomData<fn() -> V>,
     pub(crate) flags: AtomicU32,
     pub(crate) inbox: AtomicU16,
     epoch: AtomicU32,
@@ -62,11 +65,12 @@ impl<V> core::fmt::Debug for Vcpu<V> {
     }
 }
 
-impl<V: Copy> Vcpu<V> {
+impl<V: Handle> Vcpu<V> {
     pub(crate) fn new(id: VcpuId, group1: bool) -> Self {
         Self {
             id,
-            handle: Once::new(),
+            handle: AtomicUsize::new(0),
+            kind: PhantomData,
             flags: AtomicU32::new(0),
             inbox: AtomicU16::new(NIL),
             epoch: AtomicU32::new(0),
@@ -103,11 +107,13 @@ impl<V: Copy> Vcpu<V> {
     /// The host's handle, once the host has created the vCPU.
     #[must_use]
     pub fn handle(&self) -> Option<V> {
-        self.handle.get().copied()
+        let word = self.handle.load(Ordering::Acquire);
+        (word != 0).then(|| V::from_word(word.wrapping_sub(1)))
     }
 
-    pub(crate) fn set_handle(&self, handle: V) {
-        self.handle.call_once(|| handle);
+    pub(crate) fn set_handle(&self, handle: Option<V>) {
+        let word = handle.map_or(0, |handle| handle.to_word().wrapping_add(1));
+        self.handle.store(word, Ordering::Release);
     }
 
     /// The SGI or PPI `intid` of this vCPU.

@@ -261,9 +261,17 @@ pub unsafe extern "C" fn vcpu_vgic_init(v: *mut vcpu) -> c_int {
     }))
 }
 
-/// vcpu_vgic_free(): the vCPU's object lives as long as the domain's, since interrupts may still refer to it.
+/// vcpu_vgic_free(): the vCPU's object lives as long as the domain's, since interrupts may still refer to it. It may
+/// not have one.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rvgic_vcpu_free(_v: *mut vcpu) {}
+pub unsafe extern "C" fn rvgic_vcpu_free(v: *mut vcpu) {
+    // SAFETY: alive, see above.
+    if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
+        vgic.free_vcpu(own);
+        // SAFETY: alive. What is injected from now on is dropped.
+        unsafe { XenVcpu::new(v) }.set_private(core::ptr::null_mut(), core::ptr::null_mut());
+    }
+}
 
 // Numbers --------------------------------------------------------------------------------------------------------
 

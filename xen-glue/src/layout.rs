@@ -5,6 +5,7 @@ use crate::ffi::{domain, irq_desc, vcpu};
 use core::ffi::{c_int, c_uint, c_ulong, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
+use rust_vgic::Handle;
 
 /// `struct rvgic_layout` of c/rvgic.h: offsets in bytes.
 #[repr(C)]
@@ -142,6 +143,16 @@ impl XenDomain {
         let at = place::<_, *mut c_void>(self.0, rvgic_layout.dist_priv);
         // SAFETY: alive; at creation or destruction, when nobody else uses the vGIC.
         unsafe { at.write(p) }
+    }
+}
+
+impl Handle for XenVcpu {
+    fn to_word(self) -> usize {
+        self.0 as usize
+    }
+
+    fn from_word(word: usize) -> Self {
+        Self(word as *mut vcpu)
     }
 }
 
