@@ -261,6 +261,9 @@ impl<H: Host> Domain<H> {
 
     /// Gives a node that has just been unlinked from `v`'s inbox, ready lists or list registers the place
     /// that its state calls for. With `v`'s lock held.
+    ///
+    /// Says no, and leaves it where it is, for one in a list register that is not to leave it before it has been
+    /// loaded once more: nobody else would deactivate the physical interrupt ([`State::orphaned`]).
     pub(crate) fn rehome(
         &self,
         v: &Vcpu<H::Vcpu>,
@@ -268,16 +271,20 @@ impl<H: Host> Domain<H> {
         irq: &Irq,
         lists: &mut Lists,
         moved: &mut Moved,
-    ) {
+    ) -> bool {
         let done = irq.update(|s| {
-            let s = if s.is_at(Place::Lr, v.id()) {
-                s.unload()
-            } else {
+            let s = if !s.is_at(Place::Lr, v.id()) {
                 s
+            } else if s.orphaned() {
+                return None;
+            } else {
+                s.unload()
             };
             Some((s.rehome(v.id()), ()))
         });
-        let Some((_, new, ())) = done else { return };
+        let Some((_, new, ())) = done else {
+            return false;
+        };
         match new.place() {
             (Place::Ready, _) => lists.append(intid, irq, new, |n| self.node(v, n)),
             (Place::Inbox, Some(target)) => {
@@ -291,6 +298,7 @@ impl<H: Host> Domain<H> {
             }
             _ => {}
         }
+        true
     }
 
     /// Sees to an interrupt that may be on a list where it does not belong: routed elsewhere, or of another
@@ -346,11 +354,10 @@ impl<H: Host> Domain<H> {
         }
         // First the flag, then the epoch: either the owner sees the flag on entry, or we see it in the guest.
         v.raise(Flags::LOOK);
-        if v.is_in_guest() {
+        if v.is_in_guest() || !self.rehome(v, intid, irq, lists, moved) {
             return !v.raise(Flags::KICKED).contains(Flags::KICKED) || self.is_blocked(v);
         }
         self.empty_slot_of(v, intid);
-        self.rehome(v, intid, irq, lists, moved);
         false
     }
 

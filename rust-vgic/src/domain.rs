@@ -249,7 +249,9 @@ impl<H: Host> Domain<H> {
     pub fn disconnect(&self, intid: IntId, phys: u16) -> Result<(), Error> {
         match self.shared(intid) {
             Some(irq) if self.phys_of(intid) == Some(phys) => {
-                irq.post(Event::Connect(false));
+                // The caller has deactivated the physical interrupt.
+                let (_, new, effect) = irq.post(Event::Connect(false));
+                self.carry_out(intid, irq, new, effect);
                 Ok(())
             }
             _ => Err(Error::Invalid),

@@ -106,7 +106,8 @@ impl<H: Host> Domain<H> {
             }
             let Some((_, new, ())) = irq.update(|s| {
                 let s = s.fold(pending, active);
-                let gone = !s.deliverable();
+                // An orphan's physical interrupt is deactivated on the next entry, out of this.
+                let gone = !s.deliverable() && !s.orphaned();
                 Some((if gone { s.unload().idle() } else { s }, ()))
             }) else {
                 return;
@@ -232,9 +233,9 @@ impl<H: Host> Domain<H> {
                 || (s.ready()
                     && groups.get(usize::from(s.group1())) == Some(&true)
                     && s.target() == Some(v.id()));
-            if !stays {
+            // What refuses is an orphan: loading it will show nothing and deactivate the physical interrupt.
+            if !stays && self.rehome(v, intid, irq, lists, moved) {
                 self.empty_slot(v, n, slot);
-                self.rehome(v, intid, irq, lists, moved);
             }
         }
     }
@@ -260,8 +261,10 @@ impl<H: Host> Domain<H> {
                         break;
                     };
                     if let Some((slot, intid, irq)) = self.occupant(v, n) {
+                        if !self.rehome(v, intid, irq, lists, moved) {
+                            break;
+                        }
                         self.empty_slot(v, n, slot);
-                        self.rehome(v, intid, irq, lists, moved);
                     }
                     n
                 }
@@ -464,7 +467,9 @@ impl<H: Host> Domain<H> {
                 v.used
                     .store(v.used.load(Ordering::Relaxed) | bit(n), Ordering::Relaxed);
             }
-            _ => self.rehome(v, intid, irq, lists, moved),
+            _ => {
+                self.rehome(v, intid, irq, lists, moved);
+            }
         }
     }
 
@@ -588,3 +593,6 @@ impl<H: Host> Domain<H> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A physical interrupt whose virtual one leaves a list register without the guest's doing.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use super::*;
+use crate::VcpuId;
+use crate::fake::{self, Fake};
+use std::sync::atomic::Ordering::SeqCst;
+
+const PHYS: u16 = 60;
+const INTID: u32 = 40;
+
+/// A hardware-mapped SPI that has fired and is in a list register of vCPU 0, pending.
+fn fired() -> (Domain<Fake>, IntId) {
+    let domain = fake::v2(2, 32);
+    let intid = IntId::new(INTID).unwrap();
+    domain.host().change(PHYS, |phys| phys.level = true);
+    domain.connect(intid, PHYS).unwrap();
+    domain.ctlr.store(1, Ordering::SeqCst);
+    for cpu in &domain.host().cpus {
+        cpu.vmcr.store(0xf800_0001, SeqCst);
+    }
+    domain.post(domain.v(0), intid, Event::Targets(1, VcpuId::new(0)));
+    domain.post(domain.v(0), intid, Event::Enable(true));
+    domain.host().change(PHYS, |phys| {
+        phys.active = true;
+        phys.pending = true;
+    });
+    domain.inject(None, intid, true);
+    domain.enter(0);
+    assert_eq!(domain.loaded(0).len(), 1);
+    (domain, intid)
+}
+
+/// The guest acknowledges what its first list register has.
+fn acknowledge(domain: &Domain<Fake>) {
+    let lr = &domain.host().cpus[0].lrs[0];
+    lr.store(lr.load(SeqCst) & !(3 << 28) | 2 << 28, SeqCst);
+}
+
+fn is_let_go(domain: &Domain<Fake>, intid: IntId) -> bool {
+    let state = domain.irq(domain.v(0), intid).unwrap().state();
+    !domain.host().phys_state(PHYS).active && !state.phys() && !state.phys_lr()
+}
+
+#[test]
+fn clearing_the_pending_state_lets_the_physical_interrupt_go() {
+    let (domain, intid) = fired();
+    domain.leave(0);
+    domain.post_phys(domain.v(0), intid, Event::ClearPending);
+    domain.enter(0);
+    assert!(is_let_go(&domain, intid));
+}
+
+#[test]
+fn a_trapped_deactivation_deactivates_the_physical_interrupt() {
+    let (domain, intid) = fired();
+    acknowledge(&domain);
+    domain.leave(0);
+    domain.post_phys(domain.v(0), intid, Event::ClearActive);
+    domain.enter(0);
+    assert!(is_let_go(&domain, intid));
+}
+
+#[test]
+fn so_does_one_by_another_vcpu_while_it_runs() {
+    let (domain, intid) = fired();
+    acknowledge(&domain);
+    domain.leave(0);
+    domain.enter(0);
+    domain.post_phys(domain.v(1), intid, Event::ClearActive);
+    domain.leave(0);
+    domain.enter(0);
+    assert!(is_let_go(&domain, intid));
+}
+
+#[test]
+fn so_does_one_of_an_interrupt_that_is_routed_elsewhere() {
+    let (domain, intid) = fired();
+    acknowledge(&domain);
+    domain.leave(0);
+    domain.post(domain.v(0), intid, Event::Targets(2, VcpuId::new(1)));
+    domain.post_phys(domain.v(0), intid, Event::ClearActive);
+    domain.enter(0);
+    assert!(is_let_go(&domain, intid));
+}
