@@ -104,7 +104,7 @@ pub struct BootArguments {
     #[arg(long, default_value_t = 2000, value_name = "N")]
     pub reads: u32,
     /// Seconds after which a boot is given up
-    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     pub limit: u64,
 }
 
