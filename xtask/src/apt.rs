@@ -80,10 +80,9 @@ impl Apt {
         command.args(["-q", "update", "--error-on=any"]);
         run(
             &mut command,
-            "fetch Debian's package lists",
+            "fetch Debian's package lists (is there a network, and the right mirror in /etc/apt?)",
             Some(&self.directory.join("update.log")),
-        )
-        .context("is there a network, and a Debian mirror in /etc/apt?")?;
+        )?;
         fs::write(&stamp, "")?;
         step.done("fetched");
         Ok(())

@@ -58,8 +58,11 @@ pub fn output(command: &mut Command, what: &str) -> Result<Output> {
     }
 }
 
+/// The program that does the work: timeout(1) only watches another.
 fn name(command: &Command) -> String {
-    command.get_program().to_string_lossy().into_owned()
+    let program = command.get_program();
+    let watched = command.get_args().nth(1).filter(|_| program == "timeout");
+    watched.unwrap_or(program).to_string_lossy().into_owned()
 }
 
 /// The last lines of a text, for an error message; compilers' own error lines first if there are any.

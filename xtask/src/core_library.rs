@@ -17,7 +17,7 @@ use std::process::Command;
 /// Xen is built without floating point: its registers belong to the guest.
 pub const TARGET: &str = "aarch64-unknown-none-softfloat";
 /// Debian suites that may have the source of a current compiler.
-const SUITES: &str = "trixie-backports sid";
+const SUITES: [&str; 3] = ["trixie-backports", "forky", "sid"];
 /// Seconds that rustup may take.
 const RUSTUP_LIMIT: &str = "120";
 
@@ -31,6 +31,7 @@ pub fn ensure() -> Result<Option<PathBuf>> {
     if complete(&sysroot) {
         return Ok(Some(sysroot));
     }
+    // The variable is for those whose toolchain must stay as it is, and for trying the other way.
     if std::env::var_os("VGIC_NO_RUSTUP").is_none() && rustup_adds_it()? {
         return Ok(None);
     }
@@ -107,14 +108,23 @@ fn fetch(version: &str) -> Result<PathBuf> {
     if library.join("core/src/lib.rs").is_file() {
         return Ok(library);
     }
-    let apt = Apt::new("rust-src", SUITES, "amd64")?;
-    apt.update()?;
     let fits = |package: &String| {
         package
             .strip_prefix(version)
             .is_some_and(|rest| rest.starts_with(['+', '-']))
     };
-    let Some(package) = apt.versions("rust-src", false)?.into_iter().find(fits) else {
+    // A suite that cannot be had is no reason not to look into the next.
+    let found = SUITES.iter().find_map(|suite| {
+        let apt = Apt::new(&format!("rust-src-{suite}"), suite, "amd64").ok()?;
+        apt.update().ok()?;
+        let package = apt
+            .versions("rust-src", false)
+            .ok()?
+            .into_iter()
+            .find(fits)?;
+        Some((apt, package))
+    });
+    let Some((apt, package)) = found else {
         bail!(
             "there is no core library for {TARGET}: rustup could not add it, and Debian has no rust-src {version}; \
              try `rustup target add {TARGET}` with a network, or another stable compiler"
