@@ -57,7 +57,7 @@ unsafe extern "C" {
 
 // The C half of the mock.
 unsafe extern "C" {
-    pub fn mock_power_on(version: c_uint, spis: c_uint, lrs: c_uint, cpus: c_uint);
+    pub fn mock_power_on(version: c_uint, spis: c_uint, lrs: c_uint, cpus: c_uint, gicv: bool);
     pub fn mock_irq_begin(irq: c_uint, virq: *mut c_uint) -> *mut RawDomain;
     pub fn mock_irq_end(irq: c_uint);
     pub fn mock_irq_in_progress(irq: c_uint) -> bool;

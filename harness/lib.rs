@@ -5,9 +5,11 @@
 //! |---|---|
 //! | [`lr`], [`cpuif`] | list registers and the virtual CPU interface that works on them |
 //! | [`physgic`] | the physical GIC: shared interrupts, their lines, activation |
+//! | [`profile`] | kinds of machines |
 //! | [`machine`] | physical CPUs; Xen's way through interrupts, exits and entries |
 //! | [`domain`] | domains and vCPUs, made and unmade as Xen does |
 //! | [`guest`] | a vCPU as its guest has it |
+//! | [`scenario`] | the scripted guest of `cargo run` |
 //! | [`linux`] | what Linux's GIC drivers do to a GIC |
 //! | [`faults`] | the vGIC's allocations: counted, and failed on request |
 //!
@@ -23,5 +25,6 @@ pub mod linux;
 pub mod lr;
 pub mod machine;
 pub mod physgic;
+pub mod profile;
 pub mod scenario;
 mod xen;

@@ -9,77 +9,13 @@ use crate::abi::{self, RawVcpu};
 use crate::cpuif::{View, VirtualCpuInterface, hcr, vmcr};
 use crate::domain::{Saved, Vcpu};
 use crate::faults;
-use crate::lr::LrFormat;
 use crate::physgic::PhysicalGic;
+pub use crate::profile::Profile;
 use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
-
-/// What kind of machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Profile {
-    pub name: &'static str,
-    /// Architecture version of the physical GIC, 2 or 3.
-    pub gic: u8,
-    /// List registers per CPU.
-    pub lrs: usize,
-    /// Physical CPUs.
-    pub cpus: usize,
-    /// Shared interrupts.
-    pub spis: usize,
-    /// `ICH_VTR_EL2.TDS`: writes of `ICC_DIR_EL1` can be made to trap.
-    pub tds: bool,
-}
-
-impl Profile {
-    /// GIC-400: GICv2 with four list registers.
-    pub const GICV2: Self = Self {
-        name: "GIC-400, 4 list registers",
-        gic: 2,
-        lrs: 4,
-        cpus: 4,
-        spis: 224,
-        tds: false,
-    };
-    /// GICv3 with four list registers, as Cortex-A72's.
-    pub const GICV3: Self = Self {
-        name: "GICv3, 4 list registers",
-        gic: 3,
-        lrs: 4,
-        cpus: 4,
-        spis: 224,
-        tds: false,
-    };
-    /// GICv3 with sixteen.
-    pub const GICV3_16: Self = Self {
-        name: "GICv3, 16 list registers",
-        gic: 3,
-        lrs: 16,
-        cpus: 4,
-        spis: 960,
-        tds: true,
-    };
-
-    /// The three above.
-    pub const ALL: [Self; 3] = [Self::GICV2, Self::GICV3, Self::GICV3_16];
-
-    /// The same with another number of physical CPUs.
-    #[must_use]
-    pub const fn with_cpus(mut self, cpus: usize) -> Self {
-        self.cpus = cpus;
-        self
-    }
-
-    fn lr_format(&self) -> LrFormat {
-        if self.gic == 2 {
-            LrFormat::Gich
-        } else {
-            LrFormat::Ich
-        }
-    }
-}
 
 /// What wakes an idle physical CPU.
 #[derive(Default)]
@@ -229,6 +165,7 @@ impl Machine {
                     profile.spis as u32,
                     profile.lrs as u32,
                     cpus as u32,
+                    profile.gicv,
                 );
             }
         });

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Interrupts from where they are raised to where the guest has ended them, step by step on one thread, on each profile.
 
+use vgic_harness::cpuif::Group;
 use vgic_harness::domain::{Config, Domain, Vcpu};
 use vgic_harness::guest::{GuestCpu, SysReg};
 use vgic_harness::linux::{self, gicd};
 use vgic_harness::machine::{Machine, Profile};
 
-/// Runs `test` with a booted guest of `vcpus` on each profile.
+/// Runs `test` with a booted guest of `vcpus` on each profile, also with a GICv2 where a GICv3 offers a GICV frame.
 fn each(vcpus: usize, test: impl Fn(&Domain, &mut Vec<GuestCpu>)) {
-    for profile in Profile::ALL {
+    let native = Profile::ALL.map(|profile| (profile, profile.gic));
+    for (profile, gic) in native.into_iter().chain([(Profile::GICV3_GICV, 2)]) {
         let machine = Machine::power_on(profile);
-        let domain =
-            Domain::with_vcpus(&machine, Config::dom0(profile.gic, vcpus)).expect("a domain");
+        let domain = Domain::with_vcpus(&machine, Config::dom0(gic, vcpus)).expect("a domain");
         let mut cpus = linux::boot(&domain);
         test(&domain, &mut cpus);
         // Whatever the test did, nothing is left over.
@@ -544,5 +545,101 @@ fn quiet_exits_touch_no_list_register() {
         assert_eq!(after.lr_writes, before.lr_writes);
         cpu.interface(|i| i.set_pmr(0xf0));
         assert_eq!(drain(cpu), [40]);
+    });
+}
+
+#[test]
+fn what_ends_outside_of_the_list_registers_is_deactivated_at_once() {
+    each(1, |domain, cpus| {
+        let cpu = &cpus[0];
+        let gic = &domain.machine.gic;
+        // A physical interrupt first, then so many above it that it has to leave its list register.
+        domain.route(42, 70, true).expect("connected");
+        linux::enable(cpu, 42);
+        linux::set_priority(cpu, 42, 0xf0);
+        cpu.interface(|i| i.set_pmr(0xf8));
+        gic.set_line(70, true);
+        assert_eq!(cpu.ack(), 42);
+        gic.set_line(70, false);
+        let nested: Vec<u32> = (50..50 + 18).collect();
+        for &n in &nested {
+            edge(cpu, n);
+            linux::set_priority(cpu, n, 0xe8 - (n - 50) as u8 * 8);
+            inject(domain, n, true);
+            assert_eq!(cpu.ack(), n);
+        }
+        let loaded = domain
+            .machine
+            .pcpu(0)
+            .interface()
+            .list_registers()
+            .any(|lr| lr.vintid == 42);
+        assert!(
+            !loaded,
+            "18 interrupts of higher priority have the list registers"
+        );
+        // All end without a trap in between: the maintenance interrupt alone tells of it.
+        nested.iter().rev().for_each(|&n| cpu.eoi(n));
+        cpu.eoi(42);
+        cpu.step();
+        assert!(gic.snapshot(70).is_some_and(|s| !s.active), "deactivated");
+        nested.iter().for_each(|&n| inject(domain, n, true));
+        assert_eq!(drain(cpu).len(), nested.len());
+    });
+}
+
+#[test]
+fn a_group_switched_on_without_a_trap_brings_what_waits_for_it() {
+    each(1, |domain, cpus| {
+        let cpu = &cpus[0];
+        edge(cpu, 40);
+        cpu.interface(|i| i.set_group_enable(cpu.group(), false));
+        inject(domain, 40, true);
+        cpu.interface(|i| i.set_group_enable(cpu.group(), true));
+        assert_eq!(drain(cpu), [40]);
+    });
+}
+
+#[test]
+#[ignore = "the vGIC keeps pending interrupts of a group that VMCR has off in list registers: to be mended"]
+fn a_group_switched_off_without_a_trap_makes_room_for_the_other() {
+    each(1, |domain, cpus| {
+        let cpu = &cpus[0];
+        let many: Vec<u32> = (64..96).collect();
+        for &n in &many {
+            edge(cpu, n);
+            linux::set_priority(cpu, n, 0x40);
+        }
+        edge(cpu, 40);
+        linux::set_priority(cpu, 40, 0xa0);
+        // 64 to 95 in Group 1, 40 in Group 0.
+        cpu.gicd_write(gicd::IGROUPR + 8, !0);
+        cpu.gicd_write(gicd::IGROUPR + 4, 0);
+        cpu.gicd_write(gicd::CTLR, cpu.gicd_read(gicd::CTLR) | 3);
+        cpu.interface(|i| {
+            i.set_group_enable(Group::G0, true);
+            i.set_group_enable(Group::G1, true);
+        });
+        many.iter().for_each(|&n| inject(domain, n, true));
+        inject(domain, 40, true);
+        cpu.interface(|i| i.set_group_enable(Group::G1, false));
+        assert!(
+            cpu.signalled(),
+            "{}: Group 0 has its turn\n{}",
+            domain.machine.profile.name,
+            domain.dump()
+        );
+        assert_eq!(cpu.ack_group(Group::G0), 40);
+        cpu.eoi_group(Group::G0, 40);
+        assert!(!cpu.signalled());
+        cpu.interface(|i| i.set_group_enable(Group::G1, true));
+        let mut taken = 0;
+        while cpu.signalled() {
+            let intid = cpu.ack_group(Group::G1);
+            assert!(many.contains(&intid), "{intid}");
+            cpu.eoi_group(Group::G1, intid);
+            taken += 1;
+        }
+        assert_eq!(taken, many.len());
     });
 }

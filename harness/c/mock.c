@@ -166,7 +166,7 @@ static const hw_irq_controller controller = {
 
 /* Powers the machine up. The frames are those of QEMU's virt machine. */
 void mock_power_on(unsigned int version, unsigned int spis, unsigned int lrs,
-                   unsigned int cpus)
+                   unsigned int cpus, bool gicv)
 {
     unsigned int i;
 
@@ -192,7 +192,7 @@ void mock_power_on(unsigned int version, unsigned int spis, unsigned int lrs,
                                             .size = (paddr_t)max(cpus, 3U) * GICV3_GICR_SIZE };
         vgic_v3_setup_hw(0x08000000, 2, regions, 16);
     }
-    else
+    if ( version == 2 || gicv )
         vgic_v2_setup_hw(0x08000000, 0x08010000, SZ_8K, 0x08040000, 0);
 }
 

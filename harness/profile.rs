@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Kinds of machines.
+
+use crate::lr::LrFormat;
+
+/// What kind of machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Profile {
+    pub name: &'static str,
+    /// Architecture version of the physical GIC, 2 or 3.
+    pub gic: u8,
+    /// List registers per CPU.
+    pub lrs: usize,
+    /// Physical CPUs.
+    pub cpus: usize,
+    /// Shared interrupts.
+    pub spis: usize,
+    /// `ICH_VTR_EL2.TDS`: writes of `ICC_DIR_EL1` can be made to trap.
+    pub tds: bool,
+    /// A GICv3 that GICv2 guests can use, too.
+    pub gicv: bool,
+}
+
+impl Profile {
+    /// GIC-400: GICv2 with four list registers.
+    pub const GICV2: Self = Self {
+        name: "GIC-400, 4 list registers",
+        gic: 2,
+        lrs: 4,
+        cpus: 4,
+        spis: 224,
+        tds: false,
+        gicv: false,
+    };
+    /// GICv3 with four list registers, as Cortex-A72's.
+    pub const GICV3: Self = Self {
+        name: "GICv3, 4 list registers",
+        gic: 3,
+        lrs: 4,
+        cpus: 4,
+        spis: 224,
+        tds: false,
+        gicv: false,
+    };
+    /// GICv3 with sixteen.
+    pub const GICV3_16: Self = Self {
+        name: "GICv3, 16 list registers",
+        gic: 3,
+        lrs: 16,
+        cpus: 4,
+        spis: 960,
+        tds: true,
+        gicv: false,
+    };
+
+    /// A GICv3 whose CPUs have a GICV frame for GICv2 guests.
+    pub const GICV3_GICV: Self = Self {
+        name: "GICv3 with a GICV frame, 4 list registers",
+        gicv: true,
+        ..Self::GICV3
+    };
+
+    /// One of each kind, with guests of its own version.
+    pub const ALL: [Self; 3] = [Self::GICV2, Self::GICV3, Self::GICV3_16];
+
+    /// The same with another number of physical CPUs.
+    #[must_use]
+    pub const fn with_cpus(mut self, cpus: usize) -> Self {
+        self.cpus = cpus;
+        self
+    }
+
+    pub(crate) fn lr_format(&self) -> LrFormat {
+        if self.gic == 2 {
+            LrFormat::Gich
+        } else {
+            LrFormat::Ich
+        }
+    }
+}
