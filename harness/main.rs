@@ -3,6 +3,7 @@
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
+use std::process::ExitCode;
 use vgic_harness::scenario::{self, Options};
 
 /// The vGIC on a mock Xen.
@@ -38,7 +39,18 @@ enum Gic {
     V3,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One sentence, whatever RUST_BACKTRACE says.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let Command::Run(run) = Arguments::parse().command.unwrap_or(Command::Run(Run {
         gic: None,
         cpus: 4,
