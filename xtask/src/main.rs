@@ -37,11 +37,11 @@ fn main() -> ExitCode {
             }),
         },
         Task::Xen(arguments) => xen::build(&arguments, false).map(|built| {
-            println!(
-                "{} (symbols: {})",
-                built.image.display(),
-                built.symbols.display()
-            );
+            for line in &built.prelink {
+                println!("{line}");
+            }
+            println!("{}", built.image.display());
+            println!("{} (with symbols)", built.symbols.display());
             true
         }),
         Task::Test(arguments) => {
