@@ -10,7 +10,7 @@ use crate::host::{Host, PhysIrq};
 use crate::intid::{IntId, VcpuId};
 use crate::irq::{Effect, Event, Irq, NIL, Place, State};
 use crate::list::Lists;
-use crate::sync::{Ordering, fence};
+use crate::sync::{AtomicU64, Ordering, fence};
 use crate::vcpu::{Flags, Vcpu};
 
 /// Nodes that are sorted from an inbox under one hold of a vCPU's lock: bounds the time with interrupts masked.
@@ -47,6 +47,9 @@ impl<H: Host> Domain<H> {
         let Some(irq) = self.irq(v, intid) else {
             return;
         };
+        if self.one_of_n.load(Ordering::Relaxed) != 0 {
+            self.choose_target(intid, irq);
+        }
         let (old, new, effect) = irq.post(Event::Line(level));
         if old == new {
             return;
@@ -60,6 +63,22 @@ impl<H: Host> Domain<H> {
             if raised == Some(true) {
                 let (_, new, effect) = irq.post(Event::Line(true));
                 self.carry_out(intid, irq, new, effect);
+            }
+        }
+    }
+
+    /// An interrupt that is about to become pending may be taken by any vCPU: one that can take it now is chosen
+    /// (IHI 0069, section 3.2.3, the 1 of N model).
+    pub(crate) fn choose_target(&self, intid: IntId, irq: &Irq) {
+        let any = |router: &&AtomicU64| router.load(Ordering::Relaxed) & crate::gicv3::IRM != 0;
+        if let Some(router) = self.router(intid).filter(any)
+            && irq.state().place().0 == Place::Idle
+        {
+            let target = self.route(router.load(Ordering::Relaxed));
+            let (old, new, effect) = irq.post(Event::Route(target));
+            if old != new {
+                self.carry_out(intid, irq, new, effect);
+                self.route_physical(irq);
             }
         }
     }
@@ -383,8 +402,9 @@ impl<H: Host> Domain<H> {
 
     /// Has `v` leave the guest, if it is there, and waits for it.
     pub(crate) fn recall_vcpu(&self, v: &Vcpu<H::Vcpu>) {
-        /// Turns of the wait: an inter-processor interrupt takes microseconds, so this is ample and still bounded.
-        const TURNS: u32 = if cfg!(loom) { 2 } else { 1 << 16 };
+        /// Turns of the wait. An inter-processor interrupt takes microseconds, and an emulator on a busy machine may take
+        /// a hundred thousand times that: this is ample for both, and still bounded.
+        const TURNS: u32 = if cfg!(loom) { 2 } else { 1 << 22 };
         v.raise(Flags::LOOK | Flags::KICKED);
         if !v.is_in_guest() {
             return;

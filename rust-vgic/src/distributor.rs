@@ -160,6 +160,12 @@ pub(crate) fn set_pending<H: Host>(access: &Access<'_, H>, intid: IntId, irq: &I
     if is_fixed_sgi(access, intid) {
         return;
     }
+    if access.domain.one_of_n.load(Ordering::Relaxed) != 0 {
+        // What the writer can take itself is seen at once.
+        let domain = access.domain;
+        domain.read_vmcr(access.cur, &domain.host.cpu());
+        domain.choose_target(intid, irq);
+    }
     let physical = access.domain.with_phys(irq, |phys| {
         if let Some(phys) = phys {
             phys.set_pending(true);
@@ -314,6 +320,9 @@ pub(crate) fn set_router<H: Host>(
         let _config = domain.config.lock();
         let raw = written.merge(router.load(Ordering::Relaxed)) & crate::gicv3::ROUTER;
         router.store(raw, Ordering::Relaxed);
+        if raw & crate::gicv3::IRM != 0 {
+            domain.one_of_n.store(1, Ordering::Relaxed);
+        }
         let (_, new, effect) = irq.post(Event::Route(domain.route(raw)));
         (new, effect)
     });

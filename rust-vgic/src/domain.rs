@@ -64,6 +64,10 @@ pub struct Domain<H: Host> {
     pub(crate) regions: Box<[Region]>,
     /// GICD_CTLR, the group enables.
     pub(crate) ctlr: AtomicU32,
+    /// Not 0 once a vCPU has been seen with EOImode 1: from then on writes to ICC_DIR_EL1 are trapped.
+    pub(crate) split_eoi: AtomicU32,
+    /// Not 0 once an interrupt has been routed to any vCPU that can take it.
+    pub(crate) one_of_n: AtomicU32,
     /// Serialises configuration writes whose parts must agree. Interrupts masked; above the vCPU locks, below desc->lock.
     pub(crate) config: Mutex<()>,
 }
@@ -119,6 +123,8 @@ impl<H: Host> Domain<H> {
             })
             .ok_or(no_memory)?,
             ctlr: AtomicU32::new(0),
+            split_eoi: AtomicU32::new(0),
+            one_of_n: AtomicU32::new(0),
             config: Mutex::new(()),
         })
     }

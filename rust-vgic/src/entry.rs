@@ -32,6 +32,13 @@ fn bits(mut map: u32) -> impl Iterator<Item = usize> {
     })
 }
 
+/// Is a group on at the distributor and at the CPU interface?
+fn is_on(groups: [bool; 2], vmcr: Vmcr, group1: bool) -> bool {
+    let [distributor, interface] =
+        [groups, vmcr.groups].map(|[group0, one]| if group1 { one } else { group0 });
+    distributor && interface
+}
+
 fn bit(n: usize) -> u32 {
     1_u32.wrapping_shl(n as u32)
 }
@@ -52,6 +59,10 @@ impl<H: Host> Domain<H> {
         let mut ended = 0;
         if hcr != Hcr::EN.bits() {
             ended = Hcr::eoi_count(cpu.read_hcr());
+            // With EOImode 1 an EOI is no end, and each write to DIR was trapped.
+            if ended != 0 && self.is_dir_trapped(hcr) && self.read_vmcr(v, &cpu).split_eoi {
+                ended = 0;
+            }
             // In this order: a maintenance interrupt between the two has the next entry write it once more.
             v.hcr.store(Hcr::EN.bits(), Ordering::Relaxed);
             cpu.write_hcr(Hcr::EN.bits());
@@ -195,12 +206,15 @@ impl<H: Host> Domain<H> {
             self.reset_cpu_interface(v, &cpu);
         }
         v.dirty.store(0, Ordering::Relaxed);
+        let vmcr = self.read_vmcr(v, &cpu);
+        if vmcr.split_eoi {
+            self.trap_dir(v);
+        }
         let mut deactivate = [NIL; lr::MAX];
         self.with_lists(v, |lists, moved| {
             self.drain(v, lists, moved);
-            let vmcr = self.format.vmcr(cpu.read_vmcr());
             let groups = self.group_enables();
-            self.empty_slots(v, groups, lists, moved);
+            self.empty_slots(v, groups, vmcr, lists, moved);
             self.fill_slots(v, groups, vmcr, lists, moved);
             self.write_slots(v, &cpu, &mut deactivate);
             let hcr = self.hcr(v, &cpu, lists, groups, vmcr).bits();
@@ -221,6 +235,7 @@ impl<H: Host> Domain<H> {
         &self,
         v: &Vcpu<H::Vcpu>,
         groups: [bool; 2],
+        vmcr: Vmcr,
         lists: &mut Lists,
         moved: &mut Moved,
     ) {
@@ -230,9 +245,7 @@ impl<H: Host> Domain<H> {
             };
             let s = irq.state();
             let stays = s.active()
-                || (s.ready()
-                    && groups.get(usize::from(s.group1())) == Some(&true)
-                    && s.target() == Some(v.id()));
+                || (s.ready() && is_on(groups, vmcr, s.group1()) && s.target() == Some(v.id()));
             // What refuses is an orphan: loading it will show nothing and deactivate the physical interrupt.
             if !stays && self.rehome(v, intid, irq, lists, moved) {
                 self.empty_slot(v, n, slot);
@@ -292,10 +305,9 @@ impl<H: Host> Domain<H> {
     ) -> Option<(u8, u16)> {
         loop {
             let of = |class: Class| {
-                let group = class as usize;
-                let on = groups.get(group).zip(vmcr.groups.get(group));
-                on.filter(|on| *on.0 && *on.1)
-                    .and_then(|_| lists.first(class))
+                is_on(groups, vmcr, class == Class::Group1)
+                    .then(|| lists.first(class))
+                    .flatten()
             };
             let best = match (of(Class::Group0), of(Class::Group1)) {
                 (Some(a), Some(b)) => Some(if b.0 < a.0 { b } else { a }),
@@ -394,7 +406,7 @@ impl<H: Host> Domain<H> {
         // With EOImode 1 an interrupt may be deactivated in any order, and on another CPU than acknowledged it:
         // its list register, if it has one, need not be here.
         let elsewhere = self.vcpus.len() > 1 || lists.map(Class::Active) != 0;
-        if vmcr.split_eoi && elsewhere && cpu.can_trap_dir() {
+        if self.split_eoi.load(Ordering::Relaxed) != 0 && elsewhere && cpu.can_trap_dir() {
             hcr |= Hcr::TDIR;
         }
         if lists.map(Class::Active) != 0 {
@@ -428,6 +440,30 @@ impl<H: Host> Domain<H> {
             hcr |= Hcr::NPIE;
         }
         hcr
+    }
+
+    /// VMCR of the vCPU that is current.
+    pub(crate) fn read_vmcr(&self, v: &Vcpu<H::Vcpu>, cpu: &impl CpuInterface) -> Vmcr {
+        let raw = cpu.read_vmcr();
+        v.vmcr.store(raw, Ordering::Relaxed);
+        self.format.vmcr(raw)
+    }
+
+    /// Were the guest's writes to DIR trapped, with this in HCR? Those of a GICv2 always are: GICV_DIR is not mapped.
+    fn is_dir_trapped(&self, hcr: u32) -> bool {
+        self.version == Version::V2 || hcr & Hcr::TDIR.bits() != 0
+    }
+
+    /// A vCPU uses EOImode 1. What it acknowledges may be deactivated on any other, so all of them have to trap DIR.
+    fn trap_dir(&self, v: &Vcpu<H::Vcpu>) {
+        if self.split_eoi.swap(1, Ordering::Relaxed) != 0 || !self.host.cpu().can_trap_dir() {
+            return;
+        }
+        for other in self.created().filter(|other| other.id() != v.id()) {
+            // So that its next entry computes HCR; the flag is for one that is in the guest.
+            other.raise(Flags::LOOK | Flags::KICKED);
+            self.kick(other);
+        }
     }
 
     /// GICD_CTLR: which groups the distributor forwards.
@@ -518,7 +554,7 @@ impl<H: Host> Domain<H> {
             0xff_ffff
         };
         let intid = u32::try_from(value & mask).ok().and_then(IntId::new);
-        let split = self.format.vmcr(self.host.cpu().read_vmcr()).split_eoi;
+        let split = self.read_vmcr(cur, &self.host.cpu()).split_eoi;
         if let Some(intid) = intid.filter(|intid| split && !intid.is_lpi()) {
             self.recall(cur, core::iter::once(intid));
             self.post_phys(cur, intid, Event::ClearActive);
@@ -554,12 +590,8 @@ impl<H: Host> Domain<H> {
             return false;
         }
         let groups = self.group_enables();
-        let vmcr = self.format.vmcr(self.host.cpu().read_vmcr());
-        let signalled = |s: State| {
-            let group = usize::from(s.group1());
-            let on = groups.get(group).zip(vmcr.groups.get(group));
-            on.is_some_and(|on| *on.0 && *on.1) && s.priority5() <= vmcr.mask5
-        };
+        let vmcr = self.read_vmcr(v, &self.host.cpu());
+        let signalled = |s: State| is_on(groups, vmcr, s.group1()) && s.priority5() <= vmcr.mask5;
         self.with_lists(v, |lists, moved| {
             self.drain(v, lists, moved);
             if lists.rest != NIL {

@@ -11,12 +11,14 @@ use crate::host::Host;
 use crate::intid::{IntId, VcpuId};
 use crate::irq::{Event, Target};
 use crate::registers::{Access, Row, Written, rows};
+use crate::sync::Ordering;
+use crate::vcpu::Vcpu;
 
 /// GICD_CTLR: affinity routing (ARE) and a single security state (DS), both fixed.
 const FIXED_CTLR: u64 = 1 << 4 | 1 << 6;
 
 /// GICD_IROUTER.Interrupt_Routing_Mode: any vCPU.
-const IRM: u64 = 1 << 31;
+pub(crate) const IRM: u64 = 1 << 31;
 
 /// GICD_IROUTER: the bits that are there, Aff3, IRM, Aff2, Aff1 and Aff0.
 pub(crate) const ROUTER: u64 = 0xff_00ff_ffff | IRM;
@@ -71,14 +73,22 @@ impl<H: Host + 'static> Domain<H> {
 impl<H: Host> Domain<H> {
     /// Where GICD_IROUTER sends an interrupt: nowhere, if no vCPU has this affinity.
     ///
-    /// One that may go to any vCPU goes to the lowest that is awake.
+    /// One that may go to any vCPU goes to the lowest that is awake and was last seen with Group 1 enabled, or else to the
+    /// lowest that is awake.
     pub(crate) fn route(&self, raw: u64) -> Target {
         if raw & IRM == 0 {
             let affinity = raw as u32 & 0xff_ffff | (raw >> 8) as u32 & 0xff00_0000;
             return VcpuId::from_affinity(affinity).filter(|id| self.vcpu(*id).is_some());
         }
-        self.created()
-            .find(|v| !v.redist.is_asleep())
+        let awake = || self.created().filter(|v| !v.redist.is_asleep());
+        let takes = |v: &&Vcpu<H::Vcpu>| {
+            let vmcr = self.format.vmcr(v.vmcr.load(Ordering::Relaxed));
+            let [_, group1] = vmcr.groups;
+            group1
+        };
+        awake()
+            .find(takes)
+            .or_else(|| awake().next())
             .or_else(|| self.created().next())
             .map(|v| v.id())
     }

@@ -48,6 +48,8 @@ pub struct Vcpu<V> {
     pub(crate) used: AtomicU32,
     pub(crate) dirty: AtomicU32,
     pub(crate) hcr: AtomicU32,
+    /// VMCR as it was last looked at; only a hint for others.
+    pub(crate) vmcr: AtomicU32,
     /// Ready lists, and what of a drained inbox is not sorted into them yet.
     pub(crate) lock: Mutex<Lists>,
     /// Mirrors of what the lists hold, for a look without the lock: 0 means that nothing waits.
@@ -77,6 +79,7 @@ impl<V: Handle> Vcpu<V> {
             used: AtomicU32::new(0),
             dirty: AtomicU32::new(0),
             hcr: AtomicU32::new(0),
+            vmcr: AtomicU32::new(0),
             lock: Mutex::new(Lists::new()),
             backlog: AtomicU32::new(0),
             slots: core::array::from_fn(|_| Slot {
