@@ -57,7 +57,14 @@ unsafe extern "C" {
 
 // The C half of the mock.
 unsafe extern "C" {
-    pub fn mock_power_on(version: c_uint, spis: c_uint, lrs: c_uint, cpus: c_uint, gicv: bool);
+    pub fn mock_power_on(
+        version: c_uint,
+        spis: c_uint,
+        lrs: c_uint,
+        cpus: c_uint,
+        gicv: bool,
+        aliased: bool,
+    );
     pub fn mock_irq_begin(irq: c_uint, virq: *mut c_uint) -> *mut RawDomain;
     pub fn mock_irq_end(irq: c_uint);
     pub fn mock_irq_in_progress(irq: c_uint) -> bool;
@@ -74,6 +81,7 @@ unsafe extern "C" {
     pub fn mock_domain_release(d: *mut RawDomain);
     pub fn mock_domain_mmio_used(d: *const RawDomain) -> c_uint;
     pub fn mock_domain_dbase(d: *const RawDomain) -> u64;
+    pub fn mock_domain_gicc(d: *const RawDomain, mapped: *mut u64, gicv: *mut u64) -> u64;
     pub fn mock_domain_regions(d: *const RawDomain) -> c_uint;
     pub fn mock_domain_region(d: *const RawDomain, n: c_uint, size: *mut u64) -> u64;
     pub fn mock_domain_nr_spis(d: *const RawDomain) -> c_uint;

@@ -252,6 +252,31 @@ impl Vcpu {
     }
 }
 
+/// The CPU interface of a GICv2, in the guest's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gicc {
+    /// Where it starts.
+    pub base: u64,
+    /// `csize`: how much of it Xen maps when the guest first touches it.
+    pub mapped: u64,
+    /// `vbase`: the address in the physical GICV that is mapped at `base`.
+    pub gicv: u64,
+    /// Each 4 KiB page is there sixteen times.
+    pub aliased: bool,
+}
+
+impl Gicc {
+    /// The address of `GICC_DIR`.
+    pub fn dir(&self) -> u64 {
+        self.base + if self.aliased { 0x10000 } else { 0x1000 }
+    }
+
+    /// Does an access to this address go to the hardware without a trap?
+    pub fn is_mapped(&self, address: u64) -> bool {
+        (self.base..self.base + self.mapped).contains(&address)
+    }
+}
+
 /// A domain. Destroyed when dropped.
 pub struct Domain {
     pub machine: Arc<Machine>,
@@ -371,6 +396,20 @@ impl Domain {
     pub fn gicd(&self) -> u64 {
         // SAFETY: alive.
         unsafe { abi::mock_domain_dbase(self.raw) }
+    }
+
+    /// Where a GICv2's CPU interface is, and what of it reaches the hardware without a trap.
+    pub fn gicc(&self) -> Gicc {
+        let (mut mapped, mut gicv) = (0, 0);
+        // SAFETY: alive.
+        let base = unsafe { abi::mock_domain_gicc(self.raw, &mut mapped, &mut gicv) };
+        Gicc {
+            base,
+            mapped,
+            gicv,
+            // As Linux does: from the last copy of the first page on, both pages are where they always are.
+            aliased: self.machine.profile.aliased && self.config.hardware,
+        }
     }
 
     /// Base and size of each redistributor region.

@@ -4,7 +4,7 @@
 
 use crate::abi;
 use crate::cpuif::{Group, SPURIOUS, View, VirtualCpuInterface};
-use crate::domain::{Domain, Vcpu};
+use crate::domain::{Domain, Gicc, Vcpu};
 use crate::machine::Machine;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +49,7 @@ pub struct GuestCpu {
     /// When an interrupt and a trap come at once, the trap is taken first. Either is right; the ways through Xen differ.
     pub traps_win: bool,
     gicd: u64,
+    gicc: Gicc,
     gicr: Vec<(u64, u64)>,
 }
 
@@ -64,6 +65,7 @@ impl GuestCpu {
             on_cpu: false,
             traps_win: false,
             gicd: domain.gicd(),
+            gicc: domain.gicc(),
             gicr: domain.gicr_regions(),
         };
         new.resume();
@@ -280,7 +282,9 @@ impl GuestCpu {
 
     /// Deactivates an interrupt: a write of `DIR`, which may trap.
     pub fn dir(&self, iar: u32) {
-        if self.interface(|i| i.dir_traps()) {
+        if self.vcpu.gic_version == 2 && !self.gicc.is_mapped(self.gicc.dir()) {
+            self.write32(self.gicc.dir(), iar);
+        } else if self.interface(|i| i.dir_traps()) {
             if !self.write_sysreg(SysReg::Dir, false, iar.into()) {
                 self.machine.report("ICC_DIR_EL1 is UNDEF in a GICv3 guest");
             }

@@ -166,6 +166,7 @@ impl Machine {
                     profile.lrs as u32,
                     cpus as u32,
                     profile.gicv,
+                    profile.aliased,
                 );
             }
         });

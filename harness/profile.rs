@@ -19,6 +19,8 @@ pub struct Profile {
     pub tds: bool,
     /// A GICv3 that GICv2 guests can use, too.
     pub gicv: bool,
+    /// A GICv2 on 64 KiB pages: each of the two 4 KiB pages of GICC and of GICV is repeated sixteen times.
+    pub aliased: bool,
 }
 
 impl Profile {
@@ -31,6 +33,7 @@ impl Profile {
         spis: 224,
         tds: false,
         gicv: false,
+        aliased: false,
     };
     /// GICv3 with four list registers, as Cortex-A72's.
     pub const GICV3: Self = Self {
@@ -41,6 +44,7 @@ impl Profile {
         spis: 224,
         tds: false,
         gicv: false,
+        aliased: false,
     };
     /// GICv3 with sixteen.
     pub const GICV3_16: Self = Self {
@@ -51,6 +55,14 @@ impl Profile {
         spis: 960,
         tds: true,
         gicv: false,
+        aliased: false,
+    };
+
+    /// A GIC-400 on 64 KiB pages.
+    pub const GICV2_ALIASED: Self = Self {
+        name: "GIC-400, 4 list registers, aliased frames",
+        aliased: true,
+        ..Self::GICV2
     };
 
     /// A GICv3 whose CPUs have a GICV frame for GICv2 guests.

@@ -166,7 +166,7 @@ static const hw_irq_controller controller = {
 
 /* Powers the machine up. The frames are those of QEMU's virt machine. */
 void mock_power_on(unsigned int version, unsigned int spis, unsigned int lrs,
-                   unsigned int cpus, bool gicv)
+                   unsigned int cpus, bool gicv, bool aliased)
 {
     unsigned int i;
 
@@ -193,7 +193,8 @@ void mock_power_on(unsigned int version, unsigned int spis, unsigned int lrs,
         vgic_v3_setup_hw(0x08000000, 2, regions, 16);
     }
     if ( version == 2 || gicv )
-        vgic_v2_setup_hw(0x08000000, 0x08010000, SZ_8K, 0x08040000, 0);
+        vgic_v2_setup_hw(0x08000000, 0x08010000, aliased ? SZ_128K : SZ_8K,
+                         0x08040000, aliased ? 0xf000 : 0);
 }
 
 /* Physical interrupts ******************************************************/
@@ -379,6 +380,15 @@ unsigned int mock_domain_mmio_used(const struct domain *d)
 paddr_t mock_domain_dbase(const struct domain *d)
 {
     return d->arch.vgic.dbase;
+}
+
+/* The CPU interface of a GICv2: what Xen maps of it, lazily, and to where. */
+paddr_t mock_domain_gicc(const struct domain *d, paddr_t *mapped, paddr_t *gicv)
+{
+    *mapped = d->arch.vgic.csize;
+    *gicv = d->arch.vgic.vbase;
+
+    return d->arch.vgic.cbase;
 }
 
 unsigned int mock_domain_regions(const struct domain *d)

@@ -48,6 +48,7 @@ void mock_broken(const char *what);
 #define SZ_4K 0x1000
 #define SZ_8K 0x2000
 #define SZ_64K 0x10000
+#define SZ_128K 0x20000
 #define PAGE_SIZE 4096
 
 #define XENLOG_ERR "<0>"
@@ -222,6 +223,8 @@ static inline register_t get_user_reg(const struct cpu_user_regs *regs, int reg)
 {
     return reg < 31 ? regs->x[reg] : 0;
 }
+
+enum dabt_size { DABT_BYTE, DABT_HALF_WORD, DABT_WORD, DABT_DOUBLE_WORD };
 
 struct hsr_dabt {
     unsigned long rest:16, reg:5, sign:1, size:2, valid:1, len:1, ec:6;

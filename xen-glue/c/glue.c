@@ -185,6 +185,21 @@ unsigned int vgic_max_vcpus(unsigned int domctl_vgic_version)
 
 /* A domain's frames ********************************************************/
 
+/*
+ * The CPU interface of a GICv2 has two pages. Xen maps those below csize to the
+ * host's GICV when the guest first touches them. In the other one there is
+ * GICC_DIR alone, which no bit of GICH_HCR or ICH_HCR_EL2 makes trap where it
+ * is in memory. It is left out: a guest with EOImode 1 deactivates through us,
+ * and one with EOImode 0 never goes there.
+ *
+ * Where each page is repeated over 64 KiB, the hardware domain sees 16 of each.
+ * Xen maps csize bytes from the page that was touched, and not from cbase: a
+ * guest that starts at a later copy gets copies of the first page in place of
+ * GICC_DIR. It can only confuse itself, and Linux starts at the first.
+ *
+ * What guests are told of the size comes from the host's device tree or from
+ * GUEST_GICC_SIZE, never from csize.
+ */
 static int place_v2(struct domain *d, unsigned int *mmio_count)
 {
     struct vgic_dist *vgic = &d->arch.vgic;
@@ -195,9 +210,12 @@ static int place_v2(struct domain *d, unsigned int *mmio_count)
     if ( is_hardware_domain(d) )
     {
         /* Its device tree is the host's: the frames are where that says. */
+        if ( host_v2.csize < GUEST_GICC_SIZE )
+            return -ENODEV;
+
         vgic->dbase = host_v2.dbase;
         vgic->cbase = host_v2.cbase;
-        vgic->csize = host_v2.csize;
+        vgic->csize = host_v2.aliased_offset ? SZ_64K : PAGE_SIZE;
         vgic->vbase = host_v2.vbase;
     }
     else
@@ -206,11 +224,11 @@ static int place_v2(struct domain *d, unsigned int *mmio_count)
 
         vgic->dbase = host_layout ? host_v2.dbase : GUEST_GICD_BASE;
         vgic->cbase = host_layout ? host_v2.cbase : GUEST_GICC_BASE;
-        vgic->csize = GUEST_GICC_SIZE;
+        vgic->csize = PAGE_SIZE;
         vgic->vbase = host_v2.vbase + host_v2.aliased_offset;
     }
 
-    *mmio_count = 1;
+    *mmio_count = 2;
 
     return 0;
 }
@@ -357,6 +375,48 @@ static const struct mmio_handler_ops redist_ops = {
     .write = redist_mmio_write,
 };
 
+/* What follows the pages of a GICv2's CPU interface that Xen maps. */
+static paddr_t dir_base(const struct domain *d)
+{
+    return d->arch.vgic.cbase + d->arch.vgic.csize;
+}
+
+static paddr_t dir_size(const struct domain *d)
+{
+    paddr_t size = is_hardware_domain(d) ? host_v2.csize : GUEST_GICC_SIZE;
+
+    return size - d->arch.vgic.csize;
+}
+
+/* All reserved but GICC_DIR, which is write-only. */
+static int dir_mmio_read(struct vcpu *v, mmio_info_t *info, register_t *r,
+                         void *priv)
+{
+    *r = 0;
+
+    return 1;
+}
+
+static int dir_mmio_write(struct vcpu *v, mmio_info_t *info, register_t r,
+                          void *priv)
+{
+    paddr_t offset = info->gpa - dir_base(v->domain);
+
+    /* There is a copy of it in each page if there are copies of pages. */
+    if ( v->domain->arch.vgic.csize != PAGE_SIZE )
+        offset &= PAGE_SIZE - 1;
+
+    if ( !offset && info->dabt.size == DABT_WORD )
+        rvgic_write_dir(v, written(info, r));
+
+    return 1;
+}
+
+static const struct mmio_handler_ops dir_ops = {
+    .read  = dir_mmio_read,
+    .write = dir_mmio_write,
+};
+
 /* Exactly as many as domain_vgic_register() has announced. */
 void rvgic_register_frames(struct domain *d)
 {
@@ -365,6 +425,9 @@ void rvgic_register_frames(struct domain *d)
 
     register_mmio_handler(d, &dist_ops, vgic->dbase,
                           vgic->version == GIC_V3 ? SZ_64K : PAGE_SIZE, NULL);
+
+    if ( vgic->version == GIC_V2 )
+        register_mmio_handler(d, &dir_ops, dir_base(d), dir_size(d), NULL);
 
     for ( i = 0; i < vgic->nr_regions; i++ )
         register_mmio_handler(d, &redist_ops, vgic->rdist_regions[i].base,
@@ -439,8 +502,15 @@ bool vgic_emulate(struct cpu_user_regs *regs, union hsr hsr)
         return false;
     }
 
-    return reg == RVGIC_DIR ? rvgic_write_dir(current, value)
-                            : rvgic_send_sgi(current, reg, value);
+    if ( reg != RVGIC_DIR )
+        return rvgic_send_sgi(current, reg, value);
+
+    if ( current->domain->arch.vgic.version != GIC_V3 )
+        return false;
+
+    rvgic_write_dir(current, value);
+
+    return true;
 }
 
 /* Returned int up to 4.21: whatever it returns, 0 is a value of it. */

@@ -24,7 +24,7 @@ struct vgic_dist {
     unsigned int nr_regions;    /* GICv3 only */
     paddr_t dbase;              /* Distributor */
     paddr_t cbase;              /* GICv2 only: CPU interface ... */
-    paddr_t csize;              /* ... its size ... */
+    paddr_t csize;              /* ... what of it is mapped: not GICC_DIR ... */
     paddr_t vbase;              /* ... and the host's frame mapped there */
     struct vgic_rdist_region *rdist_regions;
     /* A bit each for local IRQs, then SPIs, then extended SPIs. */

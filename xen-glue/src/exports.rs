@@ -15,7 +15,9 @@ use core::alloc::Layout;
 use core::ffi::{c_int, c_uint};
 use rust_vgic::lr::Format;
 use rust_vgic::redistributor::Region;
-use rust_vgic::{Config, Domain, Error, Host, IntId, SgiRegister, VcpuId, Version, Width};
+use rust_vgic::{
+    Config, CpuInterface, Domain, Error, Host, IntId, SgiRegister, VcpuId, Version, Width,
+};
 
 /// ICC_SGI1R_EL1, for [`rvgic_send_sgi`].
 pub const RVGIC_SGI1R: c_uint = 0;
@@ -493,16 +495,14 @@ pub unsafe extern "C" fn rvgic_redist_write(
     }
 }
 
-/// The guest deactivates an interrupt by a trapped write of ICC_DIR_EL1; `false`: the domain has no such register.
+/// The guest deactivates an interrupt by a trapped write: of ICC_DIR_EL1, or of GICC_DIR in a GICv2.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rvgic_write_dir(v: *mut vcpu, value: u64) -> bool {
+pub unsafe extern "C" fn rvgic_write_dir(v: *mut vcpu, value: u64) {
     // SAFETY: alive, see above.
-    match unsafe { vcpu_of(v) } {
-        Some((vgic, own)) if vgic.version() == Version::V3 => {
-            vgic.write_dir(own, value);
-            true
-        }
-        _ => false,
+    if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
+        // The guest may have set EOImode a moment ago, in memory.
+        vgic.host().interface().sync();
+        vgic.write_dir(own, value);
     }
 }
 
