@@ -10,7 +10,7 @@ use crate::host::{Host, PhysIrq};
 use crate::intid::{IntId, VcpuId};
 use crate::irq::{Effect, Event, Irq, NIL, Place, State};
 use crate::list::Lists;
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{Ordering, fence};
 use crate::vcpu::{Flags, Vcpu};
 
 /// Nodes that are sorted from an inbox under one hold of a vCPU's lock: bounds the time with interrupts masked.
@@ -63,22 +63,6 @@ impl<H: Host> Domain<H> {
             if raised == Some(true) {
                 let (_, new, effect) = irq.post(Event::Line(true));
                 self.carry_out(intid, irq, new, effect);
-            }
-        }
-    }
-
-    /// An interrupt that is about to become pending may be taken by any vCPU: one that can take it now is chosen
-    /// (IHI 0069, section 3.2.3, the 1 of N model).
-    pub(crate) fn choose_target(&self, intid: IntId, irq: &Irq) {
-        let any = |router: &&AtomicU64| router.load(Ordering::Relaxed) & crate::gicv3::IRM != 0;
-        if let Some(router) = self.router(intid).filter(any)
-            && irq.state().place().0 == Place::Idle
-        {
-            let target = self.route(router.load(Ordering::Relaxed));
-            let (old, new, effect) = irq.post(Event::Route(target));
-            if old != new {
-                self.carry_out(intid, irq, new, effect);
-                self.route_physical(irq);
             }
         }
     }

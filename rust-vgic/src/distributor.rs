@@ -10,6 +10,7 @@ use crate::host::{Host, PhysIrq};
 use crate::intid::IntId;
 use crate::irq::{Effect, Event, Irq};
 use crate::registers::{Access, Row, Width, Written};
+use crate::routing::ROUTER;
 use crate::sync::Ordering;
 use crate::vcpu::{Flags, Vcpu};
 
@@ -57,7 +58,7 @@ impl<H: Host> Domain<H> {
     }
 
     /// All vCPUs that the host has created.
-    pub(crate) fn created(&self) -> impl Iterator<Item = &Vcpu<H::Vcpu>> {
+    pub(crate) fn created(&self) -> impl Iterator<Item = &Vcpu<H::Vcpu>> + Clone {
         self.vcpus.iter().filter(|v| v.handle().is_some())
     }
 
@@ -279,7 +280,7 @@ pub(crate) fn targets<H: Host>(access: &Access<'_, H>, intid: IntId, irq: &Irq) 
     }
 }
 
-/// The guest may name several; the interrupt goes to the lowest. Bits of CPUs that do not exist are RAZ/WI.
+/// The guest may name several. Bits of CPUs that do not exist are RAZ/WI.
 pub(crate) fn set_targets<H: Host>(
     access: &Access<'_, H>,
     intid: IntId,
@@ -291,7 +292,7 @@ pub(crate) fn set_targets<H: Host>(
         return;
     }
     let byte = written.value as u8 & domain.cpu_interfaces();
-    let target = crate::intid::VcpuId::new(byte.trailing_zeros()).filter(|_| byte != 0);
+    let target = domain.route_to_set(byte, irq.state().group1());
     domain.post(access.owner, intid, Event::Targets(byte, target));
     domain.route_physical(irq);
 }
@@ -318,12 +319,9 @@ pub(crate) fn set_router<H: Host>(
     };
     let (new, effect) = domain.masked(|| {
         let _config = domain.config.lock();
-        let raw = written.merge(router.load(Ordering::Relaxed)) & crate::gicv3::ROUTER;
+        let raw = written.merge(router.load(Ordering::Relaxed)) & ROUTER;
         router.store(raw, Ordering::Relaxed);
-        if raw & crate::gicv3::IRM != 0 {
-            domain.one_of_n.store(1, Ordering::Relaxed);
-        }
-        let (_, new, effect) = irq.post(Event::Route(domain.route(raw)));
+        let (_, new, effect) = irq.post(Event::Route(domain.route(raw, irq.state().group1())));
         (new, effect)
     });
     domain.carry_out(intid, irq, new, effect);

@@ -8,20 +8,12 @@ use crate::distributor::{
 };
 use crate::domain::Domain;
 use crate::host::Host;
-use crate::intid::{IntId, VcpuId};
-use crate::irq::{Event, Target};
+use crate::intid::IntId;
+use crate::irq::Event;
 use crate::registers::{Access, Row, Written, rows};
-use crate::sync::Ordering;
-use crate::vcpu::Vcpu;
 
 /// GICD_CTLR: affinity routing (ARE) and a single security state (DS), both fixed.
 const FIXED_CTLR: u64 = 1 << 4 | 1 << 6;
-
-/// GICD_IROUTER.Interrupt_Routing_Mode: any vCPU.
-pub(crate) const IRM: u64 = 1 << 31;
-
-/// GICD_IROUTER: the bits that are there, Aff3, IRM, Aff2, Aff1 and Aff0.
-pub(crate) const ROUTER: u64 = 0xff_00ff_ffff | IRM;
 
 impl<H: Host + 'static> Domain<H> {
     /// What belongs to private interrupts is in the redistributors, so arrays begin with INTID 32. GICD_ITARGETSR, GICD_SGIR and
@@ -68,30 +60,6 @@ impl<H: Host + 'static> Domain<H> {
         GICD_CIDR2        0xfff8 0x0004 W  Word   0    0x05  Reset,              Ignored,             Never;
         GICD_CIDR3        0xfffc 0x0004 W  Word   0    0xb1  Reset,              Ignored,             Never;
     };
-}
-
-impl<H: Host> Domain<H> {
-    /// Where GICD_IROUTER sends an interrupt: nowhere, if no vCPU has this affinity.
-    ///
-    /// One that may go to any vCPU goes to the lowest that is awake and was last seen with Group 1 enabled, or else to the
-    /// lowest that is awake.
-    pub(crate) fn route(&self, raw: u64) -> Target {
-        if raw & IRM == 0 {
-            let affinity = raw as u32 & 0xff_ffff | (raw >> 8) as u32 & 0xff00_0000;
-            return VcpuId::from_affinity(affinity).filter(|id| self.vcpu(*id).is_some());
-        }
-        let awake = || self.created().filter(|v| !v.redist.is_asleep());
-        let takes = |v: &&Vcpu<H::Vcpu>| {
-            let vmcr = self.format.vmcr(v.vmcr.load(Ordering::Relaxed));
-            let [_, group1] = vmcr.groups;
-            group1
-        };
-        awake()
-            .find(takes)
-            .or_else(|| awake().next())
-            .or_else(|| self.created().next())
-            .map(|v| v.id())
-    }
 }
 
 /// GICD_CTLR where there is a single security state. RWP is never set: a write has taken effect when it is done.

@@ -12,6 +12,7 @@
 //! | `delivery` | injection: lock-free, from any context |
 //! | `entry` | list registers: written on entry to the guest, read on exit |
 //! | [`distributor`], [`gicv2`], [`gicv3`], [`redistributor`] | register frames, one table row per register |
+//! | `routing` | where an SPI goes, also of several vCPUs |
 //! | [`sysreg`] | ICC_SGI1R_EL1 and its siblings |
 //! | [`lr`] | list registers of both hardware formats |
 //!
@@ -42,6 +43,7 @@ mod list;
 pub mod lr;
 pub mod redistributor;
 pub mod registers;
+mod routing;
 pub mod slice;
 mod sync;
 pub mod sysreg;

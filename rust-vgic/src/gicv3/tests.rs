@@ -8,8 +8,11 @@
 use super::*;
 use crate::domain::{Config, Version};
 use crate::fake::{Fake, Phys, domain_of, v3};
+use crate::intid::VcpuId;
+use crate::irq::Target;
 use crate::lr::Format;
 use crate::registers::Width::{self, Byte, Double, Half, Word};
+use crate::routing::{IRM, ROUTER};
 
 fn r(domain: &Domain<Fake>, offset: u32) -> u64 {
     domain.dist_read(domain.v(0), offset, Word)

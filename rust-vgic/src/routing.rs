@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Where an SPI goes: GICD_ITARGETSR (IHI 0048B, 4.3.12), GICD_IROUTER (IHI 0069, 12.9), and the 1 of N model
+//! (IHI 0069, 3.2.3): of several vCPUs that may take an interrupt, one does.
+//!
+//! TARGET in the word is a single vCPU at any time. For an interrupt that several may take it is chosen when the route is
+//! written, and again when the interrupt becomes pending.
+
+use crate::domain::{Domain, Version};
+use crate::host::Host;
+use crate::intid::{IntId, VcpuId};
+use crate::irq::{Event, Irq, Place, Target};
+use crate::sync::Ordering;
+use crate::vcpu::Vcpu;
+
+/// GICD_IROUTER.Interrupt_Routing_Mode: any vCPU.
+pub(crate) const IRM: u64 = 1 << 31;
+
+/// GICD_IROUTER: the bits that are there, Aff3, IRM, Aff2, Aff1 and Aff0.
+pub(crate) const ROUTER: u64 = 0xff_00ff_ffff | IRM;
+
+impl<H: Host> Domain<H> {
+    /// Where this value of GICD_IROUTER sends an interrupt: nowhere, if no vCPU has the affinity.
+    pub(crate) fn route(&self, router: u64, group1: bool) -> Target {
+        if router & IRM != 0 {
+            self.one_of_n.store(1, Ordering::Relaxed);
+            return self.one_of(self.created(), group1);
+        }
+        let affinity = router as u32 & 0xff_ffff | (router >> 8) as u32 & 0xff00_0000;
+        VcpuId::from_affinity(affinity).filter(|id| self.vcpu(*id).is_some())
+    }
+
+    /// Where this byte of GICD_ITARGETSR sends an interrupt: nowhere, if it names no vCPU.
+    pub(crate) fn route_to_set(&self, byte: u8, group1: bool) -> Target {
+        if !byte.is_power_of_two() && byte != 0 {
+            self.one_of_n.store(1, Ordering::Relaxed);
+        }
+        let named = |v: &&Vcpu<H::Vcpu>| {
+            let bit = 1_u8.checked_shl(v.id().raw().into());
+            bit.is_some_and(|bit| byte & bit != 0)
+        };
+        self.one_of(self.created().filter(named), group1)
+    }
+
+    /// The lowest that is awake and was last seen with the group enabled; else the lowest that is awake; else the lowest.
+    fn one_of<'a>(
+        &self,
+        candidates: impl Iterator<Item = &'a Vcpu<H::Vcpu>> + Clone,
+        group1: bool,
+    ) -> Target
+    where
+        H: 'a,
+    {
+        let v3 = self.version == Version::V3;
+        let awake = candidates.clone().filter(|v| !v3 || !v.redist.is_asleep());
+        let takes = |v: &&Vcpu<H::Vcpu>| {
+            let [zero, one] = self.format.vmcr(v.vmcr.load(Ordering::Relaxed)).groups;
+            if group1 { one } else { zero }
+        };
+        let mut best = awake.clone().filter(takes).chain(awake).chain(candidates);
+        best.next().map(Vcpu::id)
+    }
+
+    /// The interrupt is about to become pending: if several vCPUs may take it, one that can take it now is chosen.
+    pub(crate) fn choose_target(&self, intid: IntId, irq: &Irq) {
+        let s = irq.state();
+        if self.one_of_n.load(Ordering::Relaxed) == 0
+            || intid.is_private()
+            || s.place().0 != Place::Idle
+        {
+            return;
+        }
+        let target = match self.version {
+            Version::V2 if s.sources().count_ones() > 1 => {
+                self.route_to_set(s.sources(), s.group1())
+            }
+            Version::V3 => match self.router(intid).map(|raw| raw.load(Ordering::Relaxed)) {
+                Some(router) if router & IRM != 0 => self.route(router, s.group1()),
+                _ => return,
+            },
+            Version::V2 => return,
+        };
+        let (old, new, effect) = irq.post(Event::Route(target));
+        if old != new {
+            self.carry_out(intid, irq, new, effect);
+            self.route_physical(irq);
+        }
+    }
+}
