@@ -126,7 +126,11 @@ fn xen(run: &Run) -> Check {
     let found =
         find(run, Speaker::Xen, "Xen version").or_else(|| find(run, Speaker::Dom0, "Xen version"));
     let short = found.map(|(at, text)| (at, text.split(" (").next().unwrap_or(&text).to_owned()));
-    check("Xen starts", short, "there is no line with Xen's version")
+    let missing = match run.complaints.lines().last() {
+        Some(complaint) if run.lines.is_empty() => format!("the machine did not: {complaint}"),
+        _ => "there is no line with Xen's version".to_owned(),
+    };
+    check("Xen starts", short, &missing)
 }
 
 /// Ours says so at boot. Xen's C vGICs say nothing: there, the configuration has been checked, and that ours is silent.

@@ -50,6 +50,8 @@ pub struct Run {
     pub end: End,
     /// How long it ran.
     pub seconds: f64,
+    /// What the emulator itself complained of.
+    pub complaints: String,
 }
 
 /// QEMU and the arguments that make the machine, without what it runs.
@@ -162,7 +164,7 @@ pub fn run(
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
+        .stderr(Stdio::piped())
         .spawn()
         .map_err(|e| match e.kind() {
             ErrorKind::NotFound => {
@@ -181,6 +183,14 @@ pub fn run(
                 break;
             }
         }
+    });
+    let complaints = child.stderr.take().map(|mut stderr| {
+        std::thread::spawn(move || {
+            let mut text = Vec::new();
+            // Half a message is better than none.
+            let _ = stderr.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        })
     });
     let mut child = Off(child);
     let started = Instant::now();
@@ -227,12 +237,17 @@ pub fn run(
         watch(&line);
         lines.push(line);
     }
+    let complaints = complaints.and_then(|t| t.join().ok()).unwrap_or_default();
+    for line in complaints.lines() {
+        writeln!(file, "# {line}")?;
+    }
     file.flush()
         .with_context(|| format!("cannot write {}", log.display()))?;
     Ok(Run {
         lines,
         end,
         seconds,
+        complaints,
     })
 }
 
