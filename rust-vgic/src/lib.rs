@@ -10,7 +10,8 @@
 //! | [`irq`] | one interrupt: the word of state and its transitions |
 //! | [`domain`] | a domain's vGIC: creation, look-up, hardware-mapped interrupts |
 //! | `delivery` | injection: lock-free, from any context |
-//! | `entry` | list registers: written on entry to the guest, read on exit |
+//! | `entry`, `slots` | list registers: filled and written on entry to the guest, read on exit |
+//! | `cpu_interface` | the rest of the guest's CPU interface: waiting, trapped deactivation, maintenance, power |
 //! | [`distributor`], [`gicv2`], [`gicv3`], [`redistributor`] | register frames, one table row per register |
 //! | `routing` | where an SPI goes, also of several vCPUs |
 //! | [`sysreg`] | ICC_SGI1R_EL1 and its siblings |
@@ -27,6 +28,7 @@
 
 extern crate alloc;
 
+mod cpu_interface;
 mod delivery;
 pub mod distributor;
 pub mod domain;
@@ -45,6 +47,7 @@ pub mod redistributor;
 pub mod registers;
 mod routing;
 pub mod slice;
+mod slots;
 mod sync;
 pub mod sysreg;
 pub mod vcpu;

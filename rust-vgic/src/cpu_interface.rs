@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The guest's CPU interface beside its list registers: what it is set to, waiting for an interrupt, deactivation that is
+//! trapped, the maintenance interrupt, power.
+
+use crate::domain::{Domain, Version};
+use crate::host::{CpuInterface, Host};
+use crate::intid::IntId;
+use crate::irq::{Event, NIL, State};
+use crate::lr::{Hcr, Vmcr};
+use crate::slots::{bits, is_on};
+use crate::sync::{Ordering, fence};
+use crate::vcpu::{Flags, Vcpu};
+
+impl<H: Host> Domain<H> {
+    /// VMCR of the vCPU that is current.
+    pub(crate) fn read_vmcr(&self, v: &Vcpu<H::Vcpu>, cpu: &impl CpuInterface) -> Vmcr {
+        let raw = cpu.read_vmcr();
+        v.vmcr.store(raw, Ordering::Relaxed);
+        self.format.vmcr(raw)
+    }
+
+    /// Were the guest's writes to DIR trapped, with this in HCR? Those of a GICv2 always are: GICV_DIR is not mapped.
+    pub(crate) fn is_dir_trapped(&self, hcr: u32) -> bool {
+        self.version == Version::V2 || hcr & Hcr::TDIR.bits() != 0
+    }
+
+    /// A vCPU uses EOImode 1. What it acknowledges may be deactivated on any other, so all of them have to trap DIR.
+    pub(crate) fn trap_dir(&self, v: &Vcpu<H::Vcpu>) {
+        if self.split_eoi.swap(1, Ordering::Relaxed) != 0 || !self.host.cpu().can_trap_dir() {
+            return;
+        }
+        for other in self.created().filter(|other| other.id() != v.id()) {
+            // So that its next entry computes HCR; the flag is for one that is in the guest.
+            other.raise(Flags::LOOK | Flags::KICKED);
+            self.kick(other);
+        }
+    }
+
+    /// GICD_CTLR: which groups the distributor forwards.
+    pub(crate) fn group_enables(&self) -> [bool; 2] {
+        let ctlr = self.ctlr.load(Ordering::Acquire);
+        [ctlr & 1 != 0, ctlr & 2 != 0]
+    }
+
+    /// After PSCI CPU_ON: no active priorities, nothing in list registers, nothing private active.
+    /// What is pending stays pending.
+    pub(crate) fn reset_cpu_interface(&self, v: &Vcpu<H::Vcpu>, cpu: &impl CpuInterface) {
+        cpu.reset();
+        for raw in 0..IntId::SPI {
+            if let Some(irq) = IntId::new(raw).and_then(|intid| v.private(intid)) {
+                irq.post(Event::ClearActive);
+            }
+        }
+    }
+
+    /// The vCPU is being switched on by PSCI: its CPU interface starts afresh on its next entry.
+    /// It does not run; the caller is another vCPU.
+    pub fn cpu_on(&self, v: &Vcpu<H::Vcpu>) {
+        v.raise(Flags::RESET | Flags::LOOK);
+    }
+
+    /// A trapped write of `value` to ICC_DIR_EL1 or GICV_DIR by `cur` (IHI 0069, section 12.2.5; IHI 0048B, section 5.5.11):
+    /// deactivates that interrupt wherever it is. Anything that is not active stays as it is.
+    pub fn write_dir(&self, cur: &Vcpu<H::Vcpu>, value: u64) {
+        // GICv2 has the source CPU of an SGI above the INTID; only one can be active.
+        let mask = if self.version == Version::V2 {
+            0x3ff
+        } else {
+            0xff_ffff
+        };
+        let intid = u32::try_from(value & mask).ok().and_then(IntId::new);
+        let split = self.read_vmcr(cur, &self.host.cpu()).split_eoi;
+        if let Some(intid) = intid.filter(|intid| split && !intid.is_lpi()) {
+            self.recall(cur, core::iter::once(intid));
+            self.post_phys(cur, intid, Event::ClearActive);
+        }
+    }
+
+    /// The maintenance interrupt was taken while `v` is current. Its line is a level: it would be taken again and
+    /// again until the list registers are folded, so the virtual interface is switched off until then.
+    ///
+    /// Out of the guest there is no such line any more, and what the registers hold may be another vCPU's already.
+    pub fn maintenance(&self, v: &Vcpu<H::Vcpu>) {
+        if v.epoch() & 1 == 0 {
+            return;
+        }
+        let cpu = self.host.cpu();
+        cpu.write_hcr(cpu.read_hcr() & !Hcr::EN.bits());
+        v.hcr.store(0, Ordering::Relaxed);
+        v.raise(Flags::LOOK);
+    }
+
+    /// Would an interrupt be signalled if `v`, which is current and out of the guest, were entered now? Only `true` may be
+    /// wrong (it costs a loop); a wrong `false` would be a hang. Any lock of the host may be held.
+    pub fn has_pending(&self, v: &Vcpu<H::Vcpu>) -> bool {
+        // From here on, whoever brings something kicks.
+        if v.flags.load(Ordering::Relaxed) & Flags::KICKED.bits() != 0 {
+            v.flags.fetch_and(!Flags::KICKED.bits(), Ordering::AcqRel);
+        }
+        fence(Ordering::SeqCst);
+        if v.used.load(Ordering::Relaxed) == 0
+            && v.inbox.load(Ordering::Acquire) == NIL
+            && v.backlog.load(Ordering::Relaxed) == 0
+        {
+            return false;
+        }
+        let groups = self.group_enables();
+        let vmcr = self.read_vmcr(v, &self.host.cpu());
+        let signalled = |s: State| is_on(groups, vmcr, s.group1()) && s.priority5() <= vmcr.mask5;
+        self.with_lists(v, |lists, moved| {
+            self.drain(v, lists, moved);
+            if lists.rest != NIL {
+                return true;
+            }
+            let waits = self
+                .best(v, groups, vmcr, lists, moved)
+                .and_then(|(_, intid)| self.node(v, intid))
+                .is_some_and(|irq| signalled(irq.state()));
+            waits
+                || bits(v.used.load(Ordering::Relaxed))
+                    .filter_map(|n| self.occupant(v, n))
+                    .any(|(_, _, irq)| {
+                        let s = irq.state();
+                        s.ready() && !(s.level() && s.active()) && signalled(s)
+                    })
+        })
+    }
+
+    /// Is this interrupt of `v` pending?
+    pub fn is_pending(&self, v: &Vcpu<H::Vcpu>, intid: IntId) -> bool {
+        self.irq(v, intid).is_some_and(|irq| irq.state().pending())
+    }
+
+    /// `v` has moved to another physical CPU: physical interrupts routed to it follow. `v` does not run.
+    pub fn moved(&self, v: &Vcpu<H::Vcpu>) {
+        for irq in self.spis.iter().chain(self.espis.iter()) {
+            if irq.state().target() == Some(v.id()) {
+                self.route_physical(irq);
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Which interrupt has which list register.
+//!
+//! All of this is for the CPU that runs the vCPU, on its way into the guest and with the vCPU's lock held; what another CPU
+//! may do while the vCPU is out of the guest says so.
+
+use crate::delivery::Moved;
+use crate::domain::Domain;
+use crate::host::Host;
+use crate::irq::{Irq, NIL, Place};
+use crate::list::{Class, Lists};
+use crate::lr::Vmcr;
+use crate::sync::Ordering;
+use crate::vcpu::{Slot, Vcpu};
+
+/// Which slots hold an interrupt, as a bit each.
+pub(crate) fn bits(mut map: u32) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let n = map.trailing_zeros() as usize;
+        map &= map.wrapping_sub(1);
+        (n < 32).then_some(n)
+    })
+}
+
+pub(crate) fn bit(n: usize) -> u32 {
+    1_u32.wrapping_shl(n as u32)
+}
+
+/// Is a group on at the distributor and at the CPU interface?
+pub(crate) fn is_on(groups: [bool; 2], vmcr: Vmcr, group1: bool) -> bool {
+    let [distributor, interface] =
+        [groups, vmcr.groups].map(|[group0, one]| if group1 { one } else { group0 });
+    distributor && interface
+}
+
+impl<H: Host> Domain<H> {
+    /// Takes interrupts out of list registers in which they have no business any more.
+    pub(crate) fn empty_slots(
+        &self,
+        v: &Vcpu<H::Vcpu>,
+        groups: [bool; 2],
+        vmcr: Vmcr,
+        lists: &mut Lists,
+        moved: &mut Moved,
+    ) {
+        for n in bits(v.used.load(Ordering::Relaxed)) {
+            let Some((slot, intid, irq)) = self.occupant(v, n) else {
+                continue;
+            };
+            let s = irq.state();
+            let stays = s.active()
+                || (s.ready() && is_on(groups, vmcr, s.group1()) && s.target() == Some(v.id()));
+            // What refuses is an orphan: loading it will show nothing and deactivate the physical interrupt.
+            if !stays && self.rehome(v, intid, irq, lists, moved) {
+                self.empty_slot(v, n, slot);
+            }
+        }
+    }
+
+    /// Fills free list registers from the ready lists, and makes room for a higher priority.
+    pub(crate) fn fill_slots(
+        &self,
+        v: &Vcpu<H::Vcpu>,
+        groups: [bool; 2],
+        vmcr: Vmcr,
+        lists: &mut Lists,
+        moved: &mut Moved,
+    ) {
+        // Each turn takes a node off a list; twice the list registers is more than can be of use.
+        while let Some((priority, intid)) = self.best(v, groups, vmcr, lists, moved) {
+            let Some(irq) = self.node(v, intid) else {
+                return;
+            };
+            let n = match self.free_slot(v) {
+                Some(n) => n,
+                None => {
+                    let Some(n) = self.victim(v, priority) else {
+                        break;
+                    };
+                    if let Some((slot, intid, irq)) = self.occupant(v, n) {
+                        if !self.rehome(v, intid, irq, lists, moved) {
+                            break;
+                        }
+                        self.empty_slot(v, n, slot);
+                    }
+                    n
+                }
+            };
+            self.fill_slot(v, n, intid, irq, lists, moved);
+        }
+        // Room is left: active ones come back, so that their end is seen where it happens.
+        while let (Some(n), Some((_, intid))) = (self.free_slot(v), lists.first(Class::Active)) {
+            let Some(irq) = self.node(v, intid) else {
+                return;
+            };
+            self.fill_slot(v, n, intid, irq, lists, moved);
+        }
+    }
+
+    /// The pending interrupt of highest priority that waits for a list register and could be signalled.
+    /// Takes off the lists what it finds there that cannot be delivered any more.
+    pub(crate) fn best(
+        &self,
+        v: &Vcpu<H::Vcpu>,
+        groups: [bool; 2],
+        vmcr: Vmcr,
+        lists: &mut Lists,
+        moved: &mut Moved,
+    ) -> Option<(u8, u16)> {
+        loop {
+            let of = |class: Class| {
+                is_on(groups, vmcr, class == Class::Group1)
+                    .then(|| lists.first(class))
+                    .flatten()
+            };
+            let best = match (of(Class::Group0), of(Class::Group1)) {
+                (Some(a), Some(b)) => Some(if b.0 < a.0 { b } else { a }),
+                (a, b) => a.or(b),
+            }?;
+            let irq = self.node(v, best.1)?;
+            let s = irq.state();
+            if s.ready() && !s.misplaced() && Lists::is_sorted(irq, s) {
+                return Some(best);
+            }
+            lists.remove(irq, |n| self.node(v, n));
+            self.rehome(v, best.1, irq, lists, moved);
+        }
+    }
+
+    /// The list register that a pending interrupt of this priority may have: that of the lowest pending one below it,
+    /// or, if no list register is pending at all, that of the lowest active one.
+    pub(crate) fn victim(&self, v: &Vcpu<H::Vcpu>, priority: u8) -> Option<usize> {
+        let mut pending: Option<(u8, usize)> = None;
+        let mut active: Option<(u8, usize)> = None;
+        for n in bits(v.used.load(Ordering::Relaxed)) {
+            let Some((_, _, irq)) = self.occupant(v, n) else {
+                continue;
+            };
+            let s = irq.state();
+            let lowest = if s.active() {
+                &mut active
+            } else {
+                &mut pending
+            };
+            if lowest.is_none_or(|(p, _)| s.priority5() > p) {
+                *lowest = Some((s.priority5(), n));
+            }
+        }
+        match pending {
+            Some((p, n)) => (p > priority).then_some(n),
+            None => active.map(|(_, n)| n),
+        }
+    }
+
+    pub(crate) fn occupant<'a>(
+        &'a self,
+        v: &'a Vcpu<H::Vcpu>,
+        n: usize,
+    ) -> Option<(&'a Slot, u16, &'a Irq)> {
+        let slot = v.slots.get(n)?;
+        let intid = slot.intid.load(Ordering::Relaxed);
+        self.node(v, intid).map(|irq| (slot, intid, irq))
+    }
+
+    pub(crate) fn free_slot(&self, v: &Vcpu<H::Vcpu>) -> Option<usize> {
+        let n = v.used.load(Ordering::Relaxed).trailing_ones() as usize;
+        (n < self.list_registers).then_some(n)
+    }
+
+    /// The first of a ready list gets a list register.
+    pub(crate) fn fill_slot(
+        &self,
+        v: &Vcpu<H::Vcpu>,
+        n: usize,
+        intid: u16,
+        irq: &Irq,
+        lists: &mut Lists,
+        moved: &mut Moved,
+    ) {
+        lists.remove(irq, |n| self.node(v, n));
+        let placed = irq.update(|s| {
+            (s.deliverable() && !s.misplaced()).then(|| (s.placed(Place::Lr, v.id()), ()))
+        });
+        match (placed, v.slots.get(n)) {
+            (Some(_), Some(slot)) => {
+                slot.intid.store(intid, Ordering::Relaxed);
+                v.used
+                    .store(v.used.load(Ordering::Relaxed) | bit(n), Ordering::Relaxed);
+            }
+            _ => {
+                self.rehome(v, intid, irq, lists, moved);
+            }
+        }
+    }
+
+    /// Makes a slot free; the hardware keeps its contents until the next entry.
+    pub(crate) fn empty_slot(&self, v: &Vcpu<H::Vcpu>, n: usize, slot: &Slot) {
+        slot.intid.store(NIL, Ordering::Relaxed);
+        v.used
+            .store(v.used.load(Ordering::Relaxed) & !bit(n), Ordering::Relaxed);
+    }
+
+    /// The same by interrupt, for another CPU that takes it away while `v` is out of the guest.
+    pub(crate) fn empty_slot_of(&self, v: &Vcpu<H::Vcpu>, intid: u16) {
+        for n in bits(v.used.load(Ordering::Relaxed)) {
+            if let Some(slot) = v.slots.get(n)
+                && slot.intid.load(Ordering::Relaxed) == intid
+            {
+                self.empty_slot(v, n, slot);
+            }
+        }
+    }
+}
