@@ -44,8 +44,13 @@ pub fn boot(boot: &BootArguments) -> Result<bool> {
         let run = watch(boot, disk, &command, &log)?;
         let verdict = checks::judge(&run, boot, disk);
         let title = format!(
-            "Xen {} with the {} vGIC, GIC{}, {} CPUs, {} DomUs, disk on {disk}",
-            built.version, boot.xen.vgic, boot.gic, boot.cpus, boot.domus
+            "Xen {} with the {} vGIC, GIC{}, {} CPUs, {} DomUs, {}",
+            built.version,
+            boot.xen.vgic,
+            boot.gic,
+            boot.cpus,
+            boot.domus,
+            on(boot, disk)
         );
         let mut machine = format!("QEMU {qemu}, gcc {}, load before {load}", xen::compiler());
         if pin {
@@ -75,6 +80,14 @@ fn failed(verdict: &Verdict) -> Option<String> {
         let why = c.result.as_ref().err().map_or("", String::as_str);
         format!("{}: {why}", c.name)
     })
+}
+
+/// What the boot's disk interrupts with, if it has one.
+fn on(boot: &BootArguments, disk: Disk) -> String {
+    match boot.reads() {
+        0 => "no disk".to_owned(),
+        _ => format!("disk on {disk}"),
+    }
 }
 
 /// The name of a boot's files.
@@ -114,7 +127,9 @@ fn prepare(
 ) -> Result<Vec<String>> {
     let memory = OTHER_MEMORY + DOM0_MEMORY + DOMU_MEMORY * boot.domus;
     let mut command = machine::arguments(boot, memory.next_multiple_of(256));
-    command.extend(drive(boot));
+    if boot.reads() > 0 {
+        command.extend(drive(boot));
+    }
     let layout = Layout::new(&guest.kernel, &guest.initrd, boot.domus > 0)?;
     let tree = paths::boot().join(format!("{name}.dtb"));
     // With instructions counted, typing at a moment of the host's would make each boot different.
@@ -133,7 +148,7 @@ fn prepare(
             ),
             dom0: &format!(
                 "console=hvc0 earlycon=xen {PATIENCE} role=dom0 reads={} end={end}{nomsi}",
-                boot.reads
+                boot.reads()
             ),
             domu: &format!("console=ttyAMA0 earlycon=pl011,0x22000000 {PATIENCE} reads=0 end=0"),
             domus: boot.domus,
@@ -161,7 +176,7 @@ fn prepare(
 /// The disk: an NVMe that reads as zeroes, as many blocks of 4 KiB as are read. There is no file behind it, whose speed
 /// would be the host's.
 fn drive(boot: &BootArguments) -> [String; 4] {
-    let size = u64::from(boot.reads).next_multiple_of(256).max(4096) * 4096;
+    let size = u64::from(boot.reads()).next_multiple_of(256).max(4096) * 4096;
     [
         "-blockdev",
         &format!("driver=null-co,node-name=disk,size={size},read-zeroes=on"),
@@ -181,7 +196,7 @@ fn path(path: &Path) -> Result<String> {
 
 /// Runs the machine, shows how far it is, and lets Dom0 go when all others have finished.
 fn watch(boot: &BootArguments, disk: Disk, command: &[String], log: &Path) -> Result<machine::Run> {
-    let step = Step::start(format!("Booting on GIC{}, disk on {disk}", boot.gic));
+    let step = Step::start(format!("Booting on GIC{}, {}", boot.gic, on(boot, disk)));
     let mut running: BTreeSet<String> = BTreeSet::from(["dom0".to_owned()]);
     running.extend((1..=boot.domus).map(|n| format!("domU{n}")));
     let mut told = boot.icount;

@@ -94,15 +94,16 @@ pub struct BootArguments {
     pub domus: u32,
     #[command(flatten)]
     pub xen: XenArguments,
-    /// Count instructions instead of time: the same boot each time (one CPU, Xen without its debug checks)
+    /// Count instructions instead of time: the same boot each time (one CPU, Xen without its debug checks, and no disk
+    /// unless --reads says so: an emulated disk answers in the host's time)
     #[arg(long)]
     pub icount: bool,
     /// How the disk of Dom0 interrupts [default: both on GICv2, intx on GICv3]
     #[arg(long, value_enum, value_name = "KIND")]
     pub disk: Option<DiskChoice>,
-    /// Direct reads of the disk, one at a time
-    #[arg(long, default_value_t = 2000, value_name = "N")]
-    pub reads: u32,
+    /// Direct reads of the disk, one at a time; 0 for no disk [default: 2000, with --icount 0]
+    #[arg(long, value_name = "N")]
+    pub reads: Option<u32>,
     /// Seconds after which a boot is given up
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     pub limit: u64,
@@ -184,8 +185,8 @@ impl BootArguments {
                 "a GICv3 without an ITS takes no MSIs: use --disk intx, or --gic v2".into(),
             );
         }
-        if self.reads == 0 || self.reads > 10_000_000 {
-            return Some(format!("--reads {}: give 1 to 10000000", self.reads));
+        if self.reads() > 10_000_000 {
+            return Some(format!("--reads {}: give 0 to 10000000", self.reads()));
         }
         if self.limit < 10 || self.limit > 86_400 {
             return Some(format!("--limit {}: give 10 to 86400 seconds", self.limit));
@@ -196,11 +197,17 @@ impl BootArguments {
         None
     }
 
+    /// How many reads of the disk there are.
+    pub fn reads(&self) -> u32 {
+        self.reads.unwrap_or(if self.icount { 0 } else { 2000 })
+    }
+
     /// The boots to do, one after the other.
     pub fn disks(&self) -> Vec<Disk> {
         match (self.disk, self.gic) {
             (Some(DiskChoice::Intx), _) | (None, Gic::V3) => vec![Disk::Intx],
             (Some(DiskChoice::Msi), _) => vec![Disk::Msi],
+            (None, Gic::V2) if self.reads() == 0 => vec![Disk::Intx],
             (Some(DiskChoice::Both), _) | (None, Gic::V2) => vec![Disk::Intx, Disk::Msi],
         }
     }
@@ -243,7 +250,7 @@ mod tests {
             ("--gic v3 --disk msi", "ITS"),
             ("--domus 9", "0 to 8"),
             ("--icount", "--cpus 1"),
-            ("--reads 0", "--reads"),
+            ("--reads 10000001", "--reads"),
             ("--limit 1", "--limit"),
         ] {
             let problem = boot(arguments).problem().unwrap_or_default();
@@ -255,5 +262,11 @@ mod tests {
     fn a_gicv2_boots_with_both_kinds_of_disk() {
         assert_eq!(boot("--gic v2").disks(), [Disk::Intx, Disk::Msi]);
         assert_eq!(boot("--gic v2 --disk msi").disks(), [Disk::Msi]);
+        assert_eq!(
+            boot("--gic v2 --reads 0").disks(),
+            [Disk::Intx],
+            "no disk, one boot"
+        );
+        assert_eq!(boot("--icount --cpus 1").reads(), 0);
     }
 }
