@@ -21,6 +21,8 @@ pub enum Task {
     Xen(XenArguments),
     /// Run all tests: the workspace's, the loom models, the header against Xen's own prototypes
     Test(TestArguments),
+    /// Show that the patches change no object while RUST_VGIC is off
+    Unchanged(crate::unchanged::Arguments),
     /// Fetch what boot and xen need, and build nothing
     Setup,
 }

@@ -20,6 +20,7 @@ mod progress;
 mod table;
 mod test;
 mod tree;
+mod unchanged;
 mod xen;
 
 use clap::Parser;
@@ -47,6 +48,8 @@ fn main() -> ExitCode {
         Task::Test(arguments) => {
             test::test(&arguments).inspect_err(|e| println!("test: FAILED {}", one_line(e)))
         }
+        Task::Unchanged(arguments) => unchanged::unchanged(&arguments)
+            .inspect_err(|e| println!("unchanged: FAILED {}", one_line(e))),
         Task::Setup => setup().map(|()| true),
     };
     match result {

@@ -100,7 +100,8 @@ fn options(vgic: Vgic, release: bool) -> Vec<&'static str> {
     options
 }
 
-fn xen_make(tree: &Path, out: &Path) -> Command {
+/// Xen's make, for a tree and a place to build in.
+pub fn xen_make(tree: &Path, out: &Path) -> Command {
     let mut command = make(&tree.join("xen"));
     command
         .arg(assign("O", out))
@@ -115,7 +116,7 @@ fn xen_make(tree: &Path, out: &Path) -> Command {
 
 /// Writes the configuration when what is asked for has changed, and checks that it holds: Kconfig drops an option with
 /// a missing dependency without a word.
-fn configure(tree: &Path, out: &Path, options: &[&str]) -> Result<()> {
+pub fn configure(tree: &Path, out: &Path, options: &[&str]) -> Result<()> {
     let (config, asked) = (out.join(".config"), out.join("asked.config"));
     let text = options.join("\n") + "\n";
     if !config.is_file() || fs::read_to_string(&asked).ok().as_deref() != Some(&text) {
