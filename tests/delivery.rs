@@ -601,7 +601,6 @@ fn a_group_switched_on_without_a_trap_brings_what_waits_for_it() {
 }
 
 #[test]
-#[ignore = "the vGIC keeps pending interrupts of a group that VMCR has off in list registers: to be mended"]
 fn a_group_switched_off_without_a_trap_makes_room_for_the_other() {
     each(1, |domain, cpus| {
         let cpu = &cpus[0];

@@ -509,7 +509,7 @@ int mock_mmio(struct vcpu *v, paddr_t gpa, unsigned int size, bool write, regist
 bool mock_sysreg(unsigned int which, bool aarch32, bool read, register_t value)
 {
     static const unsigned int sysregs[] = {
-        HSR_SYSREG_ICC_SGI1R_EL1, HSR_SYSREG_ICC_ASGI1R_EL1, HSR_SYSREG_ICC_SGI0R_EL1,
+        HSR_SYSREG_ICC_SGI1R_EL1, HSR_SYSREG(3, 0, c12, c11, 6), HSR_SYSREG(3, 0, c12, c11, 7),
         HSR_SYSREG_ICC_DIR_EL1,
     };
     static const unsigned int cp64[] = { ICC_SGI1R, ICC_ASGI1R, ICC_SGI0R };

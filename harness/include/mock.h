@@ -251,10 +251,12 @@ union hsr {
 /* The numbers of a system register, a CP15 register, and a 64-bit CP15 register. */
 #define MOCK_SYSREG(op0, op1, crn, crm, op2) \
     ((op0) << 20 | (op2) << 17 | (op1) << 14 | (crn) << 10 | (crm) << 1)
+/* The glue names a register by its numbers where Xen has no good name for it. */
+#define MOCK_c11 11
+#define MOCK_c12 12
+#define HSR_SYSREG(op0, op1, crn, crm, op2) MOCK_SYSREG(op0, op1, MOCK_##crn, MOCK_##crm, op2)
 #define HSR_SYSREG_REGS_MASK MOCK_SYSREG(3, 7, 15, 15, 7)
 #define HSR_SYSREG_ICC_SGI1R_EL1 MOCK_SYSREG(3, 0, 12, 11, 5)
-#define HSR_SYSREG_ICC_ASGI1R_EL1 MOCK_SYSREG(3, 1, 12, 11, 6)
-#define HSR_SYSREG_ICC_SGI0R_EL1 MOCK_SYSREG(3, 2, 12, 11, 7)
 #define HSR_SYSREG_ICC_DIR_EL1 MOCK_SYSREG(3, 0, 12, 11, 1)
 #define MOCK_CP32(op1, crn, crm, op2) ((op2) << 17 | (op1) << 14 | (crn) << 10 | (crm) << 1)
 #define HSR_CP32_REGS_MASK MOCK_CP32(7, 15, 15, 7)

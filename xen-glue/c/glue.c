@@ -52,6 +52,10 @@
 /* Beside RVGIC_SGI1R and its siblings. */
 #define RVGIC_DIR           (RVGIC_SGI0R + 1)
 
+/* op1 is 0 for all three; Xen's names of these two have opc1 of AArch32. */
+#define RVGIC_SYSREG_ASGI1R HSR_SYSREG(3,0,c12,c11,6)
+#define RVGIC_SYSREG_SGI0R  HSR_SYSREG(3,0,c12,c11,7)
+
 /* Where things are *********************************************************/
 
 const struct rvgic_layout rvgic_layout = {
@@ -453,8 +457,8 @@ bool vgic_emulate(struct cpu_user_regs *regs, union hsr hsr)
         switch ( hsr.bits & HSR_SYSREG_REGS_MASK )
         {
         case HSR_SYSREG_ICC_SGI1R_EL1:  reg = RVGIC_SGI1R; break;
-        case HSR_SYSREG_ICC_ASGI1R_EL1: reg = RVGIC_ASGI1R; break;
-        case HSR_SYSREG_ICC_SGI0R_EL1:  reg = RVGIC_SGI0R; break;
+        case RVGIC_SYSREG_ASGI1R:       reg = RVGIC_ASGI1R; break;
+        case RVGIC_SYSREG_SGI0R:        reg = RVGIC_SGI0R; break;
 #ifdef HSR_SYSREG_ICC_DIR_EL1
         case HSR_SYSREG_ICC_DIR_EL1:    reg = RVGIC_DIR; break;
 #endif
