@@ -283,7 +283,7 @@ impl<H: Host> Domain<H> {
             } else {
                 s.unload()
             };
-            Some((s.rehome(v.id()), ()))
+            Some((self.pass_on(v, intid, s).rehome(v.id()), ()))
         });
         let Some((_, new, ())) = done else {
             return false;

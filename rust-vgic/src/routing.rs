@@ -8,7 +8,7 @@
 use crate::domain::{Domain, Version};
 use crate::host::Host;
 use crate::intid::{IntId, VcpuId};
-use crate::irq::{Event, Irq, Place, Target};
+use crate::irq::{Event, Irq, Place, State, Target};
 use crate::sync::Ordering;
 use crate::vcpu::Vcpu;
 
@@ -52,37 +52,60 @@ impl<H: Host> Domain<H> {
     {
         let v3 = self.version == Version::V3;
         let awake = candidates.clone().filter(|v| !v3 || !v.redist.is_asleep());
-        let takes = |v: &&Vcpu<H::Vcpu>| {
-            let [zero, one] = self.format.vmcr(v.vmcr.load(Ordering::Relaxed)).groups;
-            if group1 { one } else { zero }
-        };
+        let takes = |v: &&Vcpu<H::Vcpu>| self.takes(v, group1);
         let mut best = awake.clone().filter(takes).chain(awake).chain(candidates);
         best.next().map(Vcpu::id)
+    }
+
+    /// Was the vCPU last seen with this group enabled?
+    fn takes(&self, v: &Vcpu<H::Vcpu>, group1: bool) -> bool {
+        let [zero, one] = self.format.vmcr(v.vmcr.load(Ordering::Relaxed)).groups;
+        if group1 { one } else { zero }
+    }
+
+    /// Where an interrupt that several vCPUs may take would best go now; `None` if its route leaves no choice.
+    fn choose(&self, intid: IntId, s: State) -> Option<Target> {
+        if self.one_of_n.load(Ordering::Relaxed) == 0 || intid.is_private() {
+            return None;
+        }
+        match self.version {
+            Version::V2 => {
+                let set = s.sources();
+                (set.count_ones() > 1).then(|| self.route_to_set(set, s.group1()))
+            }
+            Version::V3 => {
+                let router = self.router(intid)?.load(Ordering::Relaxed);
+                (router & IRM != 0).then(|| self.route(router, s.group1()))
+            }
+        }
     }
 
     /// The interrupt is about to become pending: if several vCPUs may take it, one that can take it now is chosen.
     pub(crate) fn choose_target(&self, intid: IntId, irq: &Irq) {
         let s = irq.state();
-        if self.one_of_n.load(Ordering::Relaxed) == 0
-            || intid.is_private()
-            || s.place().0 != Place::Idle
+        if s.place().0 == Place::Idle
+            && let Some(target) = self.choose(intid, s)
         {
-            return;
-        }
-        let target = match self.version {
-            Version::V2 if s.sources().count_ones() > 1 => {
-                self.route_to_set(s.sources(), s.group1())
+            let (old, new, effect) = irq.post(Event::Route(target));
+            if old != new {
+                self.carry_out(intid, irq, new, effect);
+                self.route_physical(irq);
             }
-            Version::V3 => match self.router(intid).map(|raw| raw.load(Ordering::Relaxed)) {
-                Some(router) if router & IRM != 0 => self.route(router, s.group1()),
-                _ => return,
-            },
-            Version::V2 => return,
-        };
-        let (old, new, effect) = irq.post(Event::Route(target));
-        if old != new {
-            self.carry_out(intid, irq, new, effect);
-            self.route_physical(irq);
+        }
+    }
+
+    /// The interrupt is to wait for `v`, which may not be able to take it: then it is passed on, if that may be.
+    pub(crate) fn pass_on(&self, v: &Vcpu<H::Vcpu>, intid: u16, s: State) -> State {
+        if self.one_of_n.load(Ordering::Relaxed) == 0
+            || s.active()
+            || s.target() != Some(v.id())
+            || self.takes(v, s.group1())
+        {
+            return s;
+        }
+        match IntId::new(intid.into()).and_then(|intid| self.choose(intid, s)) {
+            Some(target) => s.with_target(target),
+            None => s,
         }
     }
 }
