@@ -20,45 +20,52 @@ mod progress;
 mod table;
 mod test;
 mod tree;
-mod unchanged;
 mod xen;
 
+use anyhow::bail;
 use clap::Parser;
 use cli::{Cli, Task};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().task {
+    let task = Cli::parse().task;
+    // The last line of these two always says how it went.
+    let title = match task {
+        Task::Boot(_) => Some("boot"),
+        Task::Test(_) => Some("test"),
+        _ => None,
+    };
+    match run(task) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("vgic: {error:#}");
+            if let Some(title) = title {
+                println!("{title}: FAILED {}", one_line(&error));
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does one task; the result is whether all was well, if it could be done at all.
+fn run(task: Task) -> anyhow::Result<bool> {
+    match task {
         Task::Boot(arguments) => match arguments.problem() {
-            Some(problem) => Err(anyhow::anyhow!(problem)),
-            None => boot::boot(&arguments).inspect_err(|e| {
-                // The last line of a boot always says how it went.
-                eprintln!("{e:#}");
-                println!("boot: FAILED {}", one_line(e));
-            }),
+            Some(problem) => bail!(problem),
+            None => boot::boot(&arguments),
         },
-        Task::Xen(arguments) => xen::build(&arguments, false).map(|built| {
+        Task::Xen(arguments) => {
+            let built = xen::build(&arguments, false)?;
             for line in &built.prelink {
                 println!("{line}");
             }
             println!("{}", built.image.display());
             println!("{} (with symbols)", built.symbols.display());
-            true
-        }),
-        Task::Test(arguments) => {
-            test::test(&arguments).inspect_err(|e| println!("test: FAILED {}", one_line(e)))
+            Ok(true)
         }
-        Task::Unchanged(arguments) => unchanged::unchanged(&arguments)
-            .inspect_err(|e| println!("unchanged: FAILED {}", one_line(e))),
+        Task::Test(arguments) => test::test(&arguments),
         Task::Setup => setup().map(|()| true),
-    };
-    match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("vgic: {error:#}");
-            ExitCode::FAILURE
-        }
     }
 }
 
