@@ -20,6 +20,7 @@ mod progress;
 mod table;
 mod test;
 mod tree;
+mod unchanged;
 mod xen;
 
 use anyhow::bail;
@@ -29,10 +30,11 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let task = Cli::parse().task;
-    // The last line of these two always says how it went.
+    // The last line of these always says how it went.
     let title = match task {
         Task::Boot(_) => Some("boot"),
         Task::Test(_) => Some("test"),
+        Task::Unchanged(_) => Some("unchanged"),
         _ => None,
     };
     match run(task) {
@@ -65,6 +67,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
             Ok(true)
         }
         Task::Test(arguments) => test::test(&arguments),
+        Task::Unchanged(arguments) => unchanged::unchanged(&arguments),
         Task::Setup => setup().map(|()| true),
     }
 }
