@@ -253,48 +253,19 @@ impl State {
             active,
             ..LrView::default()
         };
-        if !self.enabled() || !self.mapped() {
-            new = new.give_back_latch();
-        } else if new.hw() || new.phys_lr() {
-            // A hardware-mapped interrupt is never pending and active (IHI 0069, ICH_LR<n>_EL2).
-            if active {
-                new = new.give_back_latch();
-            } else {
-                new = new
-                    .with_latch_lr(new.latch_lr() || new.latch())
-                    .with_latch(false);
-                view.pending = new.latch_lr();
-            }
-            view.eoi = new.latch();
-        } else if new.sgi() {
-            // One source at a time; while one is active the others wait for its end.
-            if active {
-                new = new.give_back_latch();
-            } else {
-                new = new.take_source();
-                view.pending = new.latch_lr();
-            }
-            view.eoi = new.latch();
-        } else if new.level() {
-            // Level-sensitive: pending again only once it has been deactivated and the line looked at.
-            if active {
-                new = new.give_back_latch();
-            } else {
-                new = new
-                    .with_latch_lr(new.latch_lr() || new.latch())
-                    .with_latch(false);
-                view.pending = new.latch_lr() || new.line();
-            }
-            view.eoi = new.line() || new.latch();
-        } else if active && new.target() != new.place().1 {
-            // What is pending behind it belongs to another vCPU as soon as it has ended.
-            new = new.give_back_latch();
+        let deliverable = new.enabled() && new.mapped();
+        let physical = new.hw() || new.phys_lr();
+        let line = new.level() && new.line() && !physical;
+        // Pending behind itself: an edge, if it stays here. A level is looked at again when it has ended, an SGI has room for
+        // one source, and a hardware-mapped interrupt is never pending and active (IHI 0069, ICH_LR<n>_EL2).
+        let again = !physical && !new.level() && !new.sgi() && new.target() == new.place().1;
+        if deliverable && (!active || again) {
+            new = new.take_latch();
+            view.pending = new.latch_lr() || line;
         } else {
-            new = new
-                .with_latch_lr(new.latch_lr() || new.latch())
-                .with_latch(false);
-            view.pending = new.latch_lr();
+            new = new.give_back_latch();
         }
+        view.eoi = deliverable && (line || new.latch());
         if new.phys() || new.phys_lr() {
             if new.orphaned() {
                 // It left the list register without the guest's doing: nobody else would deactivate it.
@@ -322,8 +293,13 @@ impl State {
         (new, view, effect)
     }
 
-    /// The lowest pending source of a GICv2 SGI goes into the list register.
-    const fn take_source(self) -> Self {
+    /// The latch goes into the list register; that of an SGI with the lowest of its sources.
+    const fn take_latch(self) -> Self {
+        if !self.sgi() {
+            return self
+                .with_latch_lr(self.latch_lr() || self.latch())
+                .with_latch(false);
+        }
         if self.latch_lr() {
             // Sent once more by the same source before it was acknowledged: that is pending once.
             let left = self.sources() & !1_u8.wrapping_shl(self.lr_source() as u32);
