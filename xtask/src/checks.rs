@@ -54,7 +54,13 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
     let domus: Vec<GuestReport> = (1..=boot.domus)
         .map(|n| GuestReport::collect(&run.lines, Speaker::DomU(n)))
         .collect();
-    let mut checks = vec![xen(run), vgic(run, boot)];
+    // What these two find explains what the others miss: they come first, and the first that fails is named.
+    let mut checks = vec![
+        xen(run),
+        vgic(run, boot),
+        clean_log(run, boot.xen.vgic),
+        end(run),
+    ];
     checks.extend(guest("Dom0", &dom0, boot.cpus, boot.gic));
     for (n, domu) in (1..).zip(&domus) {
         checks.extend(guest(&format!("DomU {n}"), domu, DOMU_CPUS, boot.gic));
@@ -93,8 +99,6 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
         checks.push(disk_line(&after, disk));
         checks.push(disk_counts(&dom0, boot.reads()));
     }
-    checks.push(clean_log(run, boot.xen.vgic));
-    checks.push(end(run));
     let mut changes = changes("Dom0", &before, &after);
     for (n, domu) in (1..).zip(&domus) {
         let (before, after) = (domu.interrupts("irq-before"), domu.interrupts("irq-after"));
@@ -300,7 +304,16 @@ fn clean_log(run: &Run, vgic: Vgic) -> Check {
 
 fn end(run: &Run) -> Check {
     let result = match run.end {
-        End::Off => Ok("Dom0 switched the machine off".to_owned()),
+        End::Off if find(run, Speaker::Xen, "Hardware Dom0 halted").is_some() => {
+            Ok("Dom0 switched the machine off".to_owned())
+        }
+        End::Off => {
+            let said = run.complaints.lines().last().unwrap_or("QEMU said nothing");
+            Err(format!(
+                "it went off, and not by Dom0's doing ({said}); {}",
+                last(&run.lines)
+            ))
+        }
         End::GivenUp => Err("something fatal happened".to_owned()),
         End::Limit => Err(format!(
             "the time was over after {:.0} s; {}",
