@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The little of Linux that this program needs, without a C library: system calls of arm64, and printing.
+ */
+#ifndef LIFE_LINUX_H
+#define LIFE_LINUX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SYS_IOCTL = 29, SYS_OPENAT = 56, SYS_WRITE = 64, SYS_EXIT_GROUP = 94, SYS_NANOSLEEP = 101, SYS_MUNMAP = 215,
+       SYS_MMAP = 222 };
+enum { AT_FDCWD = -100, O_RDWR = 2, O_CLOEXEC = 02000000, PROT_RW = 3, MAP_SHARED = 1 };
+enum { ENOENT = 2, ESRCH = 3, EACCES = 13, EBUSY = 16 };
+
+/* The two requests of /dev/xen/privcmd: _IOC(_IOC_NONE, 'P', number, size). */
+#define PRIVCMD(number, type) ((uint64_t)sizeof(type) << 16 | 'P' << 8 | (number))
+struct privcmd_hypercall {
+	uint64_t op, arg[5];
+};
+struct privcmd_mmap {
+	uint32_t count;
+	uint16_t domain;
+	uint64_t address, frames, errors;
+};
+#define PRIVCMD_HYPERCALL PRIVCMD(0, struct privcmd_hypercall)
+#define PRIVCMD_MMAP PRIVCMD(4, struct privcmd_mmap)
+
+static inline long syscall6(long number, long a, long b, long c, long d, long e, long f)
+{
+	register long x8 __asm__("x8") = number;
+	register long x0 __asm__("x0") = a;
+	register long x1 __asm__("x1") = b;
+	register long x2 __asm__("x2") = c;
+	register long x3 __asm__("x3") = d;
+	register long x4 __asm__("x4") = e;
+	register long x5 __asm__("x5") = f;
+	__asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+	return x0;
+}
+
+static inline long open_device(const char *path)
+{
+	return syscall6(SYS_OPENAT, AT_FDCWD, (long)path, O_RDWR | O_CLOEXEC, 0, 0, 0);
+}
+
+static inline long map_pages(long device, size_t size)
+{
+	return syscall6(SYS_MMAP, 0, (long)size, PROT_RW, MAP_SHARED, device, 0);
+}
+
+static inline void unmap_pages(void *pages, size_t size)
+{
+	syscall6(SYS_MUNMAP, (long)pages, (long)size, 0, 0, 0, 0);
+}
+
+static inline void sleep_ms(unsigned int ms)
+{
+	int64_t time[2] = { ms / 1000, (int64_t)(ms % 1000) * 1000000 };
+	syscall6(SYS_NANOSLEEP, (long)time, 0, 0, 0, 0, 0);
+}
+
+static inline _Noreturn void end(int status)
+{
+	for (;;)
+		syscall6(SYS_EXIT_GROUP, status, 0, 0, 0, 0, 0);
+}
+
+/* One line of output, written at once so that nothing comes between its words. */
+struct line {
+	char text[200];
+	size_t length;
+};
+
+static inline void add(struct line *line, const char *text)
+{
+	while (*text && line->length < sizeof(line->text) - 1)
+		line->text[line->length++] = *text++;
+}
+
+static inline void add_number(struct line *line, uint64_t number)
+{
+	char digits[21] = "";
+	size_t at = sizeof(digits) - 1;
+
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	add(line, &digits[at]);
+}
+
+static inline void print(struct line *line)
+{
+	line->text[line->length++] = '\n';
+	syscall6(SYS_WRITE, 1, (long)line->text, (long)line->length, 0, 0, 0);
+}
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What this program needs of Xen's interface, for arm64: the layouts that Xen 4.19 and later have in common.
+ * Written for this program; what the fields mean is in Xen's public headers (domctl.h, sysctl.h, memory.h,
+ * event_channel.h, arch-arm.h).
+ */
+#ifndef LIFE_XEN_H
+#define LIFE_XEN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MEMORY_OP = 12, EVENT_CHANNEL_OP = 32, SYSCTL = 35, DOMCTL = 36 };
+
+/* The domctl and sysctl interfaces have no stable version: these are the ones whose layouts were compared. */
+enum { DOMCTL_OLDEST = 0x17, DOMCTL_NEWEST = 0x18, SYSCTL_OLDEST = 0x15, SYSCTL_NEWEST = 0x16 };
+
+enum {
+	DOMCTL_CREATE = 1,
+	DOMCTL_DESTROY = 2,
+	DOMCTL_UNPAUSE = 4,
+	DOMCTL_INFO = 5,
+	DOMCTL_MAX_MEM = 11,
+	DOMCTL_SET_VCPU_CONTEXT = 12,
+	DOMCTL_MAX_VCPUS = 15,
+	DOMCTL_SET_ADDRESS_SIZE = 35,
+	DOMCTL_BIND_IRQ = 38,
+	DOMCTL_SET_PAGING_POOL = 86,
+	SYSCTL_PHYSINFO = 3,
+	MEMORY_POPULATE = 6,
+	EVENT_BIND_INTERDOMAIN = 0,
+	EVENT_CLOSE = 3,
+	EVENT_SEND = 4,
+	EVENT_ALLOC_UNBOUND = 6,
+};
+
+enum { DOMID_SELF = 0x7ff0 };
+
+struct createdomain {
+	uint32_t ssidref;
+	uint8_t handle[16];
+	uint32_t flags;
+	uint32_t iommu_opts;
+	uint32_t max_vcpus;
+	uint32_t max_evtchn_port;
+	int32_t max_grant_frames;
+	int32_t max_maptrack_frames;
+	uint32_t grant_opts;
+	uint32_t altp2m;
+	uint32_t vmtrace_size;
+	uint32_t cpupool_id;
+	/* The architecture's part. Read: the version that the domain has got. */
+	uint8_t gic_version;
+	uint8_t sve_vl;
+	uint16_t tee_type;
+	uint32_t nr_spis;
+	uint32_t clock_frequency;
+	uint32_t more;
+};
+enum { CREATE_HVM = 1, CREATE_HAP = 2, GRANT_VERSION_1 = 1, GIC_NATIVE = 0, GIC_V2 = 1, GIC_V3 = 2 };
+
+struct domctl {
+	uint32_t command;
+	uint32_t version;
+	uint16_t domain;
+	uint16_t pad[3];
+	union {
+		struct createdomain create;
+		struct { uint32_t max; } max_vcpus;
+		struct { uint64_t kib; } max_mem;
+		struct { uint64_t bytes; } paging_pool;
+		struct { uint32_t bits; } address_size;
+		struct { uint32_t vcpu; uint64_t context; } vcpu_context;
+		struct { uint32_t machine_irq, type; uint16_t spi; } bind_irq;
+		uint8_t size[128];
+	};
+};
+enum { BIND_SPI = 4 };
+_Static_assert(offsetof(struct domctl, create) == 16, "domctl");
+_Static_assert(offsetof(struct createdomain, gic_version) == 60, "createdomain");
+
+struct sysctl {
+	uint32_t command;
+	uint32_t version;
+	union {
+		struct { uint32_t numbers[10]; uint64_t total_pages, free_pages; } physinfo;
+		uint8_t size[128];
+	};
+};
+_Static_assert(offsetof(struct sysctl, physinfo.free_pages) == 56, "physinfo");
+
+struct vcpu_context {
+	uint32_t flags;
+	uint64_t x[31], pc, cpsr, spsr_el1;
+	uint32_t aarch32[4];
+	uint64_t sp_el0, sp_el1, elr_el1;
+	uint64_t sctlr, ttbcr, ttbr0, ttbr1;
+};
+enum { VCPU_ONLINE = 1 };
+_Static_assert(sizeof(struct vcpu_context) == 352, "vcpu_guest_context");
+
+struct memory_reservation {
+	uint64_t extents;
+	uint64_t count;
+	uint32_t order;
+	uint32_t flags;
+	uint16_t domain;
+};
+
+union event_channel {
+	struct { uint16_t domain, remote; uint32_t port; } alloc_unbound;
+	struct { uint16_t remote; uint32_t remote_port, local_port; } bind_interdomain;
+	struct { uint32_t port; } one;
+};
+
+/* Where a guest's hardware is, and its memory (arch-arm.h). */
+#define GUEST_GICD 0x03001000
+#define GUEST_GICC 0x03002000
+#define GUEST_GICR 0x03020000
+#define GUEST_RAM 0x40000000
+
+#endif
