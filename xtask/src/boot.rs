@@ -102,8 +102,9 @@ fn name(boot: &BootArguments, disk: Disk) -> String {
         Disk::Msi => "msi",
     };
     let count = if boot.icount { "-icount" } else { "" };
+    let life = if boot.life > 0 { "-life" } else { "" };
     format!(
-        "{tree}-{}-{}-{}cpus-{}domus-{disk}{count}",
+        "{tree}-{}-{}-{}cpus-{}domus-{disk}{count}{life}",
         boot.gic, boot.xen.vgic, boot.cpus, boot.domus
     )
 }
@@ -147,13 +148,15 @@ fn prepare(
                 if pin { " dom0_vcpus_pin" } else { "" }
             ),
             dom0: &format!(
-                "console=hvc0 earlycon=xen {PATIENCE} role=dom0 reads={} end={end}{nomsi}",
-                boot.reads()
+                "console=hvc0 earlycon=xen {PATIENCE} role=dom0 reads={} life={} end={end}{nomsi}",
+                boot.reads(),
+                boot.life
             ),
             domu: &format!("console=ttyAMA0 earlycon=pl011,0x22000000 {PATIENCE} reads=0 end=0"),
             domus: boot.domus,
             domu_cpus: DOMU_CPUS,
             domu_memory: DOMU_MEMORY * 1024,
+            spare: boot.life > 0,
         },
     )?;
     command.extend([

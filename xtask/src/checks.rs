@@ -6,6 +6,7 @@ use crate::cli::{BootArguments, Disk, Gic, Vgic};
 use crate::console::{Line, Speaker};
 use crate::guest_report::GuestReport;
 use crate::interrupts::{self, Interrupts, Row};
+use crate::life;
 use crate::machine::{End, Run};
 
 /// vCPUs of each DomU.
@@ -98,6 +99,14 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
     if boot.reads() > 0 {
         checks.push(disk_line(&after, disk));
         checks.push(disk_counts(&dom0, boot.reads()));
+    }
+    if boot.life > 0 {
+        let (at, said) = dom0.life.as_ref().map(|l| (l.0, l.1.as_str())).unzip();
+        checks.push(Check {
+            name: "Domains created and destroyed".into(),
+            result: life::judge(said, boot.life),
+            at,
+        });
     }
     let mut changes = changes("Dom0", &before, &after);
     for (n, domu) in (1..).zip(&domus) {

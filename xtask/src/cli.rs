@@ -106,6 +106,9 @@ pub struct BootArguments {
     /// Direct reads of the disk, one at a time; 0 for no disk [default: 2000, with --icount 0]
     #[arg(long, value_name = "N")]
     pub reads: Option<u32>,
+    /// Domains that Dom0 creates and destroys, after which Xen's free memory must be what it was
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub life: u32,
     /// Seconds after which a boot is given up
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     pub limit: u64,
@@ -190,6 +193,9 @@ impl BootArguments {
         if self.reads() > 10_000_000 {
             return Some(format!("--reads {}: give 0 to 10000000", self.reads()));
         }
+        if self.life > 20_000 {
+            return Some(format!("--life {}: give 0 to 20000", self.life));
+        }
         if self.limit < 10 || self.limit > 86_400 {
             return Some(format!("--limit {}: give 10 to 86400 seconds", self.limit));
         }
@@ -254,6 +260,7 @@ mod tests {
             ("--icount", "--cpus 1"),
             ("--reads 10000001", "--reads"),
             ("--limit 1", "--limit"),
+            ("--life 20001", "--life"),
         ] {
             let problem = boot(arguments).problem().unwrap_or_default();
             assert!(problem.contains(word), "{arguments}: {problem}");

@@ -49,7 +49,12 @@ pub struct Chosen<'a> {
     pub domu_cpus: u32,
     /// Memory of each in KiB.
     pub domu_memory: u32,
+    /// Keep `SPARE` from Dom0's kernel, so that its interrupt can go to the domains that Dom0 creates.
+    pub spare: bool,
 }
+
+/// A device with an interrupt and nothing behind it: the last of QEMU's empty virtio slots, SPI 47 (INTID 79).
+const SPARE: &str = "/virtio_mmio@a003e00";
 
 impl Layout {
     /// Places the modules one after the other.
@@ -101,6 +106,9 @@ pub fn write(file: &Path, machine: &[String], layout: &Layout, chosen: &Chosen) 
     tree.strings("/chosen", "xen,xen-bootargs", &[chosen.xen])?;
     tree.strings("/chosen", "xen,dom0-bootargs", &[chosen.dom0])?;
     tree.modules("/chosen", &layout.dom0, chosen.dom0)?;
+    if chosen.spare {
+        tree.put(&[SPARE, "xen,passthrough"])?;
+    }
     for n in 1..=chosen.domus {
         let Some(modules) = &layout.domu else {
             continue;

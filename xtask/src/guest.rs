@@ -2,6 +2,8 @@
 //! What the guests run: Debian's cloud kernel for arm64, and an initial file system with busybox and our init.
 
 use crate::apt::Apt;
+use crate::command::output;
+use crate::life;
 use crate::paths;
 use crate::progress::Step;
 use anyhow::{Context, Result, bail};
@@ -10,9 +12,12 @@ use flate2::{Compression, GzBuilder};
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The first process of every guest.
 const INIT: &str = include_str!("../assets/init");
+/// The driver through which Dom0's programs reach Xen; Debian has it as a module.
+const PRIVCMD: &str = "xen-privcmd.ko";
 
 /// Kernel and initial file system.
 pub struct Guest {
@@ -22,17 +27,29 @@ pub struct Guest {
     pub initrd: PathBuf,
 }
 
+/// What the initial file system is made of.
+struct Content {
+    busybox: Vec<u8>,
+    privcmd: Vec<u8>,
+    life: Vec<u8>,
+}
+
 /// Fetches the kernel and busybox once, and makes the initial file system.
 pub fn prepare() -> Result<Guest> {
     let directory = paths::guest();
     let (kernel, busybox) = (directory.join("Image"), directory.join("busybox"));
-    if !kernel.is_file() || !busybox.is_file() {
-        fetch(&directory, &kernel, &busybox)?;
+    let privcmd = directory.join(PRIVCMD);
+    if ![&kernel, &busybox, &privcmd].iter().all(|f| f.is_file()) {
+        fetch(&directory, &kernel, &busybox, &privcmd)?;
     }
     let initrd = directory.join("initrd.cpio.gz");
-    let busybox =
-        fs::read(&busybox).with_context(|| format!("cannot read {}", busybox.display()))?;
-    let archive = archive(&busybox)?;
+    let read =
+        |file: &Path| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
+    let archive = archive(&Content {
+        busybox: read(&busybox)?,
+        privcmd: read(&privcmd)?,
+        life: read(&life::build()?)?,
+    })?;
     if !fs::read(&initrd).is_ok_and(|old| old == archive) {
         fs::write(&initrd, archive)
             .with_context(|| format!("cannot write {}", initrd.display()))?;
@@ -40,7 +57,7 @@ pub fn prepare() -> Result<Guest> {
     Ok(Guest { kernel, initrd })
 }
 
-fn fetch(directory: &Path, kernel: &Path, busybox: &Path) -> Result<()> {
+fn fetch(directory: &Path, kernel: &Path, busybox: &Path, privcmd: &Path) -> Result<()> {
     let apt = Apt::new("trixie", "trixie", "arm64")?;
     apt.update()?;
     let step = Step::start("Fetching Debian's kernel for arm64");
@@ -72,6 +89,7 @@ fn fetch(directory: &Path, kernel: &Path, busybox: &Path) -> Result<()> {
         .map(|p| root.join(p))
         .find(|p| p.is_file())
         .context("Debian's busybox-static has no busybox")?;
+    fs::write(privcmd, module(&root, &package)?)?;
     fs::copy(&tool, busybox)?;
     fs::rename(&image, kernel)?;
     fs::remove_dir_all(&root)?;
@@ -79,10 +97,33 @@ fn fetch(directory: &Path, kernel: &Path, busybox: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The module, unpacked.
+fn module(root: &Path, package: &str) -> Result<Vec<u8>> {
+    let packed = format!("{PRIVCMD}.xz");
+    let file = walkdir::WalkDir::new(root)
+        .into_iter()
+        .filter_map(Result::ok)
+        .map(walkdir::DirEntry::into_path)
+        .find(|p| p.file_name().is_some_and(|n| *n == *packed))
+        .with_context(|| format!("{package} has no {packed}"))?;
+    let out = output(
+        Command::new("xz")
+            .arg("--decompress")
+            .arg("--stdout")
+            .arg(&file),
+        "unpack a kernel module",
+    )?;
+    if !out.status.success() {
+        bail!("xz cannot unpack {}", file.display());
+    }
+    Ok(out.stdout)
+}
+
 /// The initial file system, the same bytes each time.
-fn archive(busybox: &[u8]) -> Result<Vec<u8>> {
+fn archive(content: &Content) -> Result<Vec<u8>> {
     const DIRECTORY: u32 = 0o040_755;
     const PROGRAM: u32 = 0o100_755;
+    const FILE: u32 = 0o100_644;
     const CONSOLE: u32 = 0o020_600;
     let mut entries: Vec<(NewcBuilder, Cursor<Vec<u8>>)> = Vec::new();
     let mut inode = 0;
@@ -98,16 +139,19 @@ fn archive(busybox: &[u8]) -> Result<Vec<u8>> {
         }
         entries.push((builder, Cursor::new(content.to_vec())));
     };
-    for directory in ["bin", "dev", "proc", "run", "sys"] {
+    for directory in ["bin", "dev", "lib", "proc", "run", "sys"] {
         add(directory, DIRECTORY, &[]);
     }
     // The kernel opens it for init before init can mount /dev.
     add("dev/console", CONSOLE, &[]);
-    add("bin/busybox", PROGRAM, busybox);
+    add("bin/busybox", PROGRAM, &content.busybox);
+    add("bin/life", PROGRAM, &content.life);
+    add(&format!("lib/{PRIVCMD}"), FILE, &content.privcmd);
     add("init", PROGRAM, INIT.as_bytes());
     let mut plain = Vec::new();
     for (builder, mut content) in entries {
-        let size = u32::try_from(content.get_ref().len()).context("busybox is too large")?;
+        let size = u32::try_from(content.get_ref().len())
+            .context("a file of the initial file system is too large")?;
         let mut writer = builder.write(&mut plain, size);
         std::io::copy(&mut content, &mut writer)?;
         writer.finish()?;
@@ -127,8 +171,13 @@ mod tests {
 
     #[test]
     fn the_archive_is_reproducible_and_complete() {
-        let packed = archive(b"tool").unwrap();
-        assert_eq!(packed, archive(b"tool").unwrap());
+        let content = Content {
+            busybox: b"tool".to_vec(),
+            privcmd: b"module".to_vec(),
+            life: b"life".to_vec(),
+        };
+        let packed = archive(&content).unwrap();
+        assert_eq!(packed, archive(&content).unwrap());
         let mut plain = Vec::new();
         flate2::read::GzDecoder::new(packed.as_slice())
             .read_to_end(&mut plain)
@@ -144,6 +193,8 @@ mod tests {
             rest = reader.finish().unwrap();
         }
         assert!(names.contains(&("bin/busybox".into(), 4)));
+        assert!(names.contains(&("bin/life".into(), 4)));
+        assert!(names.contains(&("lib/xen-privcmd.ko".into(), 6)));
         assert!(names.contains(&("init".into(), INIT.len() as u32)));
         assert!(names.contains(&("dev/console".into(), 0)));
     }

@@ -14,6 +14,8 @@ pub struct GuestReport {
     pub cpus: u32,
     /// What dd said of the disk.
     pub read: Option<(f64, String)>,
+    /// What became of the domains that it created.
+    pub life: Option<(f64, String)>,
     /// When it had done everything.
     pub done: Option<f64>,
     /// The kernel's line on the CPUs it has brought up.
@@ -45,6 +47,7 @@ impl GuestReport {
                     }
                     "end" => open = None,
                     "read" => report.read = Some((line.at, rest.to_owned())),
+                    "life:" => report.life = Some((line.at, rest.to_owned())),
                     "done" => report.done = Some(line.at),
                     _ => {}
                 }
@@ -116,6 +119,7 @@ mod tests {
             say(Speaker::Dom0, " 11:  5  GICv3 27 Level arch_timer"),
             say(Speaker::Dom0, "MARK dom0 end irq-before"),
             say(Speaker::Dom0, "MARK dom0 read 8192000 bytes copied"),
+            say(Speaker::Dom0, "MARK dom0 life: ok 8 domains"),
         ];
         let report = GuestReport::collect(&lines, Speaker::Dom0);
         assert_eq!(report.cpus, 4);
@@ -125,6 +129,7 @@ mod tests {
         );
         assert_eq!(report.interrupts("irq-before").rows.len(), 1);
         assert_eq!(report.read.as_ref().unwrap().1, "8192000 bytes copied");
+        assert_eq!(report.life.as_ref().unwrap().1, "ok 8 domains");
         assert_eq!(report.done, None);
         assert_eq!(
             GuestReport::collect(&lines, Speaker::DomU(1)).done,

@@ -14,6 +14,7 @@ mod glue;
 mod guest;
 mod guest_report;
 mod interrupts;
+mod life;
 mod machine;
 mod paths;
 mod progress;
