@@ -286,7 +286,7 @@ static void wait_until_gone(uint16_t domain)
 
 static void live_and_die(enum kind kind, uint32_t vcpus)
 {
-	struct domctl *op = prepare(DOMCTL_CREATE, 0);
+	struct domctl *op = prepare(DOMCTL_CREATE, DOMID_ANY);
 	uint32_t port = 0;
 	uint8_t *page = NULL, gic;
 	uint16_t domain;

@@ -34,7 +34,8 @@ enum {
 	EVENT_ALLOC_UNBOUND = 6,
 };
 
-enum { DOMID_SELF = 0x7ff0 };
+/* As the name of a domain that is to be created, DOMID_ANY leaves the choice to Xen. */
+enum { DOMID_SELF = 0x7ff0, DOMID_ANY = 0x7ff5 };
 
 struct createdomain {
 	uint32_t ssidref;
