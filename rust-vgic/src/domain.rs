@@ -162,11 +162,14 @@ impl<H: Host> Domain<H> {
     /// The host has created a vCPU and calls it `handle`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] beyond the number of vCPUs, [`Error::Busy`] if it exists already.
+    /// [`Error::Invalid`] beyond the number of vCPUs or (GICv3) of redistributors, [`Error::Busy`] if it exists already.
     pub fn create_vcpu(&self, id: VcpuId, handle: H::Vcpu) -> Result<&Vcpu<H::Vcpu>, Error> {
         let vcpu = self.slot(id).ok_or(Error::Invalid)?;
         if vcpu.handle().is_some() {
             return Err(Error::Busy);
+        }
+        if self.version == Version::V3 && self.redistributor_base(id).is_none() {
+            return Err(Error::Invalid);
         }
         vcpu.set_handle(Some(handle));
         Ok(vcpu)

@@ -138,7 +138,6 @@ fn eoicount_dir_with_eoimode_1_in_any_order() {
 }
 
 #[test]
-#[ignore = "xen-glue/src/cpu_mock.rs answers can_trap_dir() with false, whatever the profile says"]
 fn eoicount_dir_with_eoimode_1_in_any_order_with_tds() {
     for profile in DIR_TRAPS {
         on(profile, Config::dom0(3, 1), deactivate_in_any_order);
@@ -159,7 +158,6 @@ fn eoicount_acknowledged_on_one_vcpu_deactivated_on_another() {
 }
 
 #[test]
-#[ignore = "xen-glue/src/cpu_mock.rs answers can_trap_dir() with false, whatever the profile says"]
 fn eoicount_acknowledged_on_one_vcpu_deactivated_on_another_with_tds() {
     for profile in DIR_TRAPS {
         on(profile, Config::dom0(3, 2), deactivate_on_another);

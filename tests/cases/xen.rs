@@ -187,7 +187,6 @@ fn crowded(machine: &std::sync::Arc<Machine>) -> (Domain, usize) {
 }
 
 #[test]
-#[ignore = "the core accepts it: Domain::create_vcpu() does not ask for its redistributor_base()"]
 fn xen_961cc8cc0f_a_vcpu_without_a_redistributor_slot_is_refused() {
     let machine = Machine::power_on(Profile::GICV3);
     let (domain, _) = crowded(&machine);

@@ -11,6 +11,7 @@ unsafe extern "C" {
     safe fn rvgic_mock_write_hcr(value: u32);
     safe fn rvgic_mock_read_vmcr() -> u32;
     safe fn rvgic_mock_reset();
+    safe fn rvgic_mock_can_trap_dir() -> bool;
     safe fn rvgic_mock_irq_save() -> usize;
     safe fn rvgic_mock_irq_restore(flags: usize);
 }
@@ -56,7 +57,7 @@ impl CpuInterface for Cpu {
     }
 
     fn can_trap_dir(&self) -> bool {
-        false
+        rvgic_mock_can_trap_dir()
     }
 
     fn reset(&self) {

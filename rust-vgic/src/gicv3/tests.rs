@@ -11,6 +11,7 @@ use crate::fake::{Fake, Phys, domain_of, v3};
 use crate::intid::VcpuId;
 use crate::irq::Target;
 use crate::lr::Format;
+use crate::redistributor::Region;
 use crate::registers::Width::{self, Byte, Double, Half, Word};
 use crate::routing::{IRM, ROUTER};
 
@@ -204,7 +205,10 @@ fn irouter_of_a_vcpu_that_is_not_created() {
         espis: 0,
         list_registers: 4,
         format: Format::V3 { sources: false },
-        regions: &[],
+        regions: &[Region {
+            base: 0,
+            size: 0x8_0000,
+        }],
     };
     let domain = domain_of(&config, 2);
     w(&domain, 0x6100, 3);

@@ -6,7 +6,7 @@
 )]
 
 use super::*;
-use crate::domain::Config;
+use crate::domain::{Config, Error};
 use crate::fake::{Fake, domain_of, v3};
 use crate::intid::IntId;
 use crate::lr::Format;
@@ -67,7 +67,18 @@ fn frames_and_vcpus_without_each_other() {
             format: Format::V3 { sources: false },
             regions: &[region(size)],
         };
-        let domain = domain_of(&config, 2);
+        let domain = domain_of(&config, exist as usize);
+        // A vCPU without a redistributor cannot be.
+        if exist < 2 {
+            let next = VcpuId::new(exist as u32).unwrap();
+            assert_eq!(
+                domain.create_vcpu(next, 9).map(Vcpu::id),
+                Err(Error::Invalid)
+            );
+        }
+        if exist == 0 {
+            continue;
+        }
         for n in 0..128_u64 {
             let iidr = domain.redist_read(domain.v(0), 0, n * 0x2_0000 + 4, Word);
             assert_eq!(iidr != 0, n < exist, "{size:#x} {n}");
@@ -75,7 +86,8 @@ fn frames_and_vcpus_without_each_other() {
         }
         for n in 0..4 {
             let intid = IntId::new(0).unwrap();
-            let enabled = domain.v(n).private(intid).unwrap().state().enabled();
+            let v = domain.slot(VcpuId::new(n).unwrap()).unwrap();
+            let enabled = v.private(intid).unwrap().state().enabled();
             assert_eq!(enabled, u64::from(n) < exist);
         }
         let room = size / 0x2_0000;
