@@ -5,7 +5,7 @@ use crate::checks::{self, DOMU_CPUS, Verdict};
 use crate::clean;
 use crate::cli::{BootArguments, Disk, Gic};
 use crate::console::{Line, Speaker};
-use crate::dtb::{self, Chosen, Layout};
+use crate::dtb::{self, Chosen, Layout, Module};
 use crate::guest::{self, Guest};
 use crate::guest_report::mark;
 use crate::machine::{self, Wish};
@@ -166,12 +166,7 @@ fn prepare(
         path(&tree)?,
     ]);
     for module in layout.modules() {
-        command.push("-device".into());
-        command.push(format!(
-            "loader,file={},addr={:#x},force-raw=on",
-            path(&module.file)?,
-            module.address
-        ));
+        command.extend(["-device".into(), loader(module)?]);
     }
     Ok(command)
 }
@@ -189,8 +184,14 @@ fn drive(boot: &BootArguments) -> [String; 4] {
     .map(str::to_owned)
 }
 
+/// The argument of QEMU's `-device` that puts a module into memory.
+pub fn loader(module: &Module) -> Result<String> {
+    let (file, address) = (path(&module.file)?, module.address);
+    Ok(format!("loader,file={file},addr={address:#x},force-raw=on"))
+}
+
 /// A path as QEMU takes it among its options.
-fn path(path: &Path) -> Result<String> {
+pub fn path(path: &Path) -> Result<String> {
     let text = path
         .to_str()
         .with_context(|| format!("{} is not text", path.display()))?;

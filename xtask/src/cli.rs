@@ -17,6 +17,8 @@ pub struct Cli {
 pub enum Task {
     /// Build Xen with the vGIC and boot Debian's Linux on it under QEMU, checking what it says
     Boot(BootArguments),
+    /// Run the bare-metal test guest on Xen under QEMU: what only a guest sees of its interrupt controller
+    Guest(GuestArguments),
     /// Patch and build Xen only
     Xen(XenArguments),
     /// Run all tests: the workspace's, the loom models, the header against Xen's own prototypes
@@ -112,6 +114,44 @@ pub struct BootArguments {
     /// Seconds after which a boot is given up
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     pub limit: u64,
+}
+
+/// What to run the test guest on.
+#[derive(Args, Clone, Debug)]
+pub struct GuestArguments {
+    /// The interrupt controller of the machine
+    #[arg(long, value_enum, default_value_t = Gic::V3)]
+    pub gic: Gic,
+    #[command(flatten)]
+    pub xen: XenArguments,
+    /// Build it with a fault, so that it must fail: shows that failures are seen
+    #[arg(long)]
+    pub planted_fault: bool,
+    /// Seconds after which it is given up
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub limit: u64,
+}
+
+impl GuestArguments {
+    /// What is wrong with the arguments, in one sentence.
+    pub fn problem(&self) -> Option<String> {
+        self.machine().problem()
+    }
+
+    /// The boot whose machine it runs on.
+    pub fn machine(&self) -> BootArguments {
+        BootArguments {
+            gic: self.gic,
+            cpus: 2,
+            domus: 0,
+            xen: self.xen.clone(),
+            icount: false,
+            disk: None,
+            reads: Some(0),
+            life: 0,
+            limit: self.limit,
+        }
+    }
 }
 
 /// How the disk interrupts.

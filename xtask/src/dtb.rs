@@ -56,20 +56,28 @@ pub struct Chosen<'a> {
 /// A device with an interrupt and nothing behind it: the last of QEMU's empty virtio slots, SPI 47 (INTID 79).
 const SPARE: &str = "/virtio_mmio@a003e00";
 
+impl Module {
+    /// A file in the first place there is for one.
+    pub fn new(file: PathBuf) -> Result<Module> {
+        let size = fs::metadata(&file)
+            .with_context(|| format!("cannot read {}", file.display()))?
+            .len();
+        Ok(Module {
+            file,
+            address: MODULES,
+            size,
+        })
+    }
+}
+
 impl Layout {
     /// Places the modules one after the other.
     pub fn new(kernel: &Path, initrd: &Path, domus: bool) -> Result<Layout> {
         let mut next = MODULES;
         let mut place = |file: &Path| -> Result<Module> {
-            let size = fs::metadata(file)
-                .with_context(|| format!("cannot read {}", file.display()))?
-                .len();
-            let module = Module {
-                file: file.to_path_buf(),
-                address: next,
-                size,
-            };
-            next = (next + size).next_multiple_of(ALIGNMENT);
+            let mut module = Module::new(file.to_path_buf())?;
+            module.address = next;
+            next = (next + module.size).next_multiple_of(ALIGNMENT);
             Ok(module)
         };
         let dom0 = [place(kernel)?, place(initrd)?];
@@ -89,21 +97,7 @@ impl Layout {
 
 /// Writes the device tree for `machine` (QEMU and its arguments) to `file`.
 pub fn write(file: &Path, machine: &[String], layout: &Layout, chosen: &Chosen) -> Result<()> {
-    let Some((qemu, arguments)) = machine.split_first() else {
-        bail!("no machine")
-    };
-    run(
-        Command::new(qemu)
-            .args(arguments)
-            .arg("-machine")
-            .arg(format!("dumpdtb={}", file.display())),
-        "ask QEMU for its device tree",
-        None,
-    )?;
-    let tree = Tree { file };
-    tree.numbers("/chosen", "#address-cells", &[2])?;
-    tree.numbers("/chosen", "#size-cells", &[2])?;
-    tree.strings("/chosen", "xen,xen-bootargs", &[chosen.xen])?;
+    let tree = Tree::of(file, machine, chosen.xen)?;
     tree.strings("/chosen", "xen,dom0-bootargs", &[chosen.dom0])?;
     tree.modules("/chosen", &layout.dom0, chosen.dom0)?;
     if chosen.spare {
@@ -114,22 +108,55 @@ pub fn write(file: &Path, machine: &[String], layout: &Layout, chosen: &Chosen) 
             continue;
         };
         let node = format!("/chosen/domU{n}");
-        tree.strings(&node, "compatible", &["xen,domain"])?;
-        tree.numbers(&node, "#address-cells", &[2])?;
-        tree.numbers(&node, "#size-cells", &[2])?;
-        tree.numbers(&node, "memory", &[0, chosen.domu_memory.into()])?;
-        tree.numbers(&node, "cpus", &[chosen.domu_cpus.into()])?;
-        tree.put(&[&node, "vpl011"])?;
+        tree.domain(&node, chosen.domu_memory, chosen.domu_cpus)?;
         tree.modules(&node, modules, &format!("{} role=domU{n}", chosen.domu))?;
     }
     Ok(())
+}
+
+/// The same for a single guest of two vCPUs without a Dom0, whose kernel is all that it has.
+pub fn write_alone(file: &Path, machine: &[String], kernel: &Module) -> Result<()> {
+    let xen = "console=dtuart loglvl=all guest_loglvl=all noreboot";
+    let tree = Tree::of(file, machine, xen)?;
+    tree.domain("/chosen/domU1", 32 * 1024, 2)?;
+    tree.module("/chosen/domU1", kernel, "multiboot,kernel")
 }
 
 struct Tree<'a> {
     file: &'a Path,
 }
 
-impl Tree<'_> {
+impl<'a> Tree<'a> {
+    /// QEMU's own, with what Xen wants to know in any case.
+    fn of(file: &'a Path, machine: &[String], xen: &str) -> Result<Self> {
+        let Some((qemu, arguments)) = machine.split_first() else {
+            bail!("no machine")
+        };
+        run(
+            Command::new(qemu)
+                .args(arguments)
+                .arg("-machine")
+                .arg(format!("dumpdtb={}", file.display())),
+            "ask QEMU for its device tree",
+            None,
+        )?;
+        let tree = Tree { file };
+        tree.numbers("/chosen", "#address-cells", &[2])?;
+        tree.numbers("/chosen", "#size-cells", &[2])?;
+        tree.strings("/chosen", "xen,xen-bootargs", &[xen])?;
+        Ok(tree)
+    }
+
+    /// A guest, but for its modules. Memory is in KiB.
+    fn domain(&self, node: &str, memory: u32, cpus: u32) -> Result<()> {
+        self.strings(node, "compatible", &["xen,domain"])?;
+        self.numbers(node, "#address-cells", &[2])?;
+        self.numbers(node, "#size-cells", &[2])?;
+        self.numbers(node, "memory", &[0, memory.into()])?;
+        self.numbers(node, "cpus", &[cpus.into()])?;
+        self.put(&[node, "vpl011"])
+    }
+
     fn put(&self, arguments: &[&str]) -> Result<()> {
         run(
             Command::new("fdtput")
@@ -157,26 +184,22 @@ impl Tree<'_> {
     }
 
     fn modules(&self, parent: &str, [kernel, initrd]: &[Module; 2], bootargs: &str) -> Result<()> {
-        for (module, kind) in [(kernel, "multiboot,kernel"), (initrd, "multiboot,ramdisk")] {
-            let node = format!("{parent}/module@{:x}", module.address);
-            self.strings(&node, "compatible", &[kind, "multiboot,module"])?;
-            let low = |v: u64| v & 0xffff_ffff;
-            self.numbers(
-                &node,
-                "reg",
-                &[
-                    module.address >> 32,
-                    low(module.address),
-                    module.size >> 32,
-                    low(module.size),
-                ],
-            )?;
-            if kind == "multiboot,kernel" {
-                self.strings(&node, "bootargs", &[bootargs])?;
-            }
-        }
-        Ok(())
+        self.module(parent, kernel, "multiboot,kernel")?;
+        self.strings(&place(parent, kernel), "bootargs", &[bootargs])?;
+        self.module(parent, initrd, "multiboot,ramdisk")
     }
+
+    fn module(&self, parent: &str, module: &Module, kind: &str) -> Result<()> {
+        let node = place(parent, module);
+        self.strings(&node, "compatible", &[kind, "multiboot,module"])?;
+        let cells = [module.address, module.size].map(|v| [v >> 32, v & 0xffff_ffff]);
+        self.numbers(&node, "reg", cells.as_flattened())
+    }
+}
+
+/// The node of a module.
+fn place(parent: &str, module: &Module) -> String {
+    format!("{parent}/module@{:x}", module.address)
 }
 
 #[cfg(test)]

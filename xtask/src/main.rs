@@ -2,6 +2,7 @@
 //! `cargo xtask`, and `./vgic`: the tasks that Cargo has no verb for.
 
 mod apt;
+mod bare;
 mod boot;
 mod checks;
 mod clean;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     // The last line of these always says how it went.
     let title = match task {
         Task::Boot(_) => Some("boot"),
+        Task::Guest(_) => Some("guest"),
         Task::Test(_) => Some("test"),
         Task::Unchanged(_) => Some("unchanged"),
         _ => None,
@@ -57,6 +59,10 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Boot(arguments) => match arguments.problem() {
             Some(problem) => bail!(problem),
             None => boot::boot(&arguments),
+        },
+        Task::Guest(arguments) => match arguments.problem() {
+            Some(problem) => bail!(problem),
+            None => bare::guest(&arguments),
         },
         Task::Xen(arguments) => {
             let built = xen::build(&arguments, false)?;
