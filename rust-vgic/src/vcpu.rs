@@ -6,7 +6,7 @@
 //! * `flags`, `inbox`: anyone, atomically.
 //! * `lock` (a leaf; interrupts masked; never two at once): the ready lists. Any CPU may take it and work for the vCPU.
 //! * `slots`, `used`, `dirty`, `hcr`: the CPU that runs the vCPU, while `epoch` is odd (in the guest, or on the way in or out);
-//!   whoever holds `lock` while `epoch` is even. [`Vcpu::is_in_guest`] says how to find out.
+//!   whoever holds `lock` while `epoch` is even. `Vcpu::is_in_guest` says how to find out.
 
 use crate::host::Handle;
 use crate::intid::{IntId, VcpuId};
