@@ -13,26 +13,7 @@ struct domain;
 struct vcpu;
 struct irq_desc;
 
-/* Offsets in bytes. `struct Layout` in src/layout.rs mirrors this. */
-struct rvgic_layout {
-    uint32_t size;              /* Of this structure, for Rust to check */
-    uint32_t domain_id;         /* struct domain, uint16_t */
-    uint32_t domain_max_vcpus;  /* unsigned int */
-    uint32_t domain_evtchn_irq; /* unsigned int */
-    uint32_t dist_version;      /* struct domain: fields of arch.vgic */
-    uint32_t dist_nr_spis;
-    uint32_t dist_nr_espis;
-    uint32_t dist_allocated_irqs;
-    uint32_t dist_priv;
-    uint32_t vcpu_id;           /* struct vcpu, int */
-    uint32_t vcpu_domain;       /* pointer */
-    uint32_t vcpu_pause_flags;  /* unsigned long */
-    uint32_t vcpu_blocked;      /* bit number in there */
-    uint32_t vgic_dist;         /* struct vcpu: fields of arch.vgic */
-    uint32_t vgic_priv;
-    uint32_t desc_irq;          /* struct irq_desc, unsigned int */
-};
-
+/* Offsets in bytes. The structure comes from src/layout.rs by exports.h. */
 extern const struct rvgic_layout rvgic_layout;
 
 /* The GICH frame of a host GICv2; NULL on a GICv3. See gich.c. */

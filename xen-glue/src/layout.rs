@@ -7,24 +7,30 @@ use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
 use rust_vgic::Handle;
 
-/// `struct rvgic_layout` of c/rvgic.h: offsets in bytes.
+/// `struct rvgic_layout` of exports.h, which the C half fills in: offsets in bytes.
 #[repr(C)]
 struct Layout {
+    /// Of this structure, in bytes.
     size: u32,
+    // struct domain: uint16_t, then two of unsigned int.
     domain_id: u32,
     domain_max_vcpus: u32,
     domain_evtchn_irq: u32,
+    // struct domain, in arch.vgic.
     dist_version: u32,
     dist_nr_spis: u32,
     dist_nr_espis: u32,
     dist_allocated_irqs: u32,
     dist_priv: u32,
+    // struct vcpu: int, pointer, unsigned long, and the number of a bit in that.
     vcpu_id: u32,
     vcpu_domain: u32,
     vcpu_pause_flags: u32,
     vcpu_blocked: u32,
+    // struct vcpu, in arch.vgic: pointers.
     vgic_dist: u32,
     vgic_priv: u32,
+    // struct irq_desc: unsigned int.
     desc_irq: u32,
 }
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Writes `exports.h`: the functions that xen-glue exports to C, and those it imports from C, as Rust understands them.
 //!
-//! The C half includes it next to Xen's own prototypes and its own, so a function that
+//! With them comes the structure that tells Rust where Xen's fields are, so that there is one declaration of it.
+//! The C half includes the header next to Xen's own prototypes and its own, so a function that
 //! the two sides declare differently does not compile.
 
 use anyhow::{Context, Result};
 use cbindgen::{Builder, Config, ExportConfig, Language, Style};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Writes the header to `to`, which is left untouched if it has the same content already.
@@ -33,14 +35,16 @@ pub fn write_from(from: &Path, to: &Path) -> Result<()> {
         usize_is_size_t: true,
         documentation: false,
         export: ExportConfig {
-            // The C half defines it; src/layout.rs checks the size.
+            // The C half defines the object, of the structure that is declared here.
             exclude: vec!["rvgic_layout".into()],
+            include: vec!["Layout".into()],
+            rename: HashMap::from([("Layout".into(), "rvgic_layout".into())]),
             ..ExportConfig::default()
         },
         ..Config::default()
     };
     let mut builder = Builder::new().with_config(config);
-    for file in ["exports.rs", "ffi.rs"] {
+    for file in ["exports.rs", "ffi.rs", "layout.rs"] {
         builder = builder.with_src(from.join(file));
     }
     builder
