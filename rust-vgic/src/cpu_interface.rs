@@ -7,7 +7,7 @@ use crate::host::{CpuInterface, Host};
 use crate::intid::IntId;
 use crate::irq::{Event, NIL, State};
 use crate::lr::{Hcr, Vmcr};
-use crate::slots::{bits, is_on};
+use crate::slots::{GroupsOn, bits};
 use crate::sync::{Ordering, fence};
 use crate::vcpu::{Flags, Vcpu};
 
@@ -104,16 +104,16 @@ impl<H: Host> Domain<H> {
         {
             return false;
         }
-        let groups = self.group_enables();
         let vmcr = self.read_vmcr(v, &self.host.cpu());
-        let signalled = |s: State| is_on(groups, vmcr, s.group1()) && s.priority5() <= vmcr.mask5;
+        let on = GroupsOn::new(self.group_enables(), vmcr);
+        let signalled = |s: State| on.has(s.group1()) && s.priority5() <= vmcr.mask5;
         self.with_lists(v, |lists, moved| {
             self.drain(v, lists, moved);
             if lists.rest != NIL {
                 return true;
             }
             let waits = self
-                .best(v, groups, vmcr, lists, moved)
+                .best(v, on, lists, moved)
                 .and_then(|(_, intid)| self.node(v, intid))
                 .is_some_and(|irq| signalled(irq.state()));
             waits

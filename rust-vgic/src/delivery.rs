@@ -139,11 +139,7 @@ impl<H: Host> Domain<H> {
             }
         }
         if effect.contains(Effect::KICK) {
-            if !holder
-                .raise(Flags::LOOK | Flags::KICKED)
-                .contains(Flags::KICKED)
-                || self.is_blocked(holder)
-            {
+            if self.must_kick(holder, Flags::LOOK) {
                 self.kick(holder);
             }
         } else if effect.contains(Effect::LOOK) {
@@ -171,10 +167,16 @@ impl<H: Host> Domain<H> {
                 Err(now) => head = now,
             }
         }
-        !holder.raise(Flags::KICKED).contains(Flags::KICKED) || self.is_blocked(holder)
+        self.must_kick(holder, Flags::empty())
     }
 
-    fn is_blocked(&self, v: &Vcpu<H::Vcpu>) -> bool {
+    /// Raises `flags` and asks for an exit. Says whether the caller must kick: not if somebody has asked already and
+    /// was not answered yet, unless the vCPU has blocked since.
+    #[must_use]
+    fn must_kick(&self, v: &Vcpu<H::Vcpu>, flags: Flags) -> bool {
+        if !v.raise(flags | Flags::KICKED).contains(Flags::KICKED) {
+            return true;
+        }
         fence(Ordering::SeqCst);
         v.handle()
             .is_some_and(|handle| self.host.is_blocked(handle))
@@ -358,7 +360,7 @@ impl<H: Host> Domain<H> {
         // First the flag, then the epoch: either the owner sees the flag on entry, or we see it in the guest.
         v.raise(Flags::LOOK);
         if v.is_in_guest() || !self.rehome(v, intid, irq, lists, moved) {
-            return !v.raise(Flags::KICKED).contains(Flags::KICKED) || self.is_blocked(v);
+            return self.must_kick(v, Flags::empty());
         }
         self.empty_slot_of(v, intid);
         false

@@ -10,7 +10,7 @@ use crate::intid::IntId;
 use crate::irq::{Effect, Event, NIL, Place};
 use crate::list::{Class, Lists};
 use crate::lr::{self, Hcr, Vmcr};
-use crate::slots::{bit, bits};
+use crate::slots::{GroupsOn, bit, bits};
 use crate::sync::Ordering;
 use crate::vcpu::{Flags, Slot, Vcpu};
 
@@ -194,8 +194,9 @@ impl<H: Host> Domain<H> {
         self.with_lists(v, |lists, moved| {
             self.drain(v, lists, moved);
             let groups = self.group_enables();
-            self.empty_slots(v, groups, vmcr, lists, moved);
-            self.fill_slots(v, groups, vmcr, lists, moved);
+            let on = GroupsOn::new(groups, vmcr);
+            self.empty_slots(v, on, lists, moved);
+            self.fill_slots(v, on, lists, moved);
             self.write_slots(v, &cpu, &mut deactivate);
             let hcr = self.hcr(v, &cpu, lists, groups, vmcr).bits();
             if v.hcr.load(Ordering::Relaxed) != hcr {

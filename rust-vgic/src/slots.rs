@@ -26,11 +26,21 @@ pub(crate) fn bit(n: usize) -> u32 {
     1_u32.wrapping_shl(n as u32)
 }
 
-/// Is a group on at the distributor and at the CPU interface?
-pub(crate) fn is_on(groups: [bool; 2], vmcr: Vmcr, group1: bool) -> bool {
-    let [distributor, interface] =
-        [groups, vmcr.groups].map(|[group0, one]| if group1 { one } else { group0 });
-    distributor && interface
+/// The groups that are on at the distributor and at the CPU interface.
+#[derive(Clone, Copy)]
+pub(crate) struct GroupsOn([bool; 2]);
+
+impl GroupsOn {
+    pub(crate) fn new(distributor: [bool; 2], vmcr: Vmcr) -> Self {
+        let ([d0, d1], [i0, i1]) = (distributor, vmcr.groups);
+        Self([d0 && i0, d1 && i1])
+    }
+
+    /// Is Group 1, or else Group 0, on?
+    pub(crate) fn has(self, group1: bool) -> bool {
+        let [zero, one] = self.0;
+        if group1 { one } else { zero }
+    }
 }
 
 impl<H: Host> Domain<H> {
@@ -38,8 +48,7 @@ impl<H: Host> Domain<H> {
     pub(crate) fn empty_slots(
         &self,
         v: &Vcpu<H::Vcpu>,
-        groups: [bool; 2],
-        vmcr: Vmcr,
+        on: GroupsOn,
         lists: &mut Lists,
         moved: &mut Moved,
     ) {
@@ -48,8 +57,8 @@ impl<H: Host> Domain<H> {
                 continue;
             };
             let s = irq.state();
-            let stays = s.active()
-                || (s.ready() && is_on(groups, vmcr, s.group1()) && s.target() == Some(v.id()));
+            let stays =
+                s.active() || (s.ready() && on.has(s.group1()) && s.target() == Some(v.id()));
             // What refuses is an orphan: loading it will show nothing and deactivate the physical interrupt.
             if !stays && self.rehome(v, intid, irq, lists, moved) {
                 self.empty_slot(v, n, slot);
@@ -61,13 +70,12 @@ impl<H: Host> Domain<H> {
     pub(crate) fn fill_slots(
         &self,
         v: &Vcpu<H::Vcpu>,
-        groups: [bool; 2],
-        vmcr: Vmcr,
+        on: GroupsOn,
         lists: &mut Lists,
         moved: &mut Moved,
     ) {
-        // Each turn takes a node off a list; twice the list registers is more than can be of use.
-        while let Some((priority, intid)) = self.best(v, groups, vmcr, lists, moved) {
+        // Ends: a list register that is given up goes to a strictly higher priority, and only as many as there are can be.
+        while let Some((priority, intid)) = self.best(v, on, lists, moved) {
             let Some(irq) = self.node(v, intid) else {
                 return;
             };
@@ -102,14 +110,13 @@ impl<H: Host> Domain<H> {
     pub(crate) fn best(
         &self,
         v: &Vcpu<H::Vcpu>,
-        groups: [bool; 2],
-        vmcr: Vmcr,
+        on: GroupsOn,
         lists: &mut Lists,
         moved: &mut Moved,
     ) -> Option<(u8, u16)> {
         loop {
             let of = |class: Class| {
-                is_on(groups, vmcr, class == Class::Group1)
+                on.has(class == Class::Group1)
                     .then(|| lists.first(class))
                     .flatten()
             };
