@@ -60,6 +60,7 @@ unsafe extern "C" {
     pub fn mock_power_on(
         version: c_uint,
         spis: c_uint,
+        espis: c_uint,
         lrs: c_uint,
         cpus: c_uint,
         gicv: bool,

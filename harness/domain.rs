@@ -3,6 +3,7 @@
 
 use crate::abi::{self, RawDomain, RawVcpu};
 use crate::machine::{Machine, lock};
+use crate::physgic::{FIRST_ESPI, FIRST_SPI};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -40,6 +41,13 @@ impl Config {
             hardware: true,
             ..Self::guest(gic, vcpus)
         }
+    }
+
+    /// The same with `n` extended SPIs, and as many others as the host has: Xen's `nr_spis` is then about the highest INTID.
+    #[must_use]
+    pub const fn with_espis(mut self, n: u32) -> Self {
+        self.spis = FIRST_ESPI as u32 + n - FIRST_SPI as u32;
+        self
     }
 }
 

@@ -5,6 +5,7 @@
 use crate::cpuif::Group;
 use crate::domain::Domain;
 use crate::guest::{GuestCpu, Size, SysReg};
+use crate::physgic::FIRST_ESPI;
 
 /// Distributor registers.
 pub mod gicd {
@@ -26,6 +27,23 @@ pub mod gicd {
     pub const IROUTER: u64 = 0x6000;
     pub const PIDR2_V2: u64 = 0xfe8;
     pub const PIDR2: u64 = 0xffe8;
+
+    /// Where the array of the extended SPIs is that goes with an array of SPIs.
+    pub fn extended(register: u64) -> u64 {
+        match register {
+            IGROUPR => 0x1000,
+            ISENABLER => 0x1200,
+            ICENABLER => 0x1400,
+            ISPENDR => 0x1600,
+            ICPENDR => 0x1800,
+            ISACTIVER => 0x1a00,
+            ICACTIVER => 0x1c00,
+            IPRIORITYR => 0x2000,
+            ICFGR => 0x3000,
+            IROUTER => 0x8000,
+            _ => panic!("no register of extended SPIs goes with {register:#x}"),
+        }
+    }
 }
 
 /// Redistributor registers, from RD_base.
@@ -42,10 +60,32 @@ pub mod gicr {
 pub const PRIORITY: u32 = 0xa0;
 pub const PMR: u8 = 0xf0;
 
-/// Where the register of interrupt `intid` is, for `bits` per interrupt: offset and shift.
-fn place(bits: u64, intid: u32) -> (u64, u32) {
-    let bit = u64::from(intid) * bits;
-    (bit / 32 * 4, (bit % 32) as u32)
+/// Where interrupt `intid` is in an array of registers with `bits` for each: the byte, and the bit in it.
+fn place(array: u64, bits: u64, intid: u32) -> (u64, u32) {
+    let (array, index) = match intid.checked_sub(FIRST_ESPI.into()) {
+        Some(n) => (gicd::extended(array), n),
+        None => (array, intid),
+    };
+    let bit = u64::from(index) * bits;
+    (array + bit / 8, (bit % 8) as u32)
+}
+
+/// The same as a word and the bit in that.
+fn word(array: u64, bits: u64, intid: u32) -> (u64, u32) {
+    let (byte, bit) = place(array, bits, intid);
+    (byte & !3, (byte & 3) as u32 * 8 + bit)
+}
+
+/// The extended SPIs that the distributor says it has.
+fn extended(cpu: &GuestCpu) -> std::ops::Range<u32> {
+    let typer = cpu.gicd_read(gicd::TYPER);
+    let first = u32::from(FIRST_ESPI);
+    let count = if cpu.vcpu.gic_version == 3 && typer >> 8 & 1 != 0 {
+        ((typer >> 27) + 1) * 32
+    } else {
+        0
+    };
+    first..first + count
 }
 
 /// Brings up the distributor, once per domain, on the boot CPU. The number of interrupts it says it has.
@@ -54,13 +94,14 @@ pub fn init_distributor(cpu: &GuestCpu) -> u32 {
     let lines = ((cpu.gicd_read(gicd::TYPER) & 0x1f) + 1) * 32;
     let lines = lines.min(1020);
     cpu.gicd_write(gicd::CTLR, 0);
-    let words = |per_word: u32| {
-        (32..lines)
-            .step_by(per_word as usize)
-            .map(move |n| u64::from(n / per_word) * 4)
+    let shared = (32..lines).chain(extended(cpu));
+    let fill = |array: u64, bits: u64, value: u32| {
+        let mut words: Vec<u64> = shared.clone().map(|n| word(array, bits, n).0).collect();
+        words.dedup();
+        words.iter().for_each(|o| cpu.gicd_write(*o, value));
     };
     if !v2 {
-        words(32).for_each(|o| cpu.gicd_write(gicd::IGROUPR + o, !0));
+        fill(gicd::IGROUPR, 1, !0);
     } else {
         // The CPU that boots is the target of everything: it asks for its own mask.
         let mask = (0..8)
@@ -68,20 +109,18 @@ pub fn init_distributor(cpu: &GuestCpu) -> u32 {
             .fold(0, |a, b| a | b);
         let mask = (mask | mask >> 16) & 0xffff;
         let mask = (mask | mask >> 8) & 0xff;
-        words(4).for_each(|o| cpu.gicd_write(gicd::ITARGETSR + o, mask * 0x0101_0101));
+        fill(gicd::ITARGETSR, 8, mask * 0x0101_0101);
     }
-    words(16).for_each(|o| cpu.gicd_write(gicd::ICFGR + o, 0));
-    words(4).for_each(|o| cpu.gicd_write(gicd::IPRIORITYR + o, PRIORITY * 0x0101_0101));
-    words(32).for_each(|o| {
-        cpu.gicd_write(gicd::ICACTIVER + o, !0);
-        cpu.gicd_write(gicd::ICENABLER + o, !0);
-    });
+    fill(gicd::ICFGR, 2, 0);
+    fill(gicd::IPRIORITYR, 8, PRIORITY * 0x0101_0101);
+    fill(gicd::ICACTIVER, 1, !0);
+    fill(gicd::ICENABLER, 1, !0);
     if v2 {
         cpu.gicd_write(gicd::CTLR, 1);
     } else {
         // ARE, and both groups as one security state has them.
         cpu.gicd_write(gicd::CTLR, 1 << 4 | 1 << 1 | 1);
-        for intid in 32..lines {
+        for intid in shared {
             route(cpu, intid, 0);
         }
     }
@@ -140,22 +179,22 @@ pub fn private_write(cpu: &GuestCpu, offset: u64, value: u32) {
 
 /// The bit of `intid` in a register with one bit per interrupt.
 pub fn bit(cpu: &GuestCpu, register: u64, intid: u32) -> bool {
-    let (offset, shift) = place(1, intid);
-    let word = if intid < 32 {
-        private_read(cpu, register)
+    let (offset, shift) = word(register, 1, intid);
+    let value = if intid < 32 {
+        private_read(cpu, offset)
     } else {
-        cpu.gicd_read(register + offset)
+        cpu.gicd_read(offset)
     };
-    word >> shift & 1 != 0
+    value >> shift & 1 != 0
 }
 
 /// Writes the bit of `intid` in a set or clear register.
 pub fn poke(cpu: &GuestCpu, register: u64, intid: u32) {
-    let (offset, shift) = place(1, intid);
+    let (offset, shift) = word(register, 1, intid);
     if intid < 32 {
-        private_write(cpu, register, 1 << shift);
+        private_write(cpu, offset, 1 << shift);
     } else {
-        cpu.gicd_write(register + offset, 1 << shift);
+        cpu.gicd_write(offset, 1 << shift);
     }
 }
 
@@ -171,20 +210,17 @@ pub fn disable(cpu: &GuestCpu, intid: u32) {
 
 /// Makes a disabled interrupt edge-triggered or level-sensitive.
 pub fn set_trigger(cpu: &GuestCpu, intid: u32, edge: bool) {
-    let (offset, shift) = place(2, intid);
-    let read = |o| {
-        if intid < 32 {
-            private_read(cpu, o)
-        } else {
-            cpu.gicd_read(o)
-        }
+    let (offset, shift) = word(gicd::ICFGR, 2, intid);
+    let old = if intid < 32 {
+        private_read(cpu, offset)
+    } else {
+        cpu.gicd_read(offset)
     };
-    let old = read(gicd::ICFGR + offset);
     let new = old & !(2 << shift) | u32::from(edge) << (shift + 1);
     if intid < 32 {
-        private_write(cpu, gicd::ICFGR + offset, new);
+        private_write(cpu, offset, new);
     } else {
-        cpu.gicd_write(gicd::ICFGR + offset, new);
+        cpu.gicd_write(offset, new);
     }
 }
 
@@ -194,7 +230,7 @@ pub fn set_priority(cpu: &GuestCpu, intid: u32, priority: u8) {
         (0..32, 3, Some(own)) => own + gicr::SGI_BASE,
         _ => cpu.gicd(),
     };
-    let address = frame + gicd::IPRIORITYR + u64::from(intid);
+    let address = frame + place(gicd::IPRIORITYR, 8, intid).0;
     if let Err(abort) = cpu.store(address, Size::Byte, priority.into()) {
         cpu.machine()
             .report(format!("a byte write of IPRIORITYR aborts: {abort:?}"));
@@ -211,7 +247,7 @@ pub fn route(cpu: &GuestCpu, intid: u32, to: usize) {
         )
     } else {
         cpu.store(
-            cpu.gicd() + gicd::IROUTER + u64::from(intid) * 8,
+            cpu.gicd() + place(gicd::IROUTER, 64, intid).0,
             Size::Double,
             affinity(to),
         )

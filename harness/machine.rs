@@ -148,7 +148,9 @@ impl Machine {
         let wakers = bells.clone();
         let machine = Arc::new(Self {
             profile,
-            gic: PhysicalGic::new(profile.spis, cpus, move |cpu| wakers[cpu].ring()),
+            gic: PhysicalGic::new(profile.spis, profile.espis, cpus, move |cpu| {
+                wakers[cpu].ring();
+            }),
             pcpus: bells
                 .into_iter()
                 .enumerate()
@@ -163,6 +165,7 @@ impl Machine {
                 abi::mock_power_on(
                     profile.gic.into(),
                     profile.spis as u32,
+                    profile.espis as u32,
                     profile.lrs as u32,
                     cpus as u32,
                     profile.gicv,

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// First shared interrupt.
 pub const FIRST_SPI: u16 = 32;
+/// First extended one.
+pub const FIRST_ESPI: u16 = 4096;
 
 /// One shared interrupt.
 #[derive(Clone, Debug, Default)]
@@ -48,25 +50,45 @@ pub struct Snapshot {
 
 /// The model. All operations may come from any thread; `wake` is called without its lock held.
 pub struct PhysicalGic {
+    /// Shared interrupts, then extended ones.
     lines: Mutex<Vec<Line>>,
+    spis: usize,
     asserted: Vec<AtomicBool>,
     wake: Box<dyn Fn(usize) + Send + Sync>,
 }
 
 impl PhysicalGic {
-    /// A GIC with `spis` shared interrupts and `cpus` CPU interfaces. `wake(cpu)` is called when the interrupt
+    /// A GIC with `spis` shared interrupts, `espis` extended ones and `cpus` CPU interfaces. `wake(cpu)` is called when the interrupt
     /// line to that CPU goes up.
-    pub fn new(spis: usize, cpus: usize, wake: impl Fn(usize) + Send + Sync + 'static) -> Self {
+    pub fn new(
+        spis: usize,
+        espis: usize,
+        cpus: usize,
+        wake: impl Fn(usize) + Send + Sync + 'static,
+    ) -> Self {
         Self {
-            lines: Mutex::new(vec![Line::default(); spis]),
+            lines: Mutex::new(vec![Line::default(); spis + espis]),
+            spis,
             asserted: (0..cpus).map(|_| AtomicBool::new(false)).collect(),
             wake: Box::new(wake),
         }
     }
 
-    /// Number of shared interrupts.
-    pub fn spis(&self) -> usize {
-        self.lock().len()
+    fn index(&self, irq: u16) -> Option<usize> {
+        match irq.checked_sub(FIRST_ESPI) {
+            Some(n) => Some(self.spis + usize::from(n)),
+            None => irq
+                .checked_sub(FIRST_SPI)
+                .map(usize::from)
+                .filter(|n| *n < self.spis),
+        }
+    }
+
+    fn irq(&self, index: usize) -> u16 {
+        match index.checked_sub(self.spis) {
+            Some(n) => n as u16 + FIRST_ESPI,
+            None => index as u16 + FIRST_SPI,
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Line>> {
@@ -78,8 +100,7 @@ impl PhysicalGic {
     /// Runs `f` on an interrupt, then brings the lines to the CPUs up to date.
     fn with<R: Default>(&self, irq: u16, f: impl FnOnce(&mut Line) -> R) -> R {
         let mut lines = self.lock();
-        let index = usize::from(irq).wrapping_sub(usize::from(FIRST_SPI));
-        let Some(line) = lines.get_mut(index) else {
+        let Some(line) = self.index(irq).and_then(|index| lines.get_mut(index)) else {
             return R::default();
         };
         let result = f(line);
@@ -149,7 +170,7 @@ impl PhysicalGic {
             .lock()
             .iter()
             .position(|l| l.target == cpu && l.deliverable())
-            .map(|index| index as u16 + FIRST_SPI)?;
+            .map(|index| self.irq(index))?;
         self.with(irq, |l| {
             // Looked at again: another CPU may have been faster, or the line may have fallen.
             (l.target == cpu && l.deliverable()).then(|| {
@@ -196,7 +217,7 @@ mod tests {
     fn gic() -> (PhysicalGic, Arc<AtomicUsize>) {
         let wakes = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&wakes);
-        let gic = PhysicalGic::new(64, 2, move |_| {
+        let gic = PhysicalGic::new(64, 32, 2, move |_| {
             counter.fetch_add(1, Ordering::SeqCst);
         });
         (gic, wakes)
@@ -244,5 +265,17 @@ mod tests {
         gic.pulse(5000);
         gic.pulse(3);
         assert_eq!(gic.snapshot(3), None);
+        assert_eq!(gic.snapshot(96), None, "beyond the last SPI");
+    }
+
+    #[test]
+    fn extended_interrupts_have_their_own_numbers() {
+        let (gic, _) = gic();
+        gic.set_enabled(4127, true);
+        gic.pulse(4127);
+        gic.pulse(4128);
+        assert_eq!(gic.acknowledge(0), Some(4127));
+        assert_eq!(gic.acknowledge(0), None);
+        assert_eq!(gic.snapshot(4128), None);
     }
 }

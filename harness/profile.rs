@@ -15,6 +15,8 @@ pub struct Profile {
     pub cpus: usize,
     /// Shared interrupts.
     pub spis: usize,
+    /// Extended shared interrupts (GICv3.1), from 4096 on.
+    pub espis: usize,
     /// `ICH_VTR_EL2.TDS`: writes of `ICC_DIR_EL1` can be made to trap.
     pub tds: bool,
     /// A GICv3 that GICv2 guests can use, too.
@@ -31,6 +33,7 @@ impl Profile {
         lrs: 4,
         cpus: 4,
         spis: 224,
+        espis: 0,
         tds: false,
         gicv: false,
         aliased: false,
@@ -42,6 +45,7 @@ impl Profile {
         lrs: 4,
         cpus: 4,
         spis: 224,
+        espis: 0,
         tds: false,
         gicv: false,
         aliased: false,
@@ -53,6 +57,7 @@ impl Profile {
         lrs: 16,
         cpus: 4,
         spis: 960,
+        espis: 0,
         tds: true,
         gicv: false,
         aliased: false,
@@ -70,6 +75,13 @@ impl Profile {
         name: "GICv3 with a GICV frame, 4 list registers",
         gicv: true,
         ..Self::GICV3
+    };
+
+    /// A server's GICv3.1: sixteen list registers, and as many extended SPIs as there can be.
+    pub const GICV3_ESPI: Self = Self {
+        name: "GICv3.1, 16 list registers, 1024 extended SPIs",
+        espis: 1024,
+        ..Self::GICV3_16
     };
 
     /// One of each kind, with guests of its own version.

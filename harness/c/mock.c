@@ -97,7 +97,8 @@ static struct {
 } host;
 
 #define MAX_SPIS 992
-static struct irq_desc descs[MAX_SPIS];
+#define MAX_ESPIS (ESPI_MAX_INTID - ESPI_BASE_INTID + 1)
+static struct irq_desc descs[MAX_SPIS], espi_descs[MAX_ESPIS];
 static struct rdist_region regions[2];
 
 const bool acpi_disabled = true;
@@ -164,25 +165,31 @@ static const hw_irq_controller controller = {
     .set_affinity = desc_set_affinity,
 };
 
-/* Powers the machine up. The frames are those of QEMU's virt machine. */
-void mock_power_on(unsigned int version, unsigned int spis, unsigned int lrs,
-                   unsigned int cpus, bool gicv, bool aliased)
+static void init_descs(struct irq_desc *desc, unsigned int n, unsigned int first)
 {
     unsigned int i;
 
+    memset(desc, 0, n * sizeof(*desc));
+    for ( i = 0; i < n; i++ )
+    {
+        desc[i].irq = first + i;
+        desc[i].handler = &controller;
+        desc[i].status = 1UL << _IRQ_DISABLED;
+        desc[i].arch.type = IRQ_TYPE_INVALID;
+    }
+}
+
+/* Powers the machine up. The frames are those of QEMU's virt machine. */
+void mock_power_on(unsigned int version, unsigned int spis, unsigned int espis,
+                   unsigned int lrs, unsigned int cpus, bool gicv, bool aliased)
+{
     host.version = version == 3 ? GIC_V3 : GIC_V2;
     host.lines = NR_LOCAL_IRQS + min(spis, (unsigned int)MAX_SPIS);
-    host.espis = 0;
+    host.espis = min(espis, MAX_ESPIS);
     host.lrs = lrs;
 
-    memset(descs, 0, sizeof(descs));
-    for ( i = 0; i < MAX_SPIS; i++ )
-    {
-        descs[i].irq = NR_LOCAL_IRQS + i;
-        descs[i].handler = &controller;
-        descs[i].status = 1UL << _IRQ_DISABLED;
-        descs[i].arch.type = IRQ_TYPE_INVALID;
-    }
+    init_descs(descs, MAX_SPIS, NR_LOCAL_IRQS);
+    init_descs(espi_descs, MAX_ESPIS, ESPI_BASE_INTID);
 
     if ( version == 3 )
     {
@@ -201,6 +208,9 @@ void mock_power_on(unsigned int version, unsigned int spis, unsigned int lrs,
 
 struct irq_desc *__irq_to_desc(unsigned int irq)
 {
+    if ( is_espi(irq) && espi_intid_to_idx(irq) < host.espis )
+        return &espi_descs[espi_intid_to_idx(irq)];
+
     if ( irq < NR_LOCAL_IRQS || irq >= host.lines )
         return NULL;
 
