@@ -148,7 +148,6 @@ const cpumask_t *cpumask_of(unsigned int cpu);
 enum gic_version { GIC_INVALID = 0, GIC_V2, GIC_V3 };
 #define NR_GIC_SGI 16
 #define NR_LOCAL_IRQS 32U
-#define GICV3_GICR_SIZE 0x20000
 #define ESPI_BASE_INTID 4096U
 #define ESPI_MAX_INTID 5119U
 
@@ -167,12 +166,7 @@ static inline unsigned int espi_idx_to_intid(unsigned int idx)
     return idx + ESPI_BASE_INTID;
 }
 
-struct rdist_region {
-    paddr_t base;
-    paddr_t size;
-    void __iomem *map_base;
-    bool single_rdist;
-};
+#include <asm/gic_v3_defs.h>
 
 enum gic_version gic_hw_version(void);
 unsigned int gic_number_lines(void);
@@ -234,13 +228,13 @@ union hsr {
     register_t bits;
     struct { unsigned long iss:25, len:1, ec:6; };
     struct hsr_dabt dabt;
-    struct {
+    struct hsr_sysreg {
         unsigned long read:1, crm:4, reg:5, crn:4, op1:3, op2:3, op0:2, res0:3, len:1, ec:6;
     } sysreg;
-    struct {
+    struct hsr_cp32 {
         unsigned long read:1, crm:4, reg:5, crn:4, op1:3, op2:3, cc:4, ccvalid:1, len:1, ec:6;
     } cp32;
-    struct {
+    struct hsr_cp64 {
         unsigned long read:1, crm:4, reg1:5, reg2:5, sbzp:1, op1:4, cc:4, ccvalid:1, len:1, ec:6;
     } cp64;
 };
@@ -298,8 +292,11 @@ struct vtimer { register_t ctl; unsigned int irq; };
 #define GUEST_GICV3_GICR0_BASE 0x03020000ULL
 #define GUEST_GICV3_GICR0_SIZE 0x01000000ULL
 
-/* The vGIC's own structures, as the rest of Xen sees them */
-#include "rust_vgic.h"
+/* The vGIC's own structures and functions, as the rest of Xen sees them */
+#ifdef MOCK_PEER
+#include "peer.h"
+#endif
+#include <asm/vgic.h>
 
 /* sched.h, domain.h */
 #define _VPF_blocked 0
@@ -365,41 +362,5 @@ extern const struct dt_device_node *dt_interrupt_controller;
 int dt_device_get_paddr(const struct dt_device_node *node, unsigned int index,
                         paddr_t *addr, paddr_t *size);
 void *ioremap_nocache(paddr_t addr, size_t len);
-
-/* asm/vgic.h */
-#define vgic_num_irqs(d) ((d)->arch.vgic.nr_spis + 32)
-#define VGIC_MAX_IRQS 992U
-bool vgic_is_valid_line(struct domain *d, unsigned int virq);
-
-static inline bool vgic_is_spi(struct domain *d, unsigned int virq)
-{
-    return virq >= NR_LOCAL_IRQS && vgic_is_valid_line(d, virq);
-}
-
-unsigned int vgic_max_vcpus(unsigned int domctl_vgic_version);
-int domain_vgic_register(struct domain *d, unsigned int *mmio_count);
-int domain_vgic_init(struct domain *d, unsigned int nr_spis);
-void domain_vgic_free(struct domain *d);
-int vcpu_vgic_init(struct vcpu *v);
-void vcpu_vgic_free(struct vcpu *v);
-void vgic_v2_setup_hw(paddr_t dbase, paddr_t cbase, paddr_t csize,
-                      paddr_t vbase, uint32_t aliased_offset);
-void vgic_v3_setup_hw(paddr_t dbase, unsigned int nr_rdist_regions,
-                      const struct rdist_region *regions, unsigned int intid_bits);
-bool vgic_reserve_virq(struct domain *d, unsigned int virq);
-int vgic_allocate_virq(struct domain *d, bool spi);
-void vgic_free_virq(struct domain *d, unsigned int virq);
-void vgic_inject_irq(struct domain *d, struct vcpu *v, unsigned int virq, bool level);
-void vgic_sync_to_lrs(void);
-void vgic_sync_from_lrs(struct vcpu *v);
-int vgic_vcpu_pending_irq(struct vcpu *v);
-bool vgic_evtchn_irq_pending(struct vcpu *v);
-void vgic_clear_pending_irqs(struct vcpu *v);
-bool vgic_emulate(struct cpu_user_regs *regs, union hsr hsr);
-struct irq_desc *vgic_get_hw_irq_desc(struct domain *d, struct vcpu *v, unsigned int virq);
-int vgic_connect_hw_irq(struct domain *d, struct vcpu *v, unsigned int virq,
-                        struct irq_desc *desc, bool connect);
-void arch_move_irqs(struct vcpu *v);
-void gic_dump_vgic_info(struct vcpu *v);
 
 #endif /* MOCK_H */
