@@ -84,3 +84,30 @@ fn so_does_one_of_an_interrupt_that_is_routed_elsewhere() {
     domain.enter(0);
     assert!(is_let_go(&domain, intid));
 }
+
+#[test]
+fn what_stayed_because_it_was_active_moves_at_the_exit_that_sees_its_end() {
+    let domain = fake::v3(2, 32, 0);
+    domain.ctlr.store(2, Ordering::SeqCst);
+    for cpu in &domain.host().cpus {
+        cpu.vmcr.store(0xf800_0002, SeqCst);
+    }
+    let intid = IntId::new(INTID).unwrap();
+    domain.post(domain.v(0), intid, Event::Enable(true));
+    domain.inject(None, intid, true);
+    domain.enter(0);
+    let lr = &domain.host().cpus[0].lrs[0];
+    let (pending, active) = (1 << 62, 1 << 63);
+    lr.store(lr.load(SeqCst) & !pending | active, SeqCst);
+    domain.leave(0);
+    domain.post(domain.v(0), intid, Event::Route(VcpuId::new(1)));
+    domain.enter(0);
+    assert_eq!(domain.loaded(0).len(), 1, "active: it stays");
+    domain.host().kicked();
+    lr.store(lr.load(SeqCst) & !active, SeqCst);
+    domain.leave(0);
+    // The line is high still. vCPU 0 may not be entered for long, or ever.
+    assert_eq!(domain.host().kicked(), [1]);
+    domain.enter(1);
+    assert_eq!(domain.loaded(1).len(), 1);
+}
