@@ -352,11 +352,6 @@ impl Machine {
             p.bell.ipi.store(true, Ordering::SeqCst);
         }
         p.bell.ring();
-        // The other CPU may be as quick as that. Step by step this is the only time it has.
-        let able = here(|_, me| me.irqs_on() && !me.in_irq() && me.index != p.index);
-        if running_elsewhere && able == Some(true) {
-            self.attend(p);
-        }
     }
 
     /// Lets another physical CPU that is in a guest take its interrupts, if nobody executes there.

@@ -215,3 +215,8 @@ pub fn irq_restore(flags: usize) {
     // SAFETY: a value that was in there before. A barrier for the compiler.
     unsafe { asm!("msr daif, {}", in(reg) flags, options(nostack)) };
 }
+
+/// One turn of a busy wait.
+pub fn relax() {
+    core::hint::spin_loop();
+}

@@ -14,6 +14,7 @@ unsafe extern "C" {
     safe fn rvgic_mock_can_trap_dir() -> bool;
     safe fn rvgic_mock_irq_save() -> usize;
     safe fn rvgic_mock_irq_restore(flags: usize);
+    safe fn rvgic_mock_relax();
 }
 
 /// The interface of the thread that runs this code, whichever that is.
@@ -75,4 +76,9 @@ pub fn irq_save() -> usize {
 /// Undoes [`irq_save`].
 pub fn irq_restore(flags: usize) {
     rvgic_mock_irq_restore(flags);
+}
+
+/// One turn of a busy wait: whoever else shares the thread gets to run.
+pub fn relax() {
+    rvgic_mock_relax();
 }

@@ -72,7 +72,7 @@ impl Host for XenHost {
     }
 
     fn relax(&self) {
-        core::hint::spin_loop();
+        cpu::relax();
     }
 
     fn line(&self, vcpu: XenVcpu, intid: IntId) -> Option<bool> {
