@@ -1,9 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What happens to a vGIC from outside, in one language: a recorder inside the hypervisor writes [`raw`] records, a file keeps
-//! [`Op`]s, people read and write them as text, and the mock Xen plays them.
+//! What happens to a vGIC from outside, in one language: a recorder inside the hypervisor writes [`raw`] records, a [`file`]
+//! keeps [`Op`]s, people read and write them as [`text`], and the mock Xen plays them.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
+#![cfg_attr(
+    test,
+    allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
 
 mod op;
 pub mod raw;
 
+#[cfg(feature = "std")]
+pub mod driver;
+#[cfg(feature = "std")]
+pub mod file;
+#[cfg(feature = "std")]
+mod head;
+#[cfg(feature = "std")]
+mod names;
+#[cfg(all(test, feature = "std"))]
+mod sample;
+#[cfg(feature = "std")]
+pub mod text;
+
+#[cfg(feature = "std")]
+pub use head::{Error, HardwareLine, Head, MAX_INTID, MAX_OPS, MAX_ORIGIN, Recording};
 pub use op::{Field, Frame, Op, Register, Size, SysReg};
