@@ -5,7 +5,7 @@
 use crate::domain::{Domain, Version};
 use crate::host::{CpuInterface, Host};
 use crate::intid::IntId;
-use crate::irq::{Event, NIL, State};
+use crate::irq::{Effect, Event, NIL, State};
 use crate::lr::{Hcr, Vmcr};
 use crate::slots::{GroupsOn, bits};
 use crate::sync::{Ordering, fence};
@@ -47,8 +47,14 @@ impl<H: Host> Domain<H> {
     pub(crate) fn reset_cpu_interface(&self, v: &Vcpu<H::Vcpu>, cpu: &impl CpuInterface) {
         cpu.reset();
         for raw in 0..IntId::SPI {
-            if let Some(irq) = IntId::new(raw).and_then(|intid| v.private(intid)) {
-                irq.post(Event::ClearActive);
+            let Some(intid) = IntId::new(raw) else {
+                continue;
+            };
+            if let Some(irq) = v.private(intid)
+                && irq.post(Event::ClearActive).2.contains(Effect::VISIT)
+            {
+                // It waited as an active one; what is left of it waits to be signalled.
+                self.visit(intid, irq);
             }
         }
     }

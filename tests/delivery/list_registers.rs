@@ -3,6 +3,7 @@
 
 use crate::{drain, each, edge, inject};
 use vgic_harness::cpuif::Group;
+use vgic_harness::domain::Vcpu;
 use vgic_harness::guest::GuestCpu;
 use vgic_harness::linux::{self, gicd};
 
@@ -207,5 +208,32 @@ fn a_group_switched_off_without_a_trap_makes_room_for_the_other() {
             taken += 1;
         }
         assert_eq!(taken, many.len());
+    });
+}
+
+#[test]
+fn what_was_active_outside_of_the_list_registers_when_its_vcpu_went_off_comes_again() {
+    each(2, |domain, cpus| {
+        let mut two = cpus.split_off(1);
+        let second = &mut two[0];
+        linux::enable(second, Vcpu::VTIMER);
+        second.vcpu.expire_vtimer(&domain.machine);
+        assert_eq!(second.ack(), Vcpu::VTIMER);
+        // As many as there are list registers preempt each other, so that the timer's has to leave its own.
+        let nested: Vec<u32> = (50..).take(domain.machine.profile.lrs).collect();
+        for (n, &intid) in nested.iter().enumerate() {
+            edge(second, intid);
+            linux::route(second, intid, 1);
+            linux::set_priority(second, intid, 0x98 - n as u8 * 8);
+            inject(domain, intid, true);
+            assert_eq!(second.ack(), intid);
+        }
+        second.psci_off();
+        cpus[0].psci_on(second);
+        linux::init_cpu(second);
+        linux::enable(second, Vcpu::VTIMER);
+        let timer = second.take(|_| second.vcpu.program_vtimer());
+        assert_eq!(timer, Some(Vcpu::VTIMER), "{}", domain.dump());
+        cpus.append(&mut two);
     });
 }
