@@ -244,6 +244,8 @@ impl<H: Host> Domain<H> {
             if v.inbox.load(Ordering::Relaxed) == NIL {
                 return;
             }
+            // First: between the two, the vCPU may be about to block and find neither.
+            v.backlog.store(1, Ordering::Relaxed);
             lists.rest = v.inbox.swap(NIL, Ordering::AcqRel);
         }
         let mut batch = [NIL; BATCH];

@@ -133,7 +133,8 @@ impl<V: Handle> Vcpu<V> {
     /// touches its list registers. What others asked for before is seen after.
     pub(crate) fn enter_guest(&self) {
         let epoch = self.epoch.load(Ordering::Relaxed);
-        self.epoch.store(epoch | 1, Ordering::Relaxed);
+        // Who sees it change waits for what the exit before has folded, and may see this entry in place of that exit.
+        self.epoch.store(epoch | 1, Ordering::Release);
         fence(Ordering::SeqCst);
     }
 

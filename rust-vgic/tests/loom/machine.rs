@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A host for the models, on loom's atomics: vCPUs, the physical CPUs they are on, and inter-processor interrupts.
+
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use loom::thread;
+use rust_vgic::lr::Format;
+use rust_vgic::{Config, CpuInterface, Domain, Host, IntId, PhysIrq, Vcpu, VcpuId, Version, Width};
+
+/// The SPI that most models are about: edge-triggered, enabled, for vCPU 0.
+pub const SPI: u32 = 32;
+/// A level-sensitive PPI, and two that are always of a higher priority than [`SPI`].
+pub const PPI: u32 = 27;
+pub const FIRST: [u32; 2] = [16, 17];
+const LRS: usize = 2;
+
+/// GICv2 distributor registers.
+pub mod gicd {
+    pub const CTLR: u32 = 0;
+    pub const ISENABLER0: u32 = 0x100;
+    pub const ISENABLER1: u32 = 0x104;
+    pub const ICENABLER0: u32 = 0x180;
+    pub const ICENABLER1: u32 = 0x184;
+    pub const ISPENDR1: u32 = 0x204;
+    pub const ISACTIVER1: u32 = 0x304;
+    pub const IPRIORITYR32: u32 = 0x420;
+    pub const ITARGETSR32: u32 = 0x820;
+    pub const ICFGR2: u32 = 0xc08;
+}
+
+/// A vCPU as the host knows it. Its list registers go with it from one physical CPU to another, as a context switch has it.
+struct Machine {
+    running: AtomicBool,
+    blocked: AtomicBool,
+    processor: AtomicUsize,
+    /// What the source of a resampled line says, if there is one.
+    source: Option<AtomicBool>,
+    lrs: [AtomicU64; LRS],
+}
+
+impl Machine {
+    fn new(processor: usize, resampled: bool) -> Self {
+        Self {
+            running: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
+            processor: AtomicUsize::new(processor),
+            source: resampled.then(|| AtomicBool::new(false)),
+            lrs: [AtomicU64::new(0), AtomicU64::new(0)],
+        }
+    }
+}
+
+pub struct Mock {
+    vcpus: [Machine; 2],
+    /// An inter-processor interrupt is on its way to a physical CPU.
+    ipi: [AtomicBool; 3],
+    /// What models ask afterwards. Not loom's: looking at it must not order anything.
+    pub kicks: std::sync::atomic::AtomicUsize,
+    pub waits: std::sync::atomic::AtomicUsize,
+}
+
+loom::thread_local! {
+    /// The vCPU whose registers this physical CPU has.
+    static CURRENT: std::cell::Cell<usize> = std::cell::Cell::new(0);
+}
+
+struct Cpu<'a>(&'a Machine);
+
+impl CpuInterface for Cpu<'_> {
+    fn read_lr(&self, n: usize) -> u64 {
+        self.0.lrs[n].load(Ordering::Relaxed)
+    }
+    fn write_lr(&self, n: usize, value: u64) {
+        self.0.lrs[n].store(value, Ordering::Relaxed);
+    }
+    fn read_hcr(&self) -> u32 {
+        1
+    }
+    fn write_hcr(&self, _value: u32) {}
+    fn read_vmcr(&self) -> u32 {
+        0xf800_0003
+    }
+    fn can_trap_dir(&self) -> bool {
+        false
+    }
+    fn reset(&self) {}
+    fn sync(&self) {}
+}
+
+pub struct NoPhys;
+
+impl PhysIrq for NoPhys {
+    fn set_enabled(&self, _on: bool) {}
+    fn set_trigger(&self, _level: bool) {}
+    fn set_active(&self, _on: bool) {}
+    fn set_pending(&self, _on: bool) {}
+    fn is_pending(&self) -> bool {
+        false
+    }
+}
+
+impl Host for Mock {
+    type Vcpu = usize;
+    type Phys = NoPhys;
+
+    fn cpu(&self) -> impl CpuInterface {
+        Cpu(&self.vcpus[CURRENT.with(|cpu| cpu.get())])
+    }
+    fn kick(&self, vcpu: usize) {
+        let m = &self.vcpus[vcpu];
+        self.kicks.fetch_add(1, Ordering::Relaxed);
+        let running = m.running.load(Ordering::Relaxed);
+        m.blocked.swap(false, Ordering::AcqRel);
+        if running {
+            // It may have moved on by now; then it has entered the guest since.
+            self.ipi[m.processor.load(Ordering::Relaxed)].store(true, Ordering::Release);
+        }
+    }
+    fn is_blocked(&self, vcpu: usize) -> bool {
+        self.vcpus[vcpu].blocked.load(Ordering::Relaxed)
+    }
+    fn irq_save(&self) -> usize {
+        0
+    }
+    fn irq_restore(&self, _flags: usize) {}
+    fn relax(&self) {
+        self.waits.fetch_add(1, Ordering::Relaxed);
+        thread::yield_now();
+    }
+    fn line(&self, vcpu: usize, _intid: IntId) -> Option<bool> {
+        let source = self.vcpus[vcpu].source.as_ref()?;
+        Some(source.load(Ordering::SeqCst))
+    }
+    fn phys<R>(&self, _phys: u16, _f: impl FnOnce(&NoPhys) -> R) -> Option<R> {
+        None
+    }
+    fn phys_affinity(&self, _phys: u16, _vcpu: usize) {}
+    fn may_set_trigger(&self) -> bool {
+        false
+    }
+}
+
+pub type Vgic = Domain<Mock>;
+
+pub fn intid(raw: u32) -> IntId {
+    IntId::new(raw).unwrap()
+}
+
+pub fn vcpu(d: &Vgic, n: usize) -> &Vcpu<usize> {
+    d.vcpu(VcpuId::new(n as u32).unwrap()).unwrap()
+}
+
+/// Injects [`SPI`].
+pub fn inject(d: &Vgic) {
+    d.inject(None, intid(SPI), true);
+}
+
+/// A private interrupt of vCPU `n`.
+pub fn inject_private(d: &Vgic, n: usize, raw: u32, level: bool) {
+    d.inject(Some(vcpu(d, n)), intid(raw), level);
+}
+
+/// vCPU `n` writes a word of the distributor.
+pub fn write(d: &Vgic, n: usize, offset: u32, value: u64) {
+    d.dist_write(vcpu(d, n), offset, Width::Word, value);
+}
+
+/// vCPU `n` reads the bit of [`SPI`].
+pub fn read_bit(d: &Vgic, n: usize, offset: u32) -> bool {
+    d.dist_read(vcpu(d, n), offset, Width::Word) & 1 != 0
+}
+
+/// vCPU `n` routes [`SPI`] to vCPU `to`.
+pub fn retarget(d: &Vgic, n: usize, to: usize) {
+    d.dist_write(vcpu(d, n), gicd::ITARGETSR32, Width::Byte, 1 << to);
+}
+
+/// A GICv2 domain whose guest has switched it on.
+pub fn domain(vcpus: usize) -> Arc<Vgic> {
+    domain_with(vcpus, false)
+}
+
+/// The same whose lines the host can look at again.
+pub fn resampled_domain() -> Arc<Vgic> {
+    domain_with(1, true)
+}
+
+fn domain_with(vcpus: usize, resampled: bool) -> Arc<Vgic> {
+    let host = Mock {
+        vcpus: [Machine::new(0, resampled), Machine::new(1, resampled)],
+        ipi: [false; 3].map(AtomicBool::new),
+        kicks: Default::default(),
+        waits: Default::default(),
+    };
+    let config = Config {
+        version: Version::V2,
+        vcpus,
+        spis: 32,
+        espis: 0,
+        list_registers: LRS,
+        format: Format::V2,
+        regions: &[],
+    };
+    let d = Domain::new(&config, host).unwrap();
+    for n in 0..vcpus {
+        d.create_vcpu(VcpuId::new(n as u32).unwrap(), n).unwrap();
+    }
+    write(&d, 0, gicd::CTLR, 1);
+    write(&d, 0, gicd::ICFGR2, 2);
+    d.dist_write(vcpu(&d, 0), gicd::IPRIORITYR32, Width::Byte, 0x80);
+    retarget(&d, 0, 0);
+    write(&d, 0, gicd::ISENABLER1, 1);
+    write(&d, 0, gicd::ISENABLER0, 0xffff_0000);
+    Arc::new(d)
+}
+
+/// The scheduler has chosen vCPU `n`, and it enters the guest on the physical CPU that it was on.
+pub fn enter(d: &Vgic, n: usize) {
+    CURRENT.with(|cpu| cpu.set(n));
+    let m = &d.host().vcpus[n];
+    m.running.store(true, Ordering::Relaxed);
+    fence(Ordering::SeqCst); // the scheduler's lock
+    d.sync_to(vcpu(d, n));
+}
+
+pub fn exit(d: &Vgic, n: usize) {
+    CURRENT.with(|cpu| cpu.set(n));
+    d.sync_from(vcpu(d, n));
+}
+
+/// An exit, and back into the guest at once.
+pub fn trap(d: &Vgic, n: usize) {
+    exit(d, n);
+    d.sync_to(vcpu(d, n));
+}
+
+/// The scheduler has taken vCPU `n`, which has left the guest, off its physical CPU.
+pub fn schedule_out(d: &Vgic, n: usize) {
+    let m = &d.host().vcpus[n];
+    m.running.store(false, Ordering::Relaxed);
+    fence(Ordering::SeqCst); // the scheduler's lock
+}
+
+/// It has chosen another physical CPU for vCPU `n`, which does not run.
+pub fn migrate(d: &Vgic, n: usize, cpu: usize) {
+    d.host().vcpus[n].processor.store(cpu, Ordering::Relaxed);
+    d.moved(vcpu(d, n));
+}
+
+/// Inter-processor interrupts that have been sent until now have been taken.
+pub fn forget_ipis(d: &Vgic) {
+    for ipi in &d.host().ipi {
+        ipi.store(false, Ordering::SeqCst);
+    }
+}
+
+/// A vCPU whose physical CPU was interrupted goes round once more.
+pub fn settle(d: &Vgic, n: usize) {
+    let m = &d.host().vcpus[n];
+    for _ in 0..3 {
+        let ipi = &d.host().ipi[m.processor.load(Ordering::SeqCst)];
+        if m.running.load(Ordering::SeqCst) && ipi.swap(false, Ordering::SeqCst) {
+            trap(d, n);
+        }
+    }
+}
+
+/// The states in which list registers of vCPU `n` show an interrupt: bit 0 pending, bit 1 active.
+pub fn shown(d: &Vgic, n: usize, raw: u32) -> Vec<u64> {
+    let lrs = &d.host().vcpus[n].lrs;
+    lrs.iter()
+        .map(|lr| lr.load(Ordering::SeqCst))
+        .filter(|lr| lr & 0x3ff == u64::from(raw) && lr >> 28 & 3 != 0)
+        .map(|lr| lr >> 28 & 3)
+        .collect()
+}
+
+/// The guest moves what its list registers show of an interrupt from one state to another.
+pub fn guest(d: &Vgic, n: usize, raw: u32, from: u64, to: u64) {
+    for lr in &d.host().vcpus[n].lrs {
+        let old = lr.load(Ordering::Relaxed);
+        if old & 0x3ff == u64::from(raw) && old >> 28 & 3 == from {
+            lr.store(old & !(3 << 28) | to << 28, Ordering::Relaxed);
+            return;
+        }
+    }
+    panic!("no list register shows {raw} in state {from}");
+}
+
+/// The vCPU blocks, unless it should not. Says whether it sleeps.
+pub fn block(d: &Vgic, n: usize) -> bool {
+    d.host().vcpus[n].blocked.swap(true, Ordering::AcqRel);
+    fence(Ordering::SeqCst);
+    !d.has_pending(vcpu(d, n))
+}
+
+/// Has somebody unblocked it?
+pub fn is_woken(d: &Vgic, n: usize) -> bool {
+    !d.host().vcpus[n].blocked.load(Ordering::SeqCst)
+}
+
+/// The source of vCPU 0's resampled lines.
+pub fn source(d: &Vgic) -> Option<&AtomicBool> {
+    d.host().vcpus[0].source.as_ref()
+}
+
+/// Runs a model in every order of its threads' accesses with so many preemptions.
+pub fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.max_branches = 20_000;
+    let runs = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counted = runs.clone();
+    builder.check(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        model();
+    });
+    println!("{} executions", runs.load(Ordering::Relaxed));
+}
