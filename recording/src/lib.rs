@@ -11,6 +11,8 @@ mod op;
 pub mod raw;
 
 #[cfg(feature = "std")]
+pub mod convert;
+#[cfg(feature = "std")]
 pub mod driver;
 #[cfg(feature = "std")]
 pub mod file;
