@@ -16,6 +16,7 @@ fn main() {
         .include("harness/include")
         .include("xen-glue/c")
         .include(&out)
+        .define("CONFIG_NEW_VGIC", None)
         .define("CONFIG_GICV3", None)
         .define("CONFIG_GICV3_ESPI", None)
         .flag_if_supported("-Wno-unused-parameter")

@@ -4,6 +4,8 @@
 //! XEN's structures are opaque here; the C half of the mock knows them.
 
 use crate::faults::{Memory, vgic};
+use crate::peer;
+use libloading::Library;
 use std::ffi::{c_int, c_uint, c_ulong};
 
 macro_rules! opaque {
@@ -31,74 +33,133 @@ const CONFIG_GIC_V2: c_uint = 1;
 // The library itself: xen-glue's Rust half and its C half.
 use xen_glue as _;
 
-unsafe extern "C" {
-    fn vgic_max_vcpus(version: c_uint) -> c_uint;
-    fn domain_vgic_register(d: *mut RawDomain, mmio_count: *mut c_uint) -> c_int;
-    fn domain_vgic_init(d: *mut RawDomain, nr_spis: c_uint) -> c_int;
-    fn domain_vgic_free(d: *mut RawDomain);
-    fn vcpu_vgic_init(v: *mut RawVcpu) -> c_int;
-    fn vcpu_vgic_free(v: *mut RawVcpu);
-    fn vgic_reserve_virq(d: *mut RawDomain, virq: c_uint) -> bool;
-    fn vgic_allocate_virq(d: *mut RawDomain, spi: bool) -> c_int;
-    fn vgic_free_virq(d: *mut RawDomain, virq: c_uint);
-    fn vgic_is_valid_line(d: *mut RawDomain, virq: c_uint) -> bool;
-    fn vgic_inject_irq(d: *mut RawDomain, v: *mut RawVcpu, virq: c_uint, level: bool);
-    fn vgic_vcpu_inject_irq(v: *mut RawVcpu, virq: c_uint);
-    fn vgic_sync_to_lrs();
-    fn vgic_sync_from_lrs(v: *mut RawVcpu);
-    fn vgic_vcpu_pending_irq(v: *mut RawVcpu) -> c_int;
-    fn vgic_evtchn_irq_pending(v: *mut RawVcpu) -> bool;
-    fn vgic_clear_pending_irqs(v: *mut RawVcpu);
-    fn vgic_maintenance_interrupt();
-    fn vgic_get_hw_irq_desc(d: *mut RawDomain, v: *mut RawVcpu, virq: c_uint) -> *mut RawDesc;
-    fn arch_move_irqs(v: *mut RawVcpu);
-    fn gic_dump_vgic_info(v: *mut RawVcpu);
+/// Declares the functions of a vGIC and of the C half that is compiled with it: a table of them, the table of those
+/// that this program is linked with, and how to find them in a shared object. Callers use the table in force.
+macro_rules! functions {
+    (
+        all { $(fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)?;)* }
+        ours { $(fn $ours:ident($($oarg:ident: $oty:ty),*);)* }
+        theirs { $(fn $theirs:ident($($targ:ident: $tty:ty),*);)* }
+    ) => {
+        /// The functions of one vGIC.
+        pub(crate) struct Functions {
+            $($name: unsafe extern "C" fn($($ty),*) $(-> $ret)?,)*
+            $(pub(crate) $ours: Option<unsafe extern "C" fn($($oty),*)>,)*
+            $(pub(crate) $theirs: Option<unsafe extern "C" fn($($tty),*)>,)*
+        }
+
+        mod linked {
+            use super::*;
+            unsafe extern "C" {
+                $(pub fn $name($($arg: $ty),*) $(-> $ret)?;)*
+                $(pub fn $ours($($oarg: $oty),*);)*
+            }
+        }
+
+        impl Functions {
+            /// Those that this program is linked with: ours.
+            pub(crate) const LINKED: Self = Self {
+                $($name: linked::$name,)*
+                $($ours: Some(linked::$ours),)*
+                $($theirs: None,)*
+            };
+
+            /// Those of a shared object.
+            ///
+            /// # Errors
+            /// The name of a function that it does not have.
+            ///
+            /// # Safety
+            /// Its functions of these names are what is declared here.
+            pub(crate) unsafe fn of(library: &Library) -> Result<Self, &'static str> {
+                Ok(Self {
+                    // SAFETY: the caller's promise is passed on.
+                    $($name: *unsafe { library.get(stringify!($name)) }.map_err(|_| stringify!($name))?,)*
+                    // SAFETY: as above.
+                    $($ours: unsafe { library.get(stringify!($ours)) }.ok().map(|f| *f),)*
+                    // SAFETY: as above.
+                    $($theirs: unsafe { library.get(stringify!($theirs)) }.ok().map(|f| *f),)*
+                })
+            }
+        }
+
+        $(
+            /// # Safety
+            /// As the C function of this name asks for.
+            pub unsafe fn $name($($arg: $ty),*) $(-> $ret)? {
+                // SAFETY: the caller's promise is passed on.
+                unsafe { (peer::functions().$name)($($arg),*) }
+            }
+        )*
+    };
 }
 
-// The C half of the mock.
-unsafe extern "C" {
-    pub fn mock_power_on(
-        version: c_uint,
-        spis: c_uint,
-        espis: c_uint,
-        lrs: c_uint,
-        cpus: c_uint,
-        gicv: bool,
-        aliased: bool,
-    );
-    pub fn mock_irq_begin(irq: c_uint, virq: *mut c_uint) -> *mut RawDomain;
-    pub fn mock_irq_end(irq: c_uint);
-    pub fn mock_irq_in_progress(irq: c_uint) -> bool;
-    fn mock_route(d: *mut RawDomain, virq: c_uint, irq: c_uint, level: bool) -> c_int;
-    pub fn mock_domain_alloc(
-        id: c_uint,
-        max_vcpus: c_uint,
-        version: c_uint,
-        hardware: bool,
-        direct: bool,
-    ) -> *mut RawDomain;
-    pub fn mock_domain_io_init(d: *mut RawDomain, max: c_uint);
-    pub fn mock_domain_dying(d: *mut RawDomain);
-    pub fn mock_domain_release(d: *mut RawDomain);
-    pub fn mock_domain_mmio_used(d: *const RawDomain) -> c_uint;
-    pub fn mock_domain_dbase(d: *const RawDomain) -> u64;
-    pub fn mock_domain_gicc(d: *const RawDomain, mapped: *mut u64, gicv: *mut u64) -> u64;
-    pub fn mock_domain_regions(d: *const RawDomain) -> c_uint;
-    pub fn mock_domain_region(d: *const RawDomain, n: c_uint, size: *mut u64) -> u64;
-    pub fn mock_domain_nr_spis(d: *const RawDomain) -> c_uint;
-    pub fn mock_domain_allocated(d: *const RawDomain, virq: c_uint) -> bool;
-    pub fn mock_vcpu_alloc(d: *mut RawDomain, id: c_uint, processor: c_uint) -> *mut RawVcpu;
-    pub fn mock_vcpu_link(d: *mut RawDomain, v: *mut RawVcpu);
-    pub fn mock_vcpu_release(v: *mut RawVcpu);
-    pub fn mock_idle(cpu: c_uint) -> *mut RawVcpu;
-    pub fn mock_vcpu_domain(v: *const RawVcpu) -> *mut RawDomain;
-    pub fn mock_vcpu_pause_flags(v: *mut RawVcpu) -> *mut c_ulong;
-    pub fn mock_vcpu_is_running(v: *mut RawVcpu) -> *mut bool;
-    pub fn mock_vcpu_processor(v: *mut RawVcpu) -> *mut c_int;
-    pub fn mock_vcpu_upcall(v: *mut RawVcpu) -> *mut u8;
-    pub fn mock_vcpu_ptimer(v: *mut RawVcpu) -> *mut u64;
-    fn mock_mmio(v: *mut RawVcpu, gpa: u64, size: c_uint, write: bool, value: *mut u64) -> c_int;
-    fn mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: u64) -> bool;
+functions! {
+    all {
+        fn vgic_max_vcpus(version: c_uint) -> c_uint;
+        fn domain_vgic_register(d: *mut RawDomain, mmio_count: *mut c_uint) -> c_int;
+        fn domain_vgic_init(d: *mut RawDomain, nr_spis: c_uint) -> c_int;
+        fn domain_vgic_free(d: *mut RawDomain);
+        fn vcpu_vgic_init(v: *mut RawVcpu) -> c_int;
+        fn vcpu_vgic_free(v: *mut RawVcpu);
+        fn vgic_reserve_virq(d: *mut RawDomain, virq: c_uint) -> bool;
+        fn vgic_allocate_virq(d: *mut RawDomain, spi: bool) -> c_int;
+        fn vgic_free_virq(d: *mut RawDomain, virq: c_uint);
+        fn vgic_is_valid_line(d: *mut RawDomain, virq: c_uint) -> bool;
+        fn vgic_inject_irq(d: *mut RawDomain, v: *mut RawVcpu, virq: c_uint, level: bool);
+        fn vgic_sync_to_lrs();
+        fn vgic_sync_from_lrs(v: *mut RawVcpu);
+        fn vgic_vcpu_pending_irq(v: *mut RawVcpu) -> c_int;
+        fn vgic_evtchn_irq_pending(v: *mut RawVcpu) -> bool;
+        fn vgic_clear_pending_irqs(v: *mut RawVcpu);
+        fn vgic_get_hw_irq_desc(d: *mut RawDomain, v: *mut RawVcpu, virq: c_uint) -> *mut RawDesc;
+        fn arch_move_irqs(v: *mut RawVcpu);
+        fn gic_dump_vgic_info(v: *mut RawVcpu);
+        // The C half of the mock.
+        fn mock_power_on(
+            version: c_uint, spis: c_uint, espis: c_uint, lrs: c_uint, cpus: c_uint, gicv: bool, aliased: bool
+        );
+        fn mock_irq_begin(irq: c_uint, virq: *mut c_uint) -> *mut RawDomain;
+        fn mock_irq_end(irq: c_uint);
+        fn mock_irq_in_progress(irq: c_uint) -> bool;
+        fn mock_route(d: *mut RawDomain, virq: c_uint, irq: c_uint, level: bool) -> c_int;
+        fn mock_domain_alloc(
+            id: c_uint, max_vcpus: c_uint, version: c_uint, hardware: bool, direct: bool
+        ) -> *mut RawDomain;
+        fn mock_domain_io_init(d: *mut RawDomain, max: c_uint);
+        fn mock_domain_dying(d: *mut RawDomain);
+        fn mock_domain_release(d: *mut RawDomain);
+        fn mock_domain_mmio_used(d: *const RawDomain) -> c_uint;
+        fn mock_domain_dbase(d: *const RawDomain) -> u64;
+        fn mock_domain_gicc(d: *const RawDomain, mapped: *mut u64, gicv: *mut u64) -> u64;
+        fn mock_domain_regions(d: *const RawDomain) -> c_uint;
+        fn mock_domain_region(d: *const RawDomain, n: c_uint, size: *mut u64) -> u64;
+        fn mock_domain_nr_spis(d: *const RawDomain) -> c_uint;
+        fn mock_domain_allocated(d: *const RawDomain, virq: c_uint) -> bool;
+        fn mock_vcpu_alloc(d: *mut RawDomain, id: c_uint, processor: c_uint) -> *mut RawVcpu;
+        fn mock_vcpu_link(d: *mut RawDomain, v: *mut RawVcpu);
+        fn mock_vcpu_release(v: *mut RawVcpu);
+        fn mock_idle(cpu: c_uint) -> *mut RawVcpu;
+        fn mock_vcpu_domain(v: *const RawVcpu) -> *mut RawDomain;
+        fn mock_vcpu_pause_flags(v: *mut RawVcpu) -> *mut c_ulong;
+        fn mock_vcpu_is_running(v: *mut RawVcpu) -> *mut bool;
+        fn mock_vcpu_processor(v: *mut RawVcpu) -> *mut c_int;
+        fn mock_vcpu_upcall(v: *mut RawVcpu) -> *mut u8;
+        fn mock_vcpu_ptimer(v: *mut RawVcpu) -> *mut u64;
+        fn mock_mmio(v: *mut RawVcpu, gpa: u64, size: c_uint, write: bool, value: *mut u64) -> c_int;
+        fn mock_samples_lines() -> bool;
+        fn mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: u64) -> bool;
+    }
+    // What only ours has.
+    ours {
+        fn vgic_vcpu_inject_irq(v: *mut RawVcpu, virq: c_uint);
+        fn vgic_maintenance_interrupt();
+    }
+    // What Xen's driver of the list registers keeps of a vCPU that does not run.
+    theirs {
+        fn mock_save_state(v: *mut RawVcpu);
+        fn mock_restore_state(v: *mut RawVcpu);
+    }
 }
 
 /// Declares safe callers: the pointers come from the mock's own objects, which live long enough.
@@ -125,13 +186,11 @@ calls! {
     Forbidden free_virq = vgic_free_virq(d: *mut RawDomain, virq: c_uint);
     Forbidden is_valid_line = vgic_is_valid_line(d: *mut RawDomain, virq: c_uint) -> bool;
     Forbidden inject = vgic_inject_irq(d: *mut RawDomain, v: *mut RawVcpu, virq: c_uint, level: bool);
-    Forbidden vcpu_inject = vgic_vcpu_inject_irq(v: *mut RawVcpu, virq: c_uint);
     Forbidden sync_to = vgic_sync_to_lrs();
     Forbidden sync_from = vgic_sync_from_lrs(v: *mut RawVcpu);
     Forbidden pending = vgic_vcpu_pending_irq(v: *mut RawVcpu) -> c_int;
     Forbidden evtchn_pending = vgic_evtchn_irq_pending(v: *mut RawVcpu) -> bool;
     Forbidden clear_pending = vgic_clear_pending_irqs(v: *mut RawVcpu);
-    Forbidden maintenance = vgic_maintenance_interrupt();
     Forbidden hw_desc = vgic_get_hw_irq_desc(d: *mut RawDomain, v: *mut RawVcpu, virq: c_uint) -> *mut RawDesc;
     Forbidden move_irqs = arch_move_irqs(v: *mut RawVcpu);
     Allowed dump = gic_dump_vgic_info(v: *mut RawVcpu);
@@ -149,4 +208,29 @@ pub fn max_vcpus(version: u32) -> u32 {
     };
     // SAFETY: takes any number.
     vgic(Memory::Forbidden, || unsafe { vgic_max_vcpus(config) })
+}
+
+/// Declares callers of what a vGIC may not have: true if it has.
+macro_rules! optional {
+    ($($(#[$doc:meta])* $name:ident = $c:ident($($arg:ident: $ty:ty),*);)*) => {$(
+        $(#[$doc])*
+        pub(crate) fn $name($($arg: $ty),*) -> bool {
+            let function = peer::functions().$c;
+            // SAFETY: the mock passes structures that it made and has not released.
+            function.map(|f| vgic(Memory::Forbidden, || unsafe { f($($arg),*) })).is_some()
+        }
+    )*};
+}
+
+optional! {
+    vcpu_inject = vgic_vcpu_inject_irq(v: *mut RawVcpu, virq: c_uint);
+    maintenance = vgic_maintenance_interrupt();
+    save_state = mock_save_state(v: *mut RawVcpu);
+    restore_state = mock_restore_state(v: *mut RawVcpu);
+}
+
+/// Does this vGIC look at the levels of lines, which Xen then hands it on each exit?
+pub(crate) fn samples_lines() -> bool {
+    // SAFETY: takes nothing.
+    unsafe { mock_samples_lines() }
 }

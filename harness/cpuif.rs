@@ -98,6 +98,8 @@ pub struct VirtualCpuInterface {
     /// Active priorities. GICv2 has one register, kept in the first; GICv3 has one per group.
     apr: [u32; 2],
     pub traffic: Traffic,
+    /// The list register of an active SGI is found by its number alone, as GIC-400 does, and not by its source, too.
+    pub blind_to_sources: bool,
 }
 
 impl VirtualCpuInterface {
@@ -116,6 +118,7 @@ impl VirtualCpuInterface {
             vmcr: 0,
             apr: [0; 2],
             traffic: Traffic::default(),
+            blind_to_sources: false,
         };
         new.set_vmcr(0);
         new
@@ -401,9 +404,10 @@ impl VirtualCpuInterface {
     }
 
     fn find_active(&self, id: u32) -> Option<(usize, ListRegister)> {
-        self.list_registers()
-            .enumerate()
-            .find(|(_, lr)| lr.active && lr.iar() == id)
+        self.list_registers().enumerate().find(|(_, lr)| {
+            let same = lr.iar() == id || (self.blind_to_sources && lr.vintid == id & 0x3ff);
+            lr.active && same
+        })
     }
 
     /// Removes the active state; the physical interrupt to deactivate, if the interrupt is mapped to one.

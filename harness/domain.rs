@@ -3,6 +3,7 @@
 
 use crate::abi::{self, RawDomain, RawVcpu};
 use crate::machine::{Machine, lock};
+use crate::peer;
 use crate::physgic::{FIRST_ESPI, FIRST_SPI};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -54,6 +55,8 @@ impl Config {
 /// A negative errno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Errno(pub i32);
+
+const EINVAL: i32 = 22;
 
 fn result(rc: i32) -> Result<(), Errno> {
     if rc == 0 { Ok(()) } else { Err(Errno(rc)) }
@@ -202,6 +205,9 @@ impl Vcpu {
 
     /// `vtimer_update_irqs()` and `vcpu_update_evtchn_irq()`, on every exit from the guest.
     pub(crate) fn update_lines(&self) {
+        if !abi::samples_lines() {
+            return;
+        }
         let ptimer = self.ptimer().load(Ordering::SeqCst);
         let ptimer = ptimer & (CNT_ENABLE | CNT_MASK | CNT_PENDING) == CNT_ENABLE | CNT_PENDING;
         abi::inject(self.domain, self.raw, Self::VTIMER, self.timer.is_pending());
@@ -304,6 +310,10 @@ impl Domain {
     /// # Errors
     /// What the vGIC answered; everything is undone, as Xen does.
     pub fn create(machine: &Arc<Machine>, config: Config) -> Result<Self, Errno> {
+        // As arch_sanitise_domain_config() does.
+        if (2..4).contains(&config.gic) && abi::max_vcpus(config.gic.into()) == 0 {
+            return Err(Errno(-EINVAL));
+        }
         // SAFETY: takes any numbers.
         let raw = unsafe {
             abi::mock_domain_alloc(
@@ -333,7 +343,8 @@ impl Domain {
         result(abi::init(self.raw, self.config.spis))?;
         // SAFETY: this domain.
         let used = unsafe { abi::mock_domain_mmio_used(self.raw) };
-        if used != count {
+        // Xen's C vGICs may announce more than they need.
+        if used != count && peer::is_ours() {
             self.machine.report(format!(
                 "{count} MMIO handlers announced, {used} registered"
             ));
@@ -458,7 +469,9 @@ impl Domain {
 
     /// The older name of the same.
     pub fn inject_old(&self, v: &Vcpu, virq: u32) {
-        abi::vcpu_inject(v.raw, virq);
+        if !abi::vcpu_inject(v.raw, virq) {
+            abi::inject(self.raw, v.raw, virq, true);
+        }
     }
 
     /// `route_irq_to_guest()`.

@@ -123,7 +123,7 @@ pub fn mock<R>(f: impl FnOnce() -> R) -> R {
 
 /// Xen's `_xmalloc` and `_xzalloc`: memory of zeros, at least this aligned, or NULL.
 #[unsafe(no_mangle)]
-extern "C" fn _xzalloc(size: u64, align: u64) -> *mut u8 {
+pub(crate) extern "C" fn _xzalloc(size: u64, align: u64) -> *mut u8 {
     crate::xen::check_allocation_context();
     if refused() {
         return std::ptr::null_mut();
@@ -154,7 +154,7 @@ extern "C" fn _xzalloc(size: u64, align: u64) -> *mut u8 {
 const HEADER: usize = size_of::<[usize; 2]>();
 
 #[unsafe(no_mangle)]
-extern "C" fn _xmalloc(size: u64, align: u64) -> *mut u8 {
+pub(crate) extern "C" fn _xmalloc(size: u64, align: u64) -> *mut u8 {
     _xzalloc(size, align)
 }
 
@@ -163,7 +163,7 @@ extern "C" fn _xmalloc(size: u64, align: u64) -> *mut u8 {
 /// # Safety
 /// NULL, or from `_xzalloc` and not freed yet.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn xfree(p: *mut u8) {
+pub(crate) unsafe extern "C" fn xfree(p: *mut u8) {
     if p.is_null() {
         return;
     }

@@ -11,6 +11,7 @@
 //! | [`guest`] | a vCPU as its guest has it |
 //! | [`scenario`] | the scripted guest of `cargo run` |
 //! | [`linux`] | what Linux's GIC drivers do to a GIC |
+//! | [`peer`] | which vGIC runs: ours, or one in a shared object |
 //! | [`faults`] | the vGIC's allocations: counted, and failed on request |
 //!
 //! `harness/c` and `harness/include` are the C half: Xen's structures and headers, in the small, against which
@@ -24,6 +25,7 @@ pub mod guest;
 pub mod linux;
 pub mod lr;
 pub mod machine;
+pub mod peer;
 pub mod physgic;
 pub mod profile;
 pub mod scenario;

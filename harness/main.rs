@@ -4,6 +4,7 @@
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use std::process::ExitCode;
+use vgic_harness::peer;
 use vgic_harness::scenario::{self, Options};
 
 /// The vGIC on a mock Xen.
@@ -31,6 +32,9 @@ struct Run {
     /// How often each device, timer and SGI is raised
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     rounds: u64,
+    /// Which vGIC: ours, Xen's C vGICs once `cargo xtask peers` has built them, or a shared object [default: rust]
+    #[arg(long, value_name = "rust|new|old|PATH")]
+    vgic: Option<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -55,7 +59,11 @@ fn run() -> Result<()> {
         gic: None,
         cpus: 4,
         rounds: 2000,
+        vgic: None,
     }));
+    if let Some(which) = &run.vgic {
+        peer::choose(which)?;
+    }
     let versions: &[u8] = match run.gic {
         Some(Gic::V2) => &[2],
         Some(Gic::V3) => &[3],

@@ -23,6 +23,8 @@ pub struct Profile {
     pub gicv: bool,
     /// A GICv2 on 64 KiB pages: each of the two 4 KiB pages of GICC and of GICV is repeated sixteen times.
     pub aliased: bool,
+    /// Faults that Xen's C vGICs are known to have ([`crate::peer::faults`]) do not stop the machine.
+    pub forgiving: bool,
 }
 
 impl Profile {
@@ -37,6 +39,7 @@ impl Profile {
         tds: false,
         gicv: false,
         aliased: false,
+        forgiving: false,
     };
     /// GICv3 with four list registers, as Cortex-A72's.
     pub const GICV3: Self = Self {
@@ -49,6 +52,7 @@ impl Profile {
         tds: false,
         gicv: false,
         aliased: false,
+        forgiving: false,
     };
     /// GICv3 with sixteen.
     pub const GICV3_16: Self = Self {
@@ -61,6 +65,7 @@ impl Profile {
         tds: true,
         gicv: false,
         aliased: false,
+        forgiving: false,
     };
 
     /// A GIC-400 on 64 KiB pages.
@@ -91,6 +96,13 @@ impl Profile {
     #[must_use]
     pub const fn with_cpus(mut self, cpus: usize) -> Self {
         self.cpus = cpus;
+        self
+    }
+
+    /// The same, which gets by with Xen's C vGICs.
+    #[must_use]
+    pub const fn forgiving(mut self) -> Self {
+        self.forgiving = true;
         self
     }
 

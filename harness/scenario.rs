@@ -6,6 +6,7 @@ use crate::domain::{Config, Domain, Errno, Vcpu};
 use crate::guest::GuestCpu;
 use crate::linux;
 use crate::machine::{Machine, Profile};
+use crate::peer;
 use std::fmt;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -168,7 +169,7 @@ pub fn run(options: Options) -> Result<Summary, Errno> {
     } else {
         Profile::GICV3
     };
-    let machine = Machine::power_on(base.with_cpus(cpus + 1));
+    let machine = Machine::power_on(base.with_cpus(cpus + 1).forgiving());
     let domain = Domain::with_vcpus(&machine, Config::dom0(options.gic, cpus))?;
     domain.route(HW_LEVEL, HW_LEVEL, true)?;
     domain.route(HW_EDGE, HW_EDGE, false)?;
@@ -313,7 +314,8 @@ fn serve_device(domain: &Domain, cpu: &GuestCpu, shared: &Shared, intid: u32, so
         _ => {}
     }
     // Now and then a balancer moves it to the next vCPU.
-    if source.handled.load(Ordering::SeqCst) % 16 == 15 {
+    let movable = !peer::faults::loses_moved_interrupts();
+    if movable && source.handled.load(Ordering::SeqCst) % 16 == 15 {
         linux::route(cpu, intid, (cpu.vcpu.id + 1) % domain.config.vcpus);
         shared.retargets.fetch_add(1, Ordering::SeqCst);
     }

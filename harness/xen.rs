@@ -39,6 +39,12 @@ extern "C" fn mock_current() -> *mut RawVcpu {
     })
 }
 
+/// The number of this CPU; nothing happens meanwhile.
+#[unsafe(no_mangle)]
+extern "C" fn mock_this_cpu() -> c_uint {
+    cpu(|_, p| p.index as c_uint)
+}
+
 /// # Safety
 /// `text` has `len` bytes.
 #[unsafe(no_mangle)]
@@ -150,6 +156,12 @@ extern "C" fn rvgic_mock_read_vmcr() -> u32 {
     cpu(|_, p| p.interface().vmcr())
 }
 
+/// The active priorities of the group that Xen's C vGICs use.
+#[unsafe(no_mangle)]
+extern "C" fn mock_read_apr() -> u32 {
+    cpu(|m, p| p.interface().apr(usize::from(m.profile.gic == 3)))
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn rvgic_mock_reset() {
     cpu(|_, p| {
@@ -178,4 +190,27 @@ extern "C" fn rvgic_mock_can_trap_dir() -> bool {
 #[unsafe(no_mangle)]
 extern "C" fn rvgic_mock_relax() {
     cpu(|m, p| m.relax(p));
+}
+
+/// The services for a vGIC in a shared object, which are not linked to it: their names and addresses.
+pub(crate) fn services() -> Vec<(&'static CStr, *const ())> {
+    macro_rules! services {
+        ($($module:ident: $($name:ident)*;)*) => {
+            vec![$($((
+                // SAFETY: a literal with its end.
+                unsafe { CStr::from_bytes_with_nul_unchecked(concat!(stringify!($name), "\0").as_bytes()) },
+                $module::$name as *const (),
+            ),)*)*]
+        };
+    }
+    use crate::xen;
+    services! {
+        xen: mock_current mock_this_cpu mock_print mock_broken mock_local_irq_save mock_local_irq_restore
+            local_irq_is_enabled mock_wake mock_phys_enable mock_phys_trigger mock_phys_active
+            mock_phys_pending mock_phys_is_pending mock_phys_target rvgic_mock_list_registers
+            rvgic_mock_read_lr rvgic_mock_write_lr rvgic_mock_read_hcr rvgic_mock_write_hcr
+            rvgic_mock_read_vmcr mock_read_apr rvgic_mock_reset rvgic_mock_irq_save rvgic_mock_irq_restore
+            rvgic_mock_can_trap_dir rvgic_mock_relax;
+        faults: _xmalloc _xzalloc xfree;
+    }
 }

@@ -61,19 +61,23 @@ static unsigned long myself(void)
     return (unsigned long)&here;
 }
 
-void _spin_lock(spinlock_t *lock)
+bool _spin_trylock(spinlock_t *lock)
 {
     unsigned long expected = 0;
 
-    while ( !__atomic_compare_exchange_n(&lock->owner, &expected, myself(), false,
-                                         __ATOMIC_ACQUIRE, __ATOMIC_RELAXED) )
+    return __atomic_compare_exchange_n(&lock->owner, &expected, myself(), false,
+                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+void _spin_lock(spinlock_t *lock)
+{
+    while ( !_spin_trylock(lock) )
     {
-        if ( expected == myself() )
+        if ( __atomic_load_n(&lock->owner, __ATOMIC_RELAXED) == myself() )
         {
             fprintf(stderr, "mock Xen: a spin lock is taken twice by one CPU\n");
             abort();
         }
-        expected = 0;
         sched_yield();
     }
 }
@@ -99,7 +103,9 @@ static struct {
 #define MAX_SPIS 992
 #define MAX_ESPIS (ESPI_MAX_INTID - ESPI_BASE_INTID + 1)
 static struct irq_desc descs[MAX_SPIS], espi_descs[MAX_ESPIS];
+#ifdef CONFIG_GICV3
 static struct rdist_region regions[2];
+#endif
 
 const bool acpi_disabled = true;
 const struct dt_device_node *dt_interrupt_controller;
@@ -191,6 +197,7 @@ void mock_power_on(unsigned int version, unsigned int spis, unsigned int espis,
     init_descs(descs, MAX_SPIS, NR_LOCAL_IRQS);
     init_descs(espi_descs, MAX_ESPIS, ESPI_BASE_INTID);
 
+#ifdef CONFIG_GICV3
     if ( version == 3 )
     {
         /* Two regions, so that lookups across them are exercised. */
@@ -199,6 +206,7 @@ void mock_power_on(unsigned int version, unsigned int spis, unsigned int espis,
                                             .size = (paddr_t)max(cpus, 3U) * GICV3_GICR_SIZE };
         vgic_v3_setup_hw(0x08000000, 2, regions, 16);
     }
+#endif
     if ( version == 2 || gicv )
         vgic_v2_setup_hw(0x08000000, 0x08010000, aliased ? SZ_128K : SZ_8K,
                          0x08040000, aliased ? 0xf000 : 0);
@@ -403,14 +411,22 @@ paddr_t mock_domain_gicc(const struct domain *d, paddr_t *mapped, paddr_t *gicv)
 
 unsigned int mock_domain_regions(const struct domain *d)
 {
+#ifdef CONFIG_GICV3
     return d->arch.vgic.nr_regions;
+#else
+    return 0;
+#endif
 }
 
 paddr_t mock_domain_region(const struct domain *d, unsigned int n, paddr_t *size)
 {
+#ifdef CONFIG_GICV3
     *size = d->arch.vgic.rdist_regions[n].size;
 
     return d->arch.vgic.rdist_regions[n].base;
+#else
+    return *size = 0;
+#endif
 }
 
 unsigned int mock_domain_nr_spis(const struct domain *d)
@@ -474,6 +490,16 @@ void vcpu_kick(struct vcpu *v)
     clear_bit(_VPF_blocked, &v->pause_flags);
     mock_wake(v, __atomic_load_n(&v->processor, __ATOMIC_SEQ_CST),
               running && v != current);
+}
+
+/* Does the vGIC look at levels, which Xen then hands it on each exit? */
+bool mock_samples_lines(void)
+{
+#ifdef CONFIG_NEW_VGIC
+    return true;
+#else
+    return false;
+#endif
 }
 
 /* Traps ********************************************************************/

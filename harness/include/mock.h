@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/types.h>
 
 typedef uint64_t paddr_t;
 /* The host's C library has a signed type of that name. */
@@ -41,9 +42,13 @@ typedef uint64_t u64;
 #define ROUNDUP(x, a) (((x) + (a) - 1) & ~((__typeof__(x))(a) - 1))
 
 void mock_broken(const char *what);
+#ifdef NDEBUG
+#define ASSERT(x) ((void)sizeof(!(x)))
+#else
 #define ASSERT(x) do { if ( !(x) ) mock_broken("ASSERT(" #x ") in " __FILE__); } while ( 0 )
-#define BUG_ON(x) ASSERT(!(x))
-#define BUG() mock_broken("BUG() in " __FILE__)
+#endif
+#define BUG_ON(x) do { if ( x ) mock_broken("BUG_ON(" #x ") in " __FILE__); } while ( 0 )
+#define BUG() panic("BUG() in " __FILE__ "\n")
 
 #define SZ_4K 0x1000
 #define SZ_8K 0x2000
@@ -124,6 +129,7 @@ static inline void *xzalloc_array_checked(unsigned long size, unsigned long alig
 /* spinlock.h, and this CPU's interrupt mask */
 typedef struct { unsigned long owner; } spinlock_t;
 
+bool _spin_trylock(spinlock_t *lock);
 void _spin_lock(spinlock_t *lock);
 void _spin_unlock(spinlock_t *lock);
 bool _spin_is_locked(const spinlock_t *lock);
@@ -132,6 +138,7 @@ void mock_local_irq_restore(unsigned long flags);
 bool local_irq_is_enabled(void);
 
 #define spin_lock_init(l) ((l)->owner = 0)
+#define spin_trylock(l) _spin_trylock(l)
 #define spin_lock(l) _spin_lock(l)
 #define spin_unlock(l) _spin_unlock(l)
 #define spin_is_locked(l) _spin_is_locked(l)
@@ -313,6 +320,7 @@ struct domain {
     unsigned int max_vcpus;
     struct vcpu **vcpu;
     int is_dying;
+    spinlock_t domain_lock;
     bool hardware, direct_mapped;
     struct mmio_handler *mmio;
     unsigned int mmio_used, mmio_max;
@@ -333,6 +341,7 @@ struct vcpu {
         struct vgic_cpu vgic;
         struct vtimer phys_timer, virt_timer;
         register_t vmpidr;
+        uint64_t lr_mask;           /* Of gic.c, for the old C vGIC */
     } arch;
 };
 

@@ -25,6 +25,8 @@ pub enum Task {
     Test(TestArguments),
     /// Show that the patches change no object while RUST_VGIC is off
     Unchanged(crate::unchanged::Arguments),
+    /// Build Xen's C vGICs, and ours, as shared objects for the mock Xen
+    Peers(crate::peers::Arguments),
     /// Fetch what boot and xen need, and build nothing
     Setup,
 }

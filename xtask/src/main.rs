@@ -18,6 +18,7 @@ mod interrupts;
 mod life;
 mod machine;
 mod paths;
+mod peers;
 mod progress;
 mod table;
 mod test;
@@ -75,6 +76,12 @@ fn run(task: Task) -> anyhow::Result<bool> {
         }
         Task::Test(arguments) => test::test(&arguments),
         Task::Unchanged(arguments) => unchanged::unchanged(&arguments),
+        Task::Peers(arguments) => {
+            for object in peers::build(&arguments.xen)? {
+                println!("{}", object.display());
+            }
+            Ok(true)
+        }
         Task::Setup => setup().map(|()| true),
     }
 }

@@ -6,7 +6,7 @@
 //! instruction, symbol and relocation of the object.
 
 use crate::cli::{TestArguments, Vgic, XenArguments};
-use crate::{paths, xen};
+use crate::{paths, peers, xen};
 use anyhow::{Context, Result, bail};
 use std::process::Command;
 use std::time::Instant;
@@ -14,6 +14,10 @@ use std::time::Instant;
 /// Runs all tests; the result is whether they passed.
 pub fn test(arguments: &TestArguments) -> Result<bool> {
     let started = Instant::now();
+    if !arguments.no_xen {
+        // Before the workspace's tests, some of which run on them.
+        peers::build(&arguments.xen).context("Xen's C vGICs for the mock Xen")?;
+    }
     let mut done = vec!["workspace"];
     cargo(&["test", "--workspace"], &arguments.rest, None).context("the workspace's tests")?;
     if !arguments.no_loom {

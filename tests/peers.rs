@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Xen's C vGICs on the mock Xen, and the faults of theirs that it knows. There is one vGIC in a process: each test runs in
+//! a process of its own, and says so if `cargo xtask peers` has not built its vGIC.
+
+use std::io::Write;
+use std::process::{Command, Output};
+use vgic_harness::domain::{Config, Domain};
+use vgic_harness::guest::GuestCpu;
+use vgic_harness::machine::{Machine, Profile};
+use vgic_harness::{linux, peer};
+
+/// Runs `command` with a vGIC that has been built, and returns what it writes.
+fn run(vgic: &str, mut command: Command) -> Option<String> {
+    if !peer::built(vgic).is_file() {
+        // Past the test runner, which keeps the output of tests that pass.
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: {vgic}.so is not built; `cargo xtask peers` builds it"
+        );
+        return None;
+    }
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command
+        .env(peer::VARIABLE, vgic)
+        .output()
+        .expect("a process");
+    let text = String::from_utf8_lossy(&stdout) + String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "with {vgic}: {text}");
+    Some(text.into_owned())
+}
+
+/// The scripted guest to its end.
+fn scenario(vgic: &str, gic: &str) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vgic-harness"));
+    command.args(["run", "--gic", gic, "--rounds", "500"]);
+    if let Some(text) = run(vgic, command) {
+        assert!(
+            text.contains("every interrupt was handled exactly once"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn new_c_vgic_runs_the_guest() {
+    scenario("new", "v2");
+}
+
+#[test]
+fn old_c_vgic_runs_the_guest() {
+    scenario("old", "v2");
+    scenario("old", "v3");
+}
+
+#[test]
+fn ours_runs_the_guest_from_a_shared_object_too() {
+    let object = peer::built("rust");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vgic-harness"));
+    command
+        .args(["run", "--rounds", "500", "--vgic"])
+        .arg(object);
+    run("rust", command);
+}
+
+#[test]
+fn a_gicv3_is_refused_where_there_is_none() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vgic-harness"));
+    command.args(["run", "--gic", "v3"]);
+    if !peer::built("new").is_file() {
+        return;
+    }
+    let output = command.env(peer::VARIABLE, "new").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !output.status.success() && text.contains("errno -22"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_no_vgic_is_refused_in_words() {
+    for (vgic, words) in [
+        ("/nowhere.so", "xtask peers"),
+        (env!("CARGO_BIN_EXE_vgic-harness"), "is not a vGIC"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vgic-harness"));
+        let output = command.args(["run", "--vgic", vgic]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(words), "{text}");
+    }
+}
+
+/// Runs a test of this file that is marked `ignore` with a vGIC.
+fn rerun(vgic: &str, test: &str) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--ignored"]);
+    if let Some(text) = run(vgic, command) {
+        assert!(text.contains("1 passed"), "{text}");
+    }
+}
+
+fn boot(profile: Profile, gic: u8) -> (Domain, Vec<GuestCpu>) {
+    let machine = Machine::power_on(profile);
+    let domain = Domain::with_vcpus(&machine, Config::dom0(gic, 2)).unwrap();
+    let cpus = linux::boot(&domain);
+    (domain, cpus)
+}
+
+/// An edge-triggered interrupt of vCPU 0.
+fn set_up(cpus: &[GuestCpu], intid: u32) {
+    linux::set_trigger(&cpus[0], intid, true);
+    linux::route(&cpus[0], intid, 0);
+    linux::enable(&cpus[0], intid);
+}
+
+#[test]
+fn new_forgets_the_source_of_an_active_sgi() {
+    rerun("new", "forgotten_source");
+}
+
+#[test]
+#[ignore = "run by new_forgets_the_source_of_an_active_sgi"]
+fn forgotten_source() {
+    let handled_twice = |profile: Profile| {
+        let (_domain, cpus) = boot(profile, 2);
+        let twice = [(); 2].map(|()| {
+            linux::send_sgi(&cpus[1], 0, 3);
+            cpus[0].take(|_| cpus[0].hypercall(|| ()))
+        });
+        twice == [Some(1 << 10 | 3); 2]
+    };
+    assert!(!handled_twice(Profile::GICV2));
+    assert!(handled_twice(Profile::GICV2.forgiving()));
+}
+
+#[test]
+fn new_wakes_nobody_when_it_moves_an_interrupt() {
+    rerun("new", "moved_in_silence");
+}
+
+#[test]
+#[ignore = "run by new_wakes_nobody_when_it_moves_an_interrupt"]
+fn moved_in_silence() {
+    let (domain, mut cpus) = boot(Profile::GICV2, 2);
+    set_up(&cpus, 40);
+    domain.machine.hypervisor(2, || domain.inject(40, true));
+    assert!(!cpus[1].wfi());
+    let taken = cpus[0].take(|_| {
+        linux::route(&cpus[0], 40, 1);
+        domain.machine.hypervisor(2, || domain.inject(40, true));
+    });
+    assert_eq!(taken, Some(40));
+    cpus[0].hypercall(|| ());
+    assert!(!cpus[1].try_wake());
+    cpus[1].unpreempt();
+    assert_eq!(cpus[1].take(|_| ()), Some(40), "it was there all the time");
+}
+
+#[test]
+fn old_loses_a_physical_interrupt_that_is_moved() {
+    rerun("old", "moved_and_lost");
+}
+
+#[test]
+#[ignore = "run by old_loses_a_physical_interrupt_that_is_moved"]
+fn moved_and_lost() {
+    for profile in [Profile::GICV2, Profile::GICV3] {
+        let machine = Machine::power_on(profile);
+        let domain = Domain::with_vcpus(&machine, Config::dom0(profile.gic, 2)).unwrap();
+        domain.route(42, 42, false).unwrap();
+        let mut cpus = linux::boot(&domain);
+        set_up(&cpus, 42);
+        cpus[0].traps_win = true;
+        machine.gic.pulse(42);
+        cpus[0].step();
+        assert_eq!(cpus[0].take(|_| linux::route(&cpus[0], 42, 1)), Some(42));
+        // It has ended; now it comes again, at once with a trap.
+        machine.gic.pulse(42);
+        cpus[0].hypercall(|| ());
+        machine.quiesce(1);
+        assert!(machine.gic.snapshot(42).unwrap().active);
+        assert_eq!((cpus[0].take(|_| ()), cpus[1].take(|_| ())), (None, None));
+    }
+}
+
+#[test]
+fn old_and_new_keep_the_maintenance_interrupt_up() {
+    rerun("old", "stuck_maintenance");
+    rerun("new", "stuck_maintenance");
+}
+
+#[test]
+#[ignore = "run by old_and_new_keep_the_maintenance_interrupt_up"]
+fn stuck_maintenance() {
+    let reports = |profile: Profile| {
+        let (domain, mut cpus) = boot(profile, 2);
+        let more = 40..=40 + profile.lrs as u32;
+        more.clone().for_each(|intid| set_up(&cpus, intid));
+        domain
+            .machine
+            .hypervisor(2, || more.for_each(|intid| domain.inject(intid, true)));
+        cpus[0].step();
+        cpus[0].traps_win = true;
+        for _ in 0..profile.lrs - 1 {
+            let iar = cpus[0].ack();
+            cpus[0].eoi(iar);
+        }
+        cpus[0].hypercall(|| ());
+        domain.machine.take_reports().join("\n")
+    };
+    let strict = reports(Profile::GICV2);
+    assert!(
+        strict.contains("never gets out of gic_interrupt"),
+        "{strict}"
+    );
+    assert_eq!(reports(Profile::GICV2.forgiving()), "");
+}
