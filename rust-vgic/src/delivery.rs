@@ -54,7 +54,10 @@ impl<H: Host> Domain<H> {
         if old == new {
             return;
         }
-        self.carry_out(intid, irq, new, effect);
+        let holder = self.carry_out(intid, irq, new, effect);
+        if level {
+            holder.unwrap_or(v).counters.injections.count();
+        }
         // A line that Xen can look at again may have risen between its look and our lowering it:
         // that raise saw a line still high and did nothing.
         if old.line() && !new.line() {
@@ -122,11 +125,15 @@ impl<H: Host> Domain<H> {
         });
     }
 
-    /// Does what a transition has left to do, except with the physical interrupt.
-    pub(crate) fn carry_out(&self, intid: IntId, irq: &Irq, new: State, effect: Effect) {
-        let Some(holder) = new.place().1.and_then(|id| self.slot(id)) else {
-            return;
-        };
+    /// Does what a transition has left to do, except with the physical interrupt. Returns who held the interrupt after it.
+    pub(crate) fn carry_out(
+        &self,
+        intid: IntId,
+        irq: &Irq,
+        new: State,
+        effect: Effect,
+    ) -> Option<&Vcpu<H::Vcpu>> {
+        let holder = new.place().1.and_then(|id| self.slot(id))?;
         if effect.contains(Effect::PUSH) {
             if self.push(holder, intid.raw16(), irq) {
                 self.kick(holder);
@@ -148,6 +155,7 @@ impl<H: Host> Domain<H> {
         if effect.contains(Effect::VISIT) {
             self.visit(intid, irq);
         }
+        Some(holder)
     }
 
     /// Pushes a node that has just been moved to `holder`'s inbox. Says whether `holder` must be kicked:
@@ -187,6 +195,7 @@ impl<H: Host> Domain<H> {
     pub(crate) fn kick(&self, v: &Vcpu<H::Vcpu>) {
         fence(Ordering::SeqCst);
         if let Some(handle) = v.handle() {
+            v.counters.kicks.count();
             self.host.kick(handle);
         }
     }

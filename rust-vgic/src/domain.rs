@@ -5,6 +5,7 @@ use crate::host::Host;
 use crate::intid::{IntId, VcpuId};
 use crate::irq::{Event, Irq, Place, State};
 use crate::lr::Format;
+use crate::observe::Told;
 use crate::redistributor::Region;
 use crate::slice::try_boxed;
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
@@ -68,6 +69,7 @@ pub struct Domain<H: Host> {
     pub(crate) split_eoi: AtomicU32,
     /// Not 0 once an interrupt has been routed to any vCPU that can take it.
     pub(crate) one_of_n: AtomicU32,
+    pub(crate) told: Told,
     /// Serialises configuration writes whose parts must agree. Interrupts masked; above the vCPU locks, below desc->lock.
     pub(crate) config: Mutex<()>,
 }
@@ -125,6 +127,7 @@ impl<H: Host> Domain<H> {
             ctlr: AtomicU32::new(0),
             split_eoi: AtomicU32::new(0),
             one_of_n: AtomicU32::new(0),
+            told: Told::new(),
             config: Mutex::new(()),
         })
     }

@@ -10,7 +10,7 @@ use crate::vcpu::{Flags, Vcpu};
 use core::fmt::{self, Write};
 
 impl<H: Host> Domain<H> {
-    /// Writes a line for `v`, and one for each interrupt of it that is pending, active or on one of its lists,
+    /// Writes a line for `v`, with vCPU 0 one for the domain before it, and one for each interrupt of it that is pending, active or on one of its lists,
     /// with the reason why a pending one is not being delivered.
     ///
     /// Takes no lock and may run at any time, so it shows each interrupt as it is, but not all at one moment.
@@ -18,6 +18,9 @@ impl<H: Host> Domain<H> {
     /// # Errors
     /// Those of `out`.
     pub fn dump(&self, v: &Vcpu<H::Vcpu>, out: &mut impl Write) -> fmt::Result {
+        if v.id() == VcpuId::ZERO {
+            writeln!(out, "  vGIC: {}", self.totals())?;
+        }
         let groups = self.group_enables();
         let on = |on: bool| if on { "on" } else { "off" };
         let [group0, group1] = groups.map(on);

@@ -19,6 +19,8 @@ use crate::vcpu::{Flags, Slot, Vcpu};
 struct Later {
     resample: [u16; lr::MAX],
     resamples: usize,
+    /// A list register was not as it had been written.
+    changed: bool,
     /// Slots whose interrupt is routed to another vCPU and was kept here only by being active.
     moves: u32,
 }
@@ -57,6 +59,9 @@ impl<H: Host> Domain<H> {
             self.fold(v, n, slot, &cpu, &mut later);
         }
         v.leave_guest();
+        if later.changed {
+            v.counters.changed_exits.count();
+        }
         if ended != 0 {
             self.ended_outside(v, ended);
         }
@@ -89,6 +94,7 @@ impl<H: Host> Domain<H> {
         };
         let (pending, active) = self.format.state(seen);
         if changed {
+            later.changed = true;
             slot.shadow.store(seen, Ordering::Relaxed);
             // The end of it keeps the maintenance interrupt asserted.
             if self.format.asserts_eoi(seen) {

@@ -131,6 +131,9 @@ impl Host for Fake {
     type Vcpu = usize;
     type Phys = Locked;
 
+    fn name(&self) -> impl std::fmt::Display {
+        "domain"
+    }
     fn cpu(&self) -> impl CpuInterface {
         &self.cpus[self.current.load(SeqCst)]
     }

@@ -2,6 +2,7 @@
 //! What the vGIC needs from the hypervisor it is part of. Static dispatch only: a build has one host.
 
 use crate::intid::IntId;
+use core::fmt::Display;
 
 /// The host's own name for a vCPU: a pointer or a number.
 pub trait Handle: Copy + Send + Sync {
@@ -29,6 +30,9 @@ pub trait Host: Send + Sync + Sized {
 
     /// A physical interrupt while its lock is held.
     type Phys: PhysIrq;
+
+    /// What the host calls the domain in messages.
+    fn name(&self) -> impl Display;
 
     /// The virtual CPU interface control registers of the physical CPU that runs this code.
     fn cpu(&self) -> impl CpuInterface;

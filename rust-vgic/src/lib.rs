@@ -16,6 +16,7 @@
 //! | `routing` | where an SPI goes, also of several vCPUs |
 //! | [`sysreg`] | ICC_SGI1R_EL1 and its siblings |
 //! | [`lr`] | list registers of both hardware formats |
+//! | `dump`, `observe` | what a person sees: state, counters, messages |
 //!
 //! # What always holds
 //!
@@ -43,6 +44,7 @@ pub mod intid;
 pub mod irq;
 mod list;
 pub mod lr;
+mod observe;
 pub mod redistributor;
 pub mod registers;
 mod routing;

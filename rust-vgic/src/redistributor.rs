@@ -122,7 +122,10 @@ impl<H: Host + 'static> Domain<H> {
     ) -> u64 {
         match self.redistributor(region, offset) {
             Some(at) => self.access(cur, at.owner).read(at.rows, at.offset, width),
-            None => 0,
+            None => {
+                self.no_redistributor(cur, region, offset);
+                0
+            }
         }
     }
 
@@ -135,10 +138,18 @@ impl<H: Host + 'static> Domain<H> {
         width: Width,
         value: u64,
     ) {
-        if let Some(at) = self.redistributor(region, offset) {
-            self.access(cur, at.owner)
-                .write(at.rows, at.offset, width, value);
+        match self.redistributor(region, offset) {
+            Some(at) => self
+                .access(cur, at.owner)
+                .write(at.rows, at.offset, width, value),
+            None => self.no_redistributor(cur, region, offset),
         }
+    }
+
+    fn no_redistributor(&self, cur: &Vcpu<H::Vcpu>, region: usize, offset: u64) {
+        let access =
+            format_args!("an access to offset {offset:#x} of region {region} of redistributors");
+        self.reserved(cur, access);
     }
 
     /// What is at `offset` of a region.

@@ -14,6 +14,7 @@ use crate::host::Host;
 use crate::intid::IntId;
 use crate::irq::Irq;
 use crate::vcpu::Vcpu;
+use core::fmt;
 
 /// Width of an access.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -190,7 +191,6 @@ pub(crate) enum Exact {
 
 /// One register, or an array of them.
 pub(crate) struct Row<H: Host> {
-    #[allow(dead_code, reason = "for the reader, and for what a failing test says")]
     pub(crate) name: &'static str,
     pub(crate) offset: u32,
     /// Of the whole array.
@@ -298,6 +298,11 @@ impl<'a, H: Host> Access<'a, H> {
     /// Reads from a frame.
     pub(crate) fn read(&self, rows: &[Row<H>], offset: u32, width: Width) -> u64 {
         let Some(row) = Self::row(rows, offset, width) else {
+            self.reserved(
+                rows,
+                format_args!("a read of {} bits", width.bits()),
+                offset,
+            );
             return 0;
         };
         let span = row.span(offset, width);
@@ -322,6 +327,9 @@ impl<'a, H: Host> Access<'a, H> {
     /// Writes to a frame. What is beyond the width is ignored.
     pub(crate) fn write(&self, rows: &[Row<H>], offset: u32, width: Width, value: u64) {
         let Some(row) = Self::row(rows, offset, width) else {
+            let written = value & ones(width.bits());
+            let access = format_args!("a write of {} bits, {written:#x},", width.bits());
+            self.reserved(rows, access, offset);
             return;
         };
         let span = row.span(offset, width);
@@ -355,6 +363,13 @@ impl<'a, H: Host> Access<'a, H> {
                 }
             }
         }
+    }
+
+    /// No row has this access.
+    fn reserved(&self, rows: &[Row<H>], access: fmt::Arguments<'_>, offset: u32) {
+        let frame = rows.first().map_or("", |row| row.name);
+        let at = format_args!("{access} at offset {offset:#x} of the frame of {frame}");
+        self.domain.reserved(self.cur, at);
     }
 
     /// Makes the words of these interrupts exact. Those of `cur` are: it has left its guest for this access.

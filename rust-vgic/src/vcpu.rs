@@ -13,6 +13,7 @@ use crate::intid::{IntId, VcpuId};
 use crate::irq::{Irq, NIL, State};
 use crate::list::Lists;
 use crate::lr;
+use crate::observe::Counters;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
 use core::marker::PhantomData;
 
@@ -54,6 +55,7 @@ pub struct Vcpu<V> {
     pub(crate) lock: Mutex<Lists>,
     /// Mirrors of what the lists hold, for a look without the lock: 0 means that nothing waits.
     pub(crate) backlog: AtomicU32,
+    pub(crate) counters: Counters,
     pub(crate) slots: [Slot; lr::MAX],
     private: [Irq; 32],
     pub(crate) redist: crate::redistributor::Registers,
@@ -82,6 +84,7 @@ impl<V: Handle> Vcpu<V> {
             vmcr: AtomicU32::new(0),
             lock: Mutex::new(Lists::new()),
             backlog: AtomicU32::new(0),
+            counters: Counters::new(),
             slots: core::array::from_fn(|_| Slot {
                 intid: AtomicU16::new(NIL),
                 shadow: AtomicU64::new(0),

@@ -632,7 +632,10 @@ void rvgic_log(unsigned int level, const char *text, size_t len)
 {
     int n = min(len, (size_t)1024);
 
-    /* A guest can cause any of these: the "G" levels are rate-limited. */
+    /*
+     * A guest can cause any of these but the "info" of its creation: the "G"
+     * levels are rate-limited.
+     */
     if ( level <= 1 )
         printk(XENLOG_G_ERR "rust-vgic: %.*s\n", n, text);
     else if ( level == 2 )

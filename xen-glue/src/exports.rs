@@ -185,8 +185,7 @@ fn create(d: XenDomain, nr_spis: c_uint) -> Result<(), Error> {
     // SAFETY: registers as many handlers as domain_vgic_register() has counted; they find the vGIC in place.
     unsafe { ffi::rvgic_register_frames(d.as_ptr()) };
     log::info!(
-        "d{}: GICv{}, {} vCPUs, {} SPIs, {} extended SPIs, on a GICv{} with {} list registers",
-        d.id(),
+        "{d}: GICv{}, {} vCPUs, {} SPIs, {} extended SPIs, on a GICv{} with {} list registers",
         if v3 { 3 } else { 2 },
         d.max_vcpus(),
         spis,
@@ -240,7 +239,7 @@ fn release(vgic: &Vgic, intid: IntId, active: bool) {
     // SAFETY: alive, and dying. Comes back to vgic_connect_hw_irq().
     let rc = unsafe { ffi::release_guest_irq(d.as_ptr(), intid.raw()) };
     if rc != 0 {
-        log::warn!("d{}: cannot release vIRQ {}: {}", d.id(), intid.raw(), rc);
+        log::warn!("{d}: cannot release vIRQ {}: {}", intid.raw(), rc);
     }
 }
 

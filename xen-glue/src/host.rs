@@ -4,6 +4,7 @@
 use crate::cpu::{self, Cpu};
 use crate::ffi::{self, irq_desc};
 use crate::layout::{XenDomain, XenVcpu};
+use core::fmt::Display;
 use rust_vgic::{CpuInterface, Host, IntId, PhysIrq};
 
 /// A domain's vGIC.
@@ -46,6 +47,10 @@ unsafe impl Sync for XenHost {}
 impl Host for XenHost {
     type Vcpu = XenVcpu;
     type Phys = Desc;
+
+    fn name(&self) -> impl Display {
+        self.domain
+    }
 
     #[inline(always)]
     fn cpu(&self) -> impl CpuInterface {

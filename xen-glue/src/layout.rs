@@ -3,6 +3,7 @@
 
 use crate::ffi::{domain, irq_desc, vcpu};
 use core::ffi::{c_int, c_uint, c_ulong, c_void};
+use core::fmt;
 use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
 use rust_vgic::Handle;
@@ -89,7 +90,7 @@ impl XenDomain {
         self.0
     }
 
-    pub fn id(self) -> u16 {
+    fn id(self) -> u16 {
         // SAFETY: alive (see `new`); set at creation.
         unsafe { field(self.0, rvgic_layout.domain_id) }
     }
@@ -149,6 +150,13 @@ impl XenDomain {
         let at = place::<_, *mut c_void>(self.0, rvgic_layout.dist_priv);
         // SAFETY: alive; at creation or destruction, when nobody else uses the vGIC.
         unsafe { at.write(p) }
+    }
+}
+
+/// As `%pd` of Xen's printk() shows a domain that is none of Xen's own.
+impl fmt::Display for XenDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "d{}", self.id())
     }
 }
 

@@ -69,6 +69,7 @@ impl Log for Printk {
 pub fn init() {
     // It fails if there is a logger already: this one, or one of the program that runs the mock Xen.
     if log::set_logger(&Printk).is_ok() {
-        log::set_max_level(LevelFilter::Info);
+        // The rest is for Xen to decide, by guest_loglvl.
+        log::set_max_level(LevelFilter::Debug);
     }
 }

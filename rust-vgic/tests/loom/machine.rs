@@ -103,6 +103,9 @@ impl Host for Mock {
     type Vcpu = usize;
     type Phys = NoPhys;
 
+    fn name(&self) -> impl std::fmt::Display {
+        "domain"
+    }
     fn cpu(&self) -> impl CpuInterface {
         Cpu(&self.vcpus[CURRENT.with(|cpu| cpu.get())])
     }
