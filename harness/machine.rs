@@ -105,6 +105,9 @@ pub struct Machine {
     broken: Mutex<Vec<String>>,
 }
 
+/// Physical CPUs that the C half has room for.
+const MOST_CPUS: usize = 128;
+
 /// Whether a machine is on.
 static POWER: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
 
@@ -144,7 +147,7 @@ impl Machine {
         drop(on);
         faults::fail_none();
         faults::forbidden();
-        let cpus = profile.cpus.clamp(1, 64);
+        let cpus = profile.cpus.clamp(1, MOST_CPUS);
         let bells: Vec<Arc<Bell>> = (0..cpus).map(|_| Arc::default()).collect();
         let wakers = bells.clone();
         let machine = Arc::new(Self {

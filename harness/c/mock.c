@@ -117,11 +117,12 @@ unsigned int gic_get_nr_lrs(void) { return host.lrs; }
 
 const cpumask_t *cpumask_of(unsigned int cpu)
 {
-    static cpumask_t masks[64];
+    static cpumask_t masks[MOCK_CPUS];
+    cpumask_t *mask = &masks[cpu % MOCK_CPUS];
 
-    masks[cpu % 64].bits = 1UL << (cpu % 64);
+    mask->bits[cpu % MOCK_CPUS / BITS_PER_LONG] = BIT_IN_WORD(cpu);
 
-    return &masks[cpu % 64];
+    return mask;
 }
 
 int dt_device_get_paddr(const struct dt_device_node *node, unsigned int index,
@@ -162,7 +163,11 @@ static void desc_disable(struct irq_desc *desc)
 
 static void desc_set_affinity(struct irq_desc *desc, const cpumask_t *mask)
 {
-    mock_phys_target(desc->irq, __builtin_ctzl(mask->bits));
+    unsigned int word = 0;
+
+    while ( !mask->bits[word] )
+        word++;
+    mock_phys_target(desc->irq, word * BITS_PER_LONG + __builtin_ctzl(mask->bits[word]));
 }
 
 static const hw_irq_controller controller = {

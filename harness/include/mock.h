@@ -147,8 +147,9 @@ bool local_irq_is_enabled(void);
 #define spin_lock_irqsave(l, f) do { local_irq_save(f); _spin_lock(l); } while ( 0 )
 #define spin_unlock_irqrestore(l, f) do { _spin_unlock(l); local_irq_restore(f); } while ( 0 )
 
-/* cpumask.h: a set of at most 64 CPUs */
-typedef struct { unsigned long bits; } cpumask_t;
+/* cpumask.h: a set of CPUs, of which one at least */
+#define MOCK_CPUS 128
+typedef struct { unsigned long bits[MOCK_CPUS / BITS_PER_LONG]; } cpumask_t;
 const cpumask_t *cpumask_of(unsigned int cpu);
 
 /* gic.h, gic_v3_defs.h */

@@ -131,6 +131,23 @@ fn injection_against_blocking_with_a_kick_used_up() {
     });
 }
 
+/// A guest with its interrupts masked blocks without anybody looking for it, and a kick has been asked for that nobody has
+/// answered: what comes next must wake it all the same.
+#[test]
+fn injection_to_a_vcpu_that_blocked_without_a_look() {
+    explore(8, || {
+        let d = domain(1);
+        enter(&d, 0);
+        exit(&d, 0);
+        inject_private(&d, 0, PPI, true);
+        fall_asleep(&d, 0);
+        let other = d.clone();
+        let t = thread::spawn(move || inject(&other));
+        t.join().unwrap();
+        assert!(is_woken(&d, 0));
+    });
+}
+
 /// The owner finds the source low and lowers the line while another raises the source, finds the line still high and does
 /// nothing.
 #[test]

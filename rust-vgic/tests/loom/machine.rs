@@ -290,10 +290,14 @@ pub fn guest(d: &Vgic, n: usize, raw: u32, from: u64, to: u64) {
     panic!("no list register shows {raw} in state {from}");
 }
 
+/// The vCPU blocks, whatever is pending.
+pub fn fall_asleep(d: &Vgic, n: usize) {
+    d.host().vcpus[n].blocked.swap(true, Ordering::AcqRel);
+}
+
 /// The vCPU blocks, unless it should not. Says whether it sleeps.
 pub fn block(d: &Vgic, n: usize) -> bool {
-    d.host().vcpus[n].blocked.swap(true, Ordering::AcqRel);
-    fence(Ordering::SeqCst);
+    fall_asleep(d, n);
     !d.has_pending(vcpu(d, n))
 }
 
