@@ -258,6 +258,21 @@ pub fn route(cpu: &GuestCpu, intid: u32, to: usize) {
     }
 }
 
+/// Lets any vCPU take a shared interrupt: all of them in ITARGETSR, or IROUTER.Interrupt_Routing_Mode.
+pub fn route_to_any(cpu: &GuestCpu, intid: u32) {
+    let stored = if cpu.vcpu.gic_version == 2 {
+        let byte = cpu.gicd() + gicd::ITARGETSR + u64::from(intid);
+        cpu.store(byte, Size::Byte, 0xff)
+    } else {
+        let router = cpu.gicd() + place(gicd::IROUTER, 64, intid).0;
+        cpu.store(router, Size::Double, 1 << 31)
+    };
+    if let Err(abort) = stored {
+        cpu.machine()
+            .report(format!("routing interrupt {intid} aborts: {abort:?}"));
+    }
+}
+
 /// Affinity of a vCPU, as Xen gives it: sixteen to a cluster.
 pub fn affinity(id: usize) -> u64 {
     (id & 0xf) as u64 | ((id >> 4) as u64) << 8

@@ -310,8 +310,7 @@ fn a_pending_one_follows_its_route() {
 fn any_vcpu_may_have_one() {
     let (domain, cpus) = dom0(3);
     edge(&cpus[0], 4700);
-    let router = domain.gicd() + gicd::extended(gicd::IROUTER) + (4700 - 4096) * 8;
-    assert_eq!(cpus[0].store(router, Size::Double, 1 << 31), Ok(()));
+    linux::route_to_any(&cpus[0], 4700);
     for _ in 0..3 {
         inject(&domain, 4700, true);
         let taken: Vec<u32> = cpus.iter().flat_map(drain).collect();

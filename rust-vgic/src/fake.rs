@@ -9,7 +9,7 @@ use crate::lr::Format;
 use crate::redistributor::Region;
 use crate::vcpu::Vcpu;
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 
@@ -102,6 +102,8 @@ pub(crate) struct Fake {
     /// Who was kicked since [`Fake::kicked`].
     kicks: Mutex<Vec<usize>>,
     pub(crate) phys: Mutex<HashMap<u16, Phys>>,
+    /// Which vCPUs are switched off.
+    pub(crate) off: Mutex<HashSet<usize>>,
     pub(crate) sets_trigger: AtomicBool,
     masked: AtomicUsize,
     /// What happens just before a physical interrupt is locked.
@@ -142,6 +144,9 @@ impl Host for Fake {
     }
     fn is_blocked(&self, _: usize) -> bool {
         false
+    }
+    fn is_online(&self, vcpu: usize) -> bool {
+        !self.off.lock().unwrap().contains(&vcpu)
     }
     fn irq_save(&self) -> usize {
         self.masked.fetch_add(1, SeqCst)

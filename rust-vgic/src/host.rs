@@ -44,6 +44,9 @@ pub trait Host: Send + Sync + Sized {
     /// Is the vCPU blocked, that is: has nothing to do until it is kicked?
     fn is_blocked(&self, vcpu: Self::Vcpu) -> bool;
 
+    /// Is the vCPU switched on, as PSCI has it? One that never was is not.
+    fn is_online(&self, vcpu: Self::Vcpu) -> bool;
+
     /// Masks interrupts of this physical CPU; returns what [`Host::irq_restore`] needs.
     fn irq_save(&self) -> usize;
 

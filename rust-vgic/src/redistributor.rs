@@ -228,6 +228,9 @@ fn waker<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
 fn set_waker<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
     let sleep = written.value as u32 & PROCESSOR_SLEEP;
     access.owner.redist.waker.store(sleep, Ordering::Relaxed);
+    if sleep != 0 {
+        access.domain.fell_asleep(access.owner);
+    }
 }
 
 #[cfg(test)]

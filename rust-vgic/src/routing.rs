@@ -3,7 +3,9 @@
 //! (IHI 0069, 3.2.3): of several vCPUs that may take an interrupt, one does.
 //!
 //! TARGET in the word is a single vCPU at any time. For an interrupt that several may take it is chosen when the route is
-//! written, and again when the interrupt becomes pending.
+//! written, and again when the interrupt becomes pending, when it is to wait for a list register, and when its vCPU goes
+//! to sleep (GICR_WAKER). A host need not say when a vCPU is switched off: then the next injection finds out. What is
+//! pending there and is not injected again waits until the vCPU is switched on.
 
 use crate::domain::{Domain, Version};
 use crate::host::Host;
@@ -41,26 +43,30 @@ impl<H: Host> Domain<H> {
         self.one_of(self.created().filter(named), group1)
     }
 
-    /// The lowest that is awake and was last seen with the group enabled; else the lowest that is awake; else the lowest.
+    /// The one that has the least against it; of several the lowest.
     fn one_of<'a>(
         &self,
-        candidates: impl Iterator<Item = &'a Vcpu<H::Vcpu>> + Clone,
+        candidates: impl Iterator<Item = &'a Vcpu<H::Vcpu>>,
         group1: bool,
     ) -> Target
     where
         H: 'a,
     {
-        let v3 = self.version == Version::V3;
-        let awake = candidates.clone().filter(|v| !v3 || !v.redist.is_asleep());
-        let takes = |v: &&Vcpu<H::Vcpu>| self.takes(v, group1);
-        let mut best = awake.clone().filter(takes).chain(awake).chain(candidates);
-        best.next().map(Vcpu::id)
+        let best = candidates.min_by_key(|v| self.obstacles(v, group1));
+        best.map(Vcpu::id)
     }
 
-    /// Was the vCPU last seen with this group enabled?
-    fn takes(&self, v: &Vcpu<H::Vcpu>, group1: bool) -> bool {
+    /// What keeps the vCPU from taking an interrupt of this group, the worst first: it is switched off, its redistributor sleeps,
+    /// the group was off at its CPU interface when that was last seen.
+    fn obstacles(&self, v: &Vcpu<H::Vcpu>, group1: bool) -> [bool; 3] {
+        let asleep = self.version == Version::V3 && v.redist.is_asleep();
         let [zero, one] = self.format.vmcr(v.vmcr.load(Ordering::Relaxed)).groups;
-        if group1 { one } else { zero }
+        let group_on = if group1 { one } else { zero };
+        [self.is_off(v), asleep, !group_on]
+    }
+
+    fn is_off(&self, v: &Vcpu<H::Vcpu>) -> bool {
+        !v.handle().is_some_and(|handle| self.host.is_online(handle))
     }
 
     /// Where an interrupt that several vCPUs may take would best go now; `None` if its route leaves no choice.
@@ -80,12 +86,34 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// The interrupt is about to become pending: if several vCPUs may take it, one that can take it now is chosen.
+    /// The interrupt is about to become pending: if several vCPUs may take it, one that can take it now is chosen; also for one
+    /// that is pending already, for a vCPU that has been switched off since.
     pub(crate) fn choose_target(&self, intid: IntId, irq: &Irq) {
         let s = irq.state();
-        if s.place().0 == Place::Idle
-            && let Some(target) = self.choose(intid, s)
-        {
+        let target = s.target().and_then(|id| self.slot(id));
+        if s.place().0 == Place::Idle || target.is_some_and(|v| self.is_off(v)) {
+            self.choose_again(intid, irq);
+        }
+    }
+
+    /// The redistributor of `v` goes to sleep: what others may take as well goes to them.
+    pub(crate) fn fell_asleep(&self, v: &Vcpu<H::Vcpu>) {
+        if self.one_of_n.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let spis = self.spis.iter().zip(IntId::SPI..);
+        let espis = self.espis.iter().zip(IntId::ESPI..);
+        for (irq, raw) in spis.chain(espis) {
+            if irq.state().target() == Some(v.id())
+                && let Some(intid) = IntId::new(raw)
+            {
+                self.choose_again(intid, irq);
+            }
+        }
+    }
+
+    fn choose_again(&self, intid: IntId, irq: &Irq) {
+        if let Some(target) = self.choose(intid, irq.state()) {
             let (old, new, effect) = irq.post(Event::Route(target));
             if old != new {
                 self.carry_out(intid, irq, new, effect);
@@ -99,7 +127,7 @@ impl<H: Host> Domain<H> {
         if self.one_of_n.load(Ordering::Relaxed) == 0
             || s.active()
             || s.target() != Some(v.id())
-            || self.takes(v, s.group1())
+            || self.obstacles(v, s.group1()) == [false; 3]
         {
             return s;
         }
@@ -109,3 +137,6 @@ impl<H: Host> Domain<H> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -441,3 +441,34 @@ fn a_vcpu_goes_off_and_on_with_interrupts_in_every_state() {
         cpus.append(&mut two);
     });
 }
+
+#[test]
+fn one_of_n_passes_over_a_vcpu_that_is_off() {
+    each(3, |domain, cpus| {
+        let (first, rest) = cpus.split_at_mut(1);
+        let (off, second) = (&mut first[0], &rest[0]);
+        edge(off, 40);
+        linux::route_to_any(off, 40);
+        inject(domain, 40, true);
+        assert_eq!(drain(off), [40], "the first of those that are on");
+        off.psci_off();
+        for _ in 0..3 {
+            inject(domain, 40, true);
+            assert_eq!(drain(second), [40]);
+        }
+        // One that the second cannot take now goes to the third, which has been seen to take some, and none back to the first.
+        linux::send_sgi(second, 2, 1);
+        assert_eq!(drain(&rest[1]), [1]);
+        second.interface(|i| i.set_group_enable(second.group(), false));
+        second.hypercall(|| {});
+        inject(domain, 40, true);
+        second.step();
+        assert_eq!(drain(&rest[1]), [40]);
+        second.interface(|i| i.set_group_enable(second.group(), true));
+        second.psci_on(off);
+        linux::init_cpu(off);
+        inject(domain, 40, true);
+        let taken: Vec<u32> = cpus.iter().flat_map(drain).collect();
+        assert_eq!(taken, [40]);
+    });
+}

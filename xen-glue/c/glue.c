@@ -72,6 +72,7 @@ const struct rvgic_layout rvgic_layout = {
     .vcpu_domain = offsetof(struct vcpu, domain),
     .vcpu_pause_flags = offsetof(struct vcpu, pause_flags),
     .vcpu_blocked = _VPF_blocked,
+    .vcpu_down = _VPF_down,
     .vgic_dist = offsetof(struct vcpu, arch.vgic.dist),
     .vgic_priv = offsetof(struct vcpu, arch.vgic.priv),
     .desc_irq = offsetof(struct irq_desc, irq),

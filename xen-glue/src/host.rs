@@ -66,6 +66,10 @@ impl Host for XenHost {
         vcpu.is_blocked()
     }
 
+    fn is_online(&self, vcpu: XenVcpu) -> bool {
+        vcpu.is_online()
+    }
+
     #[inline(always)]
     fn irq_save(&self) -> usize {
         cpu::irq_save()

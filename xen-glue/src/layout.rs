@@ -23,11 +23,12 @@ struct Layout {
     dist_nr_espis: u32,
     dist_allocated_irqs: u32,
     dist_priv: u32,
-    // struct vcpu: int, pointer, unsigned long, and the number of a bit in that.
+    // struct vcpu: int, pointer, unsigned long, and the numbers of bits in that.
     vcpu_id: u32,
     vcpu_domain: u32,
     vcpu_pause_flags: u32,
     vcpu_blocked: u32,
+    vcpu_down: u32,
     // struct vcpu, in arch.vgic: pointers.
     vgic_dist: u32,
     vgic_priv: u32,
@@ -192,10 +193,19 @@ impl XenVcpu {
     }
 
     pub fn is_blocked(self) -> bool {
+        self.is_paused_by(rvgic_layout.vcpu_blocked)
+    }
+
+    pub fn is_online(self) -> bool {
+        !self.is_paused_by(rvgic_layout.vcpu_down)
+    }
+
+    /// Is this bit of pause_flags set?
+    fn is_paused_by(self, bit: u32) -> bool {
         let at = place::<_, c_ulong>(self.0, rvgic_layout.vcpu_pause_flags);
         // SAFETY: alive, and aligned as an unsigned long; Xen changes the field with atomic operations.
         let flags = unsafe { AtomicU64::from_ptr(at.cast()) };
-        flags.load(Ordering::Relaxed) >> rvgic_layout.vcpu_blocked & 1 != 0
+        flags.load(Ordering::Relaxed) >> bit & 1 != 0
     }
 
     /// The domain's and the vCPU's Rust objects; NULL for idle vCPUs and before creation.

@@ -122,6 +122,9 @@ impl Host for Mock {
     fn is_blocked(&self, vcpu: usize) -> bool {
         self.vcpus[vcpu].blocked.load(Ordering::Relaxed)
     }
+    fn is_online(&self, _vcpu: usize) -> bool {
+        true
+    }
     fn irq_save(&self) -> usize {
         0
     }
