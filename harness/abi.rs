@@ -6,7 +6,7 @@
 use crate::faults::{Memory, vgic};
 use crate::peer;
 use libloading::Library;
-use std::ffi::{c_int, c_uint, c_ulong};
+use std::ffi::{c_int, c_uint, c_ulong, c_void};
 
 macro_rules! opaque {
     ($($(#[$doc:meta])* $name:ident)*) => {$(
@@ -129,6 +129,10 @@ functions! {
         fn mock_domain_io_init(d: *mut RawDomain, max: c_uint);
         fn mock_domain_dying(d: *mut RawDomain);
         fn mock_domain_release(d: *mut RawDomain);
+        fn mock_domain_ram(d: *mut RawDomain, base: u64, size: u64);
+        fn access_guest_memory_by_gpa(
+            d: *mut RawDomain, gpa: u64, buf: *mut c_void, size: u32, is_write: bool
+        ) -> c_int;
         fn mock_domain_mmio_used(d: *const RawDomain) -> c_uint;
         fn mock_domain_dbase(d: *const RawDomain) -> u64;
         fn mock_domain_gicc(d: *const RawDomain, mapped: *mut u64, gicv: *mut u64) -> u64;
@@ -159,6 +163,9 @@ functions! {
     theirs {
         fn mock_save_state(v: *mut RawVcpu);
         fn mock_restore_state(v: *mut RawVcpu);
+        // The host's ITSes, and a device's message to one of them.
+        fn mock_set_itses(count: c_uint);
+        fn mock_send_msi(d: *mut RawDomain, its: c_uint, device: u32, event: u32);
     }
 }
 
@@ -227,6 +234,8 @@ optional! {
     maintenance = vgic_maintenance_interrupt();
     save_state = mock_save_state(v: *mut RawVcpu);
     restore_state = mock_restore_state(v: *mut RawVcpu);
+    set_itses = mock_set_itses(count: c_uint);
+    send_msi = mock_send_msi(d: *mut RawDomain, its: c_uint, device: u32, event: u32);
 }
 
 /// Does this vGIC look at the levels of lines, which Xen then hands it on each exit?

@@ -431,6 +431,43 @@ impl Domain {
         }
     }
 
+    /// Gives the guest memory, once.
+    pub fn add_memory(&self, base: u64, size: u64) {
+        // SAFETY: alive, and nothing runs yet.
+        unsafe { abi::mock_domain_ram(self.raw, base, size) }
+    }
+
+    /// Reads the guest's memory. None: there is none.
+    pub fn read_memory<const N: usize>(&self, gpa: u64) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        // SAFETY: alive, and there are that many bytes.
+        let rc = unsafe {
+            abi::access_guest_memory_by_gpa(
+                self.raw,
+                gpa,
+                bytes.as_mut_ptr().cast(),
+                N as u32,
+                false,
+            )
+        };
+        (rc == 0).then_some(bytes)
+    }
+
+    /// Writes the guest's memory. False: there is none.
+    pub fn write_memory(&self, gpa: u64, bytes: &[u8]) -> bool {
+        let from = bytes.as_ptr().cast_mut().cast();
+        // SAFETY: alive, and there are that many bytes, which are only read.
+        let rc = unsafe {
+            abi::access_guest_memory_by_gpa(self.raw, gpa, from, bytes.len() as u32, true)
+        };
+        rc == 0
+    }
+
+    /// A message of a device of this domain's to one of the host's ITSes: on a CPU of the machine.
+    pub fn send_msi(&self, its: u32, device: u32, event: u32) -> bool {
+        abi::send_msi(self.raw, its, device, event)
+    }
+
     /// Base and size of each redistributor region.
     pub fn gicr_regions(&self) -> Vec<(u64, u64)> {
         // SAFETY: alive, and `n` is one of its regions.

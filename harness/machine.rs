@@ -164,6 +164,9 @@ impl Machine {
             broken: Mutex::default(),
         });
         machine.on(0, |_, _| {
+            if !abi::set_itses(profile.itses as u32) && profile.itses != 0 {
+                machine.report("this vGIC has no virtual ITS");
+            }
             // SAFETY: no domain exists, as at boot.
             unsafe {
                 abi::mock_power_on(

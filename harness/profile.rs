@@ -23,6 +23,8 @@ pub struct Profile {
     pub gicv: bool,
     /// A GICv2 on 64 KiB pages: each of the two 4 KiB pages of GICC and of GICV is repeated sixteen times.
     pub aliased: bool,
+    /// ITSes of the host.
+    pub itses: usize,
     /// Faults that Xen's C vGICs are known to have ([`crate::peer::faults`]) do not stop the machine.
     pub forgiving: bool,
 }
@@ -39,6 +41,7 @@ impl Profile {
         tds: false,
         gicv: false,
         aliased: false,
+        itses: 0,
         forgiving: false,
     };
     /// GICv3 with four list registers, as Cortex-A72's.
@@ -52,6 +55,7 @@ impl Profile {
         tds: false,
         gicv: false,
         aliased: false,
+        itses: 0,
         forgiving: false,
     };
     /// GICv3 with sixteen.
@@ -65,6 +69,7 @@ impl Profile {
         tds: true,
         gicv: false,
         aliased: false,
+        itses: 0,
         forgiving: false,
     };
 
@@ -99,11 +104,28 @@ impl Profile {
         self
     }
 
+    /// The same with ITSes. Only a vGIC that has virtual ones can be on it.
+    #[must_use]
+    pub const fn with_itses(mut self, itses: usize) -> Self {
+        self.itses = itses;
+        self
+    }
+
     /// The same, which gets by with Xen's C vGICs.
     #[must_use]
     pub const fn forgiving(mut self) -> Self {
         self.forgiving = true;
         self
+    }
+
+    /// Where the host's ITS number n is.
+    pub fn its_base(&self, n: usize) -> u64 {
+        const SIZE: u64 = 0x2_0000;
+        if n == 0 {
+            0x0808_0000
+        } else {
+            0x41_0000_0000 + n as u64 * SIZE
+        }
     }
 
     pub(crate) fn lr_format(&self) -> LrFormat {

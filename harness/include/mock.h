@@ -52,6 +52,7 @@ void mock_broken(const char *what);
 
 #define SZ_4K 0x1000
 #define SZ_8K 0x2000
+#define SZ_16K 0x4000
 #define SZ_64K 0x10000
 #define SZ_128K 0x20000
 #define PAGE_SIZE 4096
@@ -325,6 +326,10 @@ struct domain {
     bool hardware, direct_mapped;
     struct mmio_handler *mmio;
     unsigned int mmio_used, mmio_max;
+    /* Its memory: one range. */
+    spinlock_t ram_lock;
+    paddr_t ram_base, ram_size;
+    unsigned char *ram;
     struct {
         struct vgic_dist vgic;
         unsigned int evtchn_irq;
@@ -364,6 +369,10 @@ static inline struct vcpu *domain_vcpu(const struct domain *d, unsigned int id)
 }
 
 void vcpu_kick(struct vcpu *v);
+
+/* guest_access.h */
+int access_guest_memory_by_gpa(struct domain *d, paddr_t gpa, void *buf, uint32_t size,
+                               bool is_write);
 
 /* acpi.h, device_tree.h, io.h: where the GICH frame of a GICv2 is */
 struct dt_device_node;

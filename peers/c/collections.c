@@ -54,41 +54,6 @@ void list_sort(void *priv, struct list_head *head, list_compare_t *compare)
     }
 }
 
-static void rb_replace(struct rb_root *root, struct rb_node *node, struct rb_node *by)
-{
-    struct rb_node *parent = node->rb_parent;
-
-    if ( !parent )
-        root->rb_node = by;
-    else if ( parent->rb_left == node )
-        parent->rb_left = by;
-    else
-        parent->rb_right = by;
-    if ( by )
-        by->rb_parent = parent;
-}
-
-void rb_erase(struct rb_node *node, struct rb_root *root)
-{
-    struct rb_node *next = node->rb_right;
-
-    if ( !node->rb_left || !next )
-    {
-        rb_replace(root, node, next ?: node->rb_left);
-        return;
-    }
-    while ( next->rb_left )
-        next = next->rb_left;
-    rb_erase(next, root);
-    rb_replace(root, node, next);
-    next->rb_left = node->rb_left;
-    next->rb_right = node->rb_right;
-    if ( next->rb_left )
-        next->rb_left->rb_parent = next;
-    if ( next->rb_right )
-        next->rb_right->rb_parent = next;
-}
-
 /* Where the index is, or would be. */
 static unsigned int radix_place(const struct radix_tree_root *root, unsigned long index)
 {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * list.h, list_sort.h, bsearch.h, rbtree.h and radix-tree.h, as far as the C
- * vGICs use them. Lists are the vGICs' inner loops and as cheap as Xen's; the
- * trees hold what an ITS maps, and are chosen to be short.
+ * vGICs use them. Lists are the vGICs' inner loops and as cheap as Xen's.
  */
 #ifndef PEER_COLLECTIONS_H
 #define PEER_COLLECTIONS_H
@@ -22,6 +21,11 @@ static inline void INIT_LIST_HEAD(struct list_head *list)
 static inline bool list_empty(const struct list_head *list)
 {
     return list->next == list;
+}
+
+static inline bool list_head_is_null(const struct list_head *list)
+{
+    return !list->next && !list->prev;
 }
 
 static inline bool list_is_last(const struct list_head *entry, const struct list_head *head)
@@ -84,25 +88,11 @@ void list_sort(void *priv, struct list_head *head, list_compare_t *compare);
 
 /* xen/bsearch.h has C's arguments, and so has the C library. */
 
-/* A red-black tree's interface, over a tree that is never balanced ***********/
+/* rbtree.h: where a domain's devices hang, which its.c keeps in a chain *******/
 
-struct rb_node { struct rb_node *rb_parent, *rb_left, *rb_right; };
-struct rb_root { struct rb_node *rb_node; };
+struct rb_root { struct its_device *first; };
 #define RB_ROOT ((struct rb_root){ NULL })
-#define rb_entry(p, type, member) container_of(p, type, member)
-
-static inline void rb_link_node(struct rb_node *node, struct rb_node *parent,
-                                struct rb_node **link)
-{
-    *node = (struct rb_node){ .rb_parent = parent };
-    *link = node;
-}
-
-static inline void rb_insert_color(struct rb_node *node, struct rb_root *root)
-{
-}
-
-void rb_erase(struct rb_node *node, struct rb_root *root);
+#define RB_EMPTY_ROOT(root) (!(root)->first)
 
 /* A radix tree's interface, over an array sorted by index ********************/
 

@@ -76,6 +76,9 @@ static inline unsigned int find_next_matching_(const unsigned long *p, unsigned 
 /* atomic.h: counts are never shared before LPIs are */
 typedef struct { int counter; } atomic_t;
 
+#define read_u64_atomic(p) read_atomic(p)
+#define write_u64_atomic(p, value) write_atomic(p, value)
+
 static inline void atomic_set(atomic_t *v, int n) { __atomic_store_n(&v->counter, n, __ATOMIC_RELAXED); }
 static inline void atomic_inc(atomic_t *v) { __atomic_add_fetch(&v->counter, 1, __ATOMIC_SEQ_CST); }
 
@@ -111,6 +114,16 @@ typedef struct { unsigned long n; } gfn_t;
 #define gfn_x(g) ((g).n)
 #define gaddr_to_gfn(a) _gfn((a) >> PAGE_SHIFT)
 #define gfn_to_gaddr(g) ((paddr_t)gfn_x(g) << PAGE_SHIFT)
+
+/* iommu.h: never there */
+typedef struct { unsigned long n; } mfn_t;
+#define maddr_to_mfn(a) ((mfn_t){ (a) >> PAGE_SHIFT })
+#define _dfn(x) (x)
+#define PFN_DOWN(a) ((a) >> PAGE_SHIFT)
+#define IOMMUF_writable 2
+#define is_iommu_enabled(d) false
+#define iommu_map(d, dfn, mfn, count, flags, flush) ((void)(mfn), (void)(flush), 0)
+#define iommu_iotlb_flush(d, dfn, count, flush) 0
 
 /* irq.h */
 typedef struct irq_desc irq_desc_t;

@@ -63,16 +63,23 @@ const PEERS: [Peer; 2] = [
     },
     Peer {
         name: "old",
-        sources: &["vgic.c", "vgic-v2.c", "vgic-v3.c", "gic-vgic.c"],
-        options: &["VGICV2", "GICV3", "GICV3_ESPI"],
+        sources: &[
+            "vgic.c",
+            "vgic-v2.c",
+            "vgic-v3.c",
+            "vgic-v3-its.c",
+            "gic-vgic.c",
+        ],
+        options: &["VGICV2", "GICV3", "GICV3_ESPI", "HAS_ITS"],
     },
 ];
 
 /// The mock's C half: ours.
-const MOCK: [&str; 4] = [
+const MOCK: [&str; 5] = [
     "harness/c/mock.c",
     "peers/c/collections.c",
     "peers/c/gic.c",
+    "peers/c/its.c",
     "peers/c/services.c",
 ];
 
@@ -247,4 +254,50 @@ fn ours(directory: &Path) -> Result<PathBuf> {
         Some(&directory.join("rust.log")),
     )?;
     link(directory, "rust", &[target.join("release/libpeer.a")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vgic_gets_few_headers_of_the_tree_and_empty_ones() {
+        let (tree, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let source = Source {
+            name: "fake".into(),
+            path: tree.path().to_owned(),
+            version: Version {
+                major: 4,
+                minor: 99,
+            },
+        };
+        let peer = Peer {
+            name: "fake",
+            sources: &["vgic.c"],
+            options: &[],
+        };
+        let missing = peer.headers(&source, to.path()).unwrap_err().to_string();
+        assert!(
+            missing.contains("there is no") && missing.contains("vgic.c"),
+            "{missing}"
+        );
+        let includes = "#include <asm/vgic.h>\n # include <xen/new.h>\n#include \"own.h\"\n";
+        write(&tree.path().join(ARM).join("vgic.c"), includes).unwrap();
+        for header in HEADERS {
+            write(
+                &tree.path().join(INCLUDE).join(header),
+                "#include <xen/more.h>\n",
+            )
+            .unwrap();
+        }
+        peer.headers(&source, to.path()).unwrap();
+        for (header, size) in [("asm/vgic.h", 22), ("xen/new.h", 0), ("xen/more.h", 0)] {
+            assert_eq!(
+                fs::metadata(to.path().join(header)).unwrap().len(),
+                size,
+                "{header}"
+            );
+        }
+        assert!(!to.path().join("own.h").exists());
+    }
 }

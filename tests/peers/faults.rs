@@ -1,106 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Xen's C vGICs on the mock Xen, and the faults of theirs that it knows. There is one vGIC in a process: each test runs in
-//! a process of its own, and says so if `cargo xtask peers` has not built its vGIC.
+//! The faults of Xen's C vGICs that the mock knows (`peer::faults`), each on a machine that does not forgive it.
 
-use std::io::Write;
-use std::process::{Command, Output};
+use crate::rerun;
 use vgic_harness::domain::{Config, Domain};
 use vgic_harness::guest::GuestCpu;
+use vgic_harness::linux;
 use vgic_harness::machine::{Machine, Profile};
-use vgic_harness::{linux, peer};
-
-/// Runs `command` with a vGIC that has been built, and returns what it writes.
-fn run(vgic: &str, mut command: Command) -> Option<String> {
-    if !peer::built(vgic).is_file() {
-        // Past the test runner, which keeps the output of tests that pass.
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped: {vgic}.so is not built; `cargo xtask peers` builds it"
-        );
-        return None;
-    }
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command
-        .env(peer::VARIABLE, vgic)
-        .output()
-        .expect("a process");
-    let text = String::from_utf8_lossy(&stdout) + String::from_utf8_lossy(&stderr);
-    assert!(status.success(), "with {vgic}: {text}");
-    Some(text.into_owned())
-}
-
-/// The scripted guest to its end.
-fn scenario(vgic: &str, gic: &str) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vgic-harness"));
-    command.args(["run", "--gic", gic, "--rounds", "500"]);
-    if let Some(text) = run(vgic, command) {
-        assert!(
-            text.contains("every interrupt was handled exactly once"),
-            "{text}"
-        );
-    }
-}
-
-#[test]
-fn new_c_vgic_runs_the_guest() {
-    scenario("new", "v2");
-}
-
-#[test]
-fn old_c_vgic_runs_the_guest() {
-    scenario("old", "v2");
-    scenario("old", "v3");
-}
-
-#[test]
-fn ours_runs_the_guest_from_a_shared_object_too() {
-    let object = peer::built("rust");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vgic-harness"));
-    command
-        .args(["run", "--rounds", "500", "--vgic"])
-        .arg(object);
-    run("rust", command);
-}
-
-#[test]
-fn a_gicv3_is_refused_where_there_is_none() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vgic-harness"));
-    command.args(["run", "--gic", "v3"]);
-    if !peer::built("new").is_file() {
-        return;
-    }
-    let output = command.env(peer::VARIABLE, "new").output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        !output.status.success() && text.contains("errno -22"),
-        "{text}"
-    );
-}
-
-#[test]
-fn what_is_no_vgic_is_refused_in_words() {
-    for (vgic, words) in [
-        ("/nowhere.so", "xtask peers"),
-        (env!("CARGO_BIN_EXE_vgic-harness"), "is not a vGIC"),
-    ] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vgic-harness"));
-        let output = command.args(["run", "--vgic", vgic]).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && text.contains(words), "{text}");
-    }
-}
-
-/// Runs a test of this file that is marked `ignore` with a vGIC.
-fn rerun(vgic: &str, test: &str) {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--ignored"]);
-    if let Some(text) = run(vgic, command) {
-        assert!(text.contains("1 passed"), "{text}");
-    }
-}
 
 fn boot(profile: Profile, gic: u8) -> (Domain, Vec<GuestCpu>) {
     let machine = Machine::power_on(profile);
@@ -118,7 +23,7 @@ fn set_up(cpus: &[GuestCpu], intid: u32) {
 
 #[test]
 fn new_forgets_the_source_of_an_active_sgi() {
-    rerun("new", "forgotten_source");
+    rerun("new", "faults::forgotten_source");
 }
 
 #[test]
@@ -138,7 +43,7 @@ fn forgotten_source() {
 
 #[test]
 fn new_wakes_nobody_when_it_moves_an_interrupt() {
-    rerun("new", "moved_in_silence");
+    rerun("new", "faults::moved_in_silence");
 }
 
 #[test]
@@ -161,7 +66,7 @@ fn moved_in_silence() {
 
 #[test]
 fn old_loses_a_physical_interrupt_that_is_moved() {
-    rerun("old", "moved_and_lost");
+    rerun("old", "faults::moved_and_lost");
 }
 
 #[test]
@@ -188,8 +93,8 @@ fn moved_and_lost() {
 
 #[test]
 fn old_and_new_keep_the_maintenance_interrupt_up() {
-    rerun("old", "stuck_maintenance");
-    rerun("new", "stuck_maintenance");
+    rerun("old", "faults::stuck_maintenance");
+    rerun("new", "faults::stuck_maintenance");
 }
 
 #[test]
