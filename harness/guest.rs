@@ -6,17 +6,9 @@ use crate::abi;
 use crate::cpuif::{Group, SPURIOUS, View, VirtualCpuInterface};
 use crate::domain::{Domain, Gicc, Vcpu};
 use crate::machine::Machine;
+pub use recording::{Size, SysReg};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Width of an access in bytes, as a power of two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Size {
-    Byte,
-    Half,
-    Word,
-    Double,
-}
 
 /// The answer to an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,16 +17,6 @@ pub enum Abort {
     Refused,
     /// No frame is there.
     Unmapped,
-}
-
-/// A system register whose writes the vGIC handles, if they trap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SysReg {
-    Sgi1r,
-    Asgi1r,
-    Sgi0r,
-    /// Traps if `ICH_HCR_EL2.TDIR` says so.
-    Dir,
 }
 
 /// How long a blocked vCPU is waited for before a test calls it a hang. Not a measure: only its absence fails.
@@ -167,6 +149,11 @@ impl GuestCpu {
     /// Address of the distributor.
     pub fn gicd(&self) -> u64 {
         self.gicd
+    }
+
+    /// Address of `GICC_DIR`, of a GICv2.
+    pub fn gicc_dir(&self) -> u64 {
+        self.gicc.dir()
     }
 
     /// Address of the redistributor of vCPU `id` (RD_base; SGI_base is 64 KiB further).

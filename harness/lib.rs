@@ -9,6 +9,8 @@
 //! | [`machine`] | physical CPUs; Xen's way through interrupts, exits and entries |
 //! | [`domain`] | domains and vCPUs, made and unmade as Xen does |
 //! | [`guest`] | a vCPU as its guest has it |
+//! | [`play`] | recordings and scripts, step by step |
+//! | [`replay`], [`script`] | a recording compared with what comes, a script with what it says |
 //! | [`scenario`] | the scripted guest of `cargo run` |
 //! | [`linux`] | what Linux's GIC drivers do to a GIC |
 //! | [`peer`] | which vGIC runs: ours, or one in a shared object |
@@ -27,6 +29,9 @@ pub mod lr;
 pub mod machine;
 pub mod peer;
 pub mod physgic;
+pub mod play;
 pub mod profile;
+pub mod replay;
 pub mod scenario;
+pub mod script;
 mod xen;

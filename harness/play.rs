@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Plays operations on the mock Xen, step by step on one thread, and says what is seen of each.
+
+use crate::domain::{Config, Domain, Vcpu};
+use crate::guest::{Abort, GuestCpu};
+use crate::machine::{Machine, Profile};
+use anyhow::{Result, bail};
+use recording::{Field, Frame, Head, Op, Register, Size, SysReg};
+use std::sync::Arc;
+
+use crate::cpuif::{Group, SPURIOUS};
+
+/// What is seen of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing: it is done.
+    Done,
+    /// What a load or a look at the interface gave.
+    Value(u64),
+    /// The guest would take a data abort.
+    Aborted,
+    /// The guest would take an undefined instruction.
+    Undefined,
+    /// What was acknowledged; [`SPURIOUS`] for nothing.
+    Taken(u32),
+    /// Whether an interrupt was signalled.
+    Signal(bool),
+    /// The vCPU is blocked, off or preempted, and does nothing.
+    Away,
+}
+
+/// A vCPU being played.
+#[derive(Default)]
+struct Player {
+    cpu: Option<GuestCpu>,
+    preempted: bool,
+    /// Acknowledged and not ended, innermost last.
+    active: Vec<u32>,
+    /// Ended with EOImode 1, and not deactivated.
+    dropped: Vec<u32>,
+}
+
+/// A domain on a machine that operations are played on.
+pub struct Stage {
+    vcpus: Vec<Player>,
+    domain: Domain,
+    head: Head,
+    /// A physical CPU that no vCPU is on, to migrate to.
+    spare: usize,
+}
+
+/// More physical CPUs the mock does not have.
+const MOST_VCPUS: u8 = 62;
+
+impl Stage {
+    /// A machine and a domain as the head says. vCPUs start when they are first played.
+    ///
+    /// # Errors
+    /// If the mock has no such machine, or the vGIC refuses the domain.
+    pub fn new(head: &Head) -> Result<Self> {
+        if head.vcpus > MOST_VCPUS {
+            bail!(
+                "the mock Xen has CPUs for {MOST_VCPUS} vCPUs, and this needs {}",
+                head.vcpus
+            );
+        }
+        let vcpus = usize::from(head.vcpus);
+        let base = if head.gic == 2 {
+            Profile::GICV2
+        } else {
+            Profile::GICV3
+        };
+        let machine = Machine::power_on(Profile {
+            lrs: head.lrs.into(),
+            spis: usize::from(head.spis).max(32),
+            // One more for migration, and one for devices.
+            ..base.with_cpus(vcpus + 2)
+        });
+        let config = Config {
+            spis: head.spis.into(),
+            ..Config::dom0(head.gic, vcpus)
+        };
+        let Ok(domain) = Domain::with_vcpus(&machine, config) else {
+            bail!(
+                "the vGIC refuses to create a domain with {vcpus} vCPUs and {} SPIs",
+                head.spis
+            );
+        };
+        for line in &head.hardware {
+            if domain.route(line.intid, line.intid, line.level).is_err() {
+                bail!(
+                    "the vGIC refuses to connect the physical interrupt {}",
+                    line.intid
+                );
+            }
+        }
+        Ok(Self {
+            vcpus: (0..vcpus).map(|_| Player::default()).collect(),
+            domain,
+            head: head.clone(),
+            spare: vcpus,
+        })
+    }
+
+    /// The machine.
+    pub fn machine(&self) -> &Arc<Machine> {
+        &self.domain.machine
+    }
+
+    /// Plays an operation that the head allows.
+    pub fn play(&mut self, op: &Op) -> Seen {
+        let seen = match *op {
+            Op::Line { intid, level } => self.line(intid, level),
+            Op::PrivateLine { vcpu, intid, level } => self.private_line(vcpu, intid, level),
+            Op::Preempt { vcpu } => self.preempt(vcpu),
+            Op::Resume { vcpu } => self.resume(vcpu),
+            Op::Migrate { vcpu } => self.migrate(vcpu),
+            Op::On { vcpu } => self.on(vcpu),
+            _ => self.execute(op),
+        };
+        // Physical CPUs that nobody executes on take their interrupts, too.
+        for cpu in 0..self.machine().pcpus().len() {
+            self.machine().quiesce(cpu);
+        }
+        seen
+    }
+
+    /// What the guest of a vCPU does itself.
+    fn execute(&mut self, op: &Op) -> Seen {
+        let Some(player) = op.vcpu().and_then(|v| self.running(v)) else {
+            return Seen::Away;
+        };
+        let Some(cpu) = &mut player.cpu else {
+            return Seen::Away;
+        };
+        match *op {
+            Op::Write {
+                register,
+                size,
+                value,
+                ..
+            } => match address(cpu, register) {
+                Some(address) => done(cpu.store(address, size, value)),
+                None => Seen::Aborted,
+            },
+            Op::Read { register, size, .. } => match address(cpu, register) {
+                Some(address) => loaded(cpu.load(address, size), size),
+                None => Seen::Aborted,
+            },
+            Op::Sysreg {
+                register, value, ..
+            } => sysreg(cpu, register, value),
+            Op::Ack { .. } => player.ack(),
+            Op::Eoi { intid, .. } => player.eoi(intid),
+            Op::Dir { intid, .. } => player.dir(intid),
+            Op::Set { field, value, .. } => set(cpu, field, value),
+            Op::Signal { .. } => Seen::Signal(cpu.signalled()),
+            Op::Exit { .. } => {
+                cpu.hypercall(|| {});
+                Seen::Done
+            }
+            Op::Wait { .. } => {
+                cpu.wfi();
+                Seen::Done
+            }
+            Op::Off { .. } => {
+                cpu.psci_off();
+                player.active.clear();
+                player.dropped.clear();
+                Seen::Done
+            }
+            Op::Line { .. }
+            | Op::PrivateLine { .. }
+            | Op::Preempt { .. }
+            | Op::Resume { .. }
+            | Op::Migrate { .. }
+            | Op::On { .. } => Seen::Done,
+        }
+    }
+
+    fn player(&mut self, vcpu: u8) -> &mut Player {
+        let player = &mut self.vcpus[usize::from(vcpu)];
+        let domain = &self.domain;
+        player
+            .cpu
+            .get_or_insert_with(|| GuestCpu::start(domain, vcpu.into()));
+        player
+    }
+
+    /// The vCPU, if its guest can execute something now.
+    fn running(&mut self, vcpu: u8) -> Option<&mut Player> {
+        let player = self.player(vcpu);
+        let awake = !player.preempted && player.cpu.as_mut()?.try_wake();
+        awake.then_some(player)
+    }
+
+    // ------------------------------------------------------------------ from outside
+
+    fn device(&self, f: impl FnOnce()) {
+        let machine = self.machine();
+        machine.hypervisor(machine.pcpus().len() - 1, f);
+    }
+
+    fn line(&mut self, intid: u32, level: bool) -> Seen {
+        let gic = &self.machine().gic;
+        match (self.head.hardware_line(intid), level) {
+            (Some(line), _) if line.level => gic.set_line(intid as u16, level),
+            (Some(_), true) => gic.pulse(intid as u16),
+            (Some(_), false) => {}
+            (None, _) => self.device(|| self.domain.inject(intid, level)),
+        }
+        Seen::Done
+    }
+
+    /// Sources that Xen looks at on every exit are states of the mock's; others are injected.
+    fn private_line(&mut self, vcpu: u8, intid: u32, level: bool) -> Seen {
+        self.player(vcpu);
+        let v = self.domain.vcpu(vcpu.into());
+        match (intid, level) {
+            (Vcpu::VTIMER, true) => v.expire_vtimer(self.machine()),
+            (Vcpu::VTIMER, false) => v.program_vtimer(),
+            (Vcpu::PTIMER, true) => self.device(|| {
+                v.program_ptimer(true);
+                v.expire_ptimer();
+            }),
+            (Vcpu::PTIMER, false) => v.program_ptimer(false),
+            (Vcpu::EVTCHN, true) => self.device(|| v.send_event()),
+            (Vcpu::EVTCHN, false) => drop(v.take_upcall()),
+            _ => self.device(|| self.domain.inject_private(&v, intid, level)),
+        }
+        Seen::Done
+    }
+
+    // ------------------------------------------------------------------ the scheduler and PSCI
+
+    fn preempt(&mut self, vcpu: u8) -> Seen {
+        let player = self.player(vcpu);
+        player.preempted = true;
+        player.cpu.iter_mut().for_each(GuestCpu::preempt);
+        Seen::Done
+    }
+
+    fn resume(&mut self, vcpu: u8) -> Seen {
+        let player = self.player(vcpu);
+        player.preempted = false;
+        if let Some(cpu) = &mut player.cpu {
+            cpu.try_wake();
+        }
+        Seen::Done
+    }
+
+    fn migrate(&mut self, vcpu: u8) -> Seen {
+        let to = self.spare;
+        let mut from = to;
+        if let Some(cpu) = &mut self.player(vcpu).cpu {
+            from = cpu.cpu();
+            cpu.migrate(to);
+        }
+        self.spare = from;
+        Seen::Done
+    }
+
+    /// `CPU_ON` by any vCPU that runs. One that never ran starts; one that is on stays so.
+    fn on(&mut self, vcpu: u8) -> Seen {
+        self.player(vcpu);
+        if !self.domain.vcpu(vcpu.into()).is_down() {
+            return Seen::Done;
+        }
+        let sender = (0..self.head.vcpus).find(|&v| v != vcpu && self.running(v).is_some());
+        let pair = sender.map(|v| [usize::from(vcpu), usize::from(v)]);
+        match pair.map(|pair| self.vcpus.get_disjoint_mut(pair)) {
+            Some(Ok(
+                [
+                    Player {
+                        cpu: Some(target), ..
+                    },
+                    Player {
+                        cpu: Some(sender), ..
+                    },
+                ],
+            )) => {
+                sender.psci_on(target);
+                Seen::Done
+            }
+            _ => Seen::Away,
+        }
+    }
+
+    /// What a vCPU has acknowledged and not ended, innermost last.
+    pub fn active(&self, vcpu: u8) -> &[u32] {
+        &self.vcpus[usize::from(vcpu)].active
+    }
+
+    /// What it has ended with EOImode 1 and not deactivated.
+    pub fn dropped(&self, vcpu: u8) -> &[u32] {
+        &self.vcpus[usize::from(vcpu)].dropped
+    }
+}
+
+impl Player {
+    fn ack(&mut self) -> Seen {
+        let Some(cpu) = &self.cpu else {
+            return Seen::Away;
+        };
+        let iar = cpu.ack();
+        if !(1020..=SPURIOUS).contains(&iar) {
+            self.active.push(iar);
+        }
+        Seen::Taken(iar)
+    }
+
+    fn eoi(&mut self, intid: Option<u32>) -> Seen {
+        let Some(cpu) = &self.cpu else {
+            return Seen::Away;
+        };
+        if let Some(iar) = pick(&mut self.active, intid) {
+            cpu.eoi(iar);
+            if cpu.interface(|i| i.eoimode()) {
+                self.dropped.push(iar);
+            }
+        }
+        Seen::Done
+    }
+
+    fn dir(&mut self, intid: Option<u32>) -> Seen {
+        let Some(cpu) = &self.cpu else {
+            return Seen::Away;
+        };
+        if let Some(iar) = pick(&mut self.dropped, intid) {
+            cpu.dir(iar);
+        }
+        Seen::Done
+    }
+}
+
+/// Takes an INTID out of the list: the last if none is named. One that is named and not there is nobody's but is meant.
+fn pick(list: &mut Vec<u32>, intid: Option<u32>) -> Option<u32> {
+    let Some(intid) = intid else {
+        return list.pop();
+    };
+    if let Some(n) = list.iter().rposition(|n| *n == intid) {
+        list.remove(n);
+    }
+    Some(intid)
+}
+
+fn address(cpu: &GuestCpu, register: Register) -> Option<u64> {
+    let base = match register.frame {
+        Frame::Gicd => cpu.gicd(),
+        Frame::Gicr(vcpu) => cpu.gicr_of(vcpu.into())?,
+        Frame::GiccDir if cpu.vcpu.gic_version == 2 => cpu.gicc_dir(),
+        Frame::GiccDir => return None,
+    };
+    Some(base + u64::from(register.offset))
+}
+
+fn done(result: Result<(), Abort>) -> Seen {
+    result.map_or(Seen::Aborted, |()| Seen::Done)
+}
+
+fn loaded(result: Result<u64, Abort>, size: Size) -> Seen {
+    result.map_or(Seen::Aborted, |value| Seen::Value(value & size.mask()))
+}
+
+fn sysreg(cpu: &GuestCpu, register: SysReg, value: u64) -> Seen {
+    // One that does not trap is the CPU interface's own.
+    if register == SysReg::Dir && !cpu.interface(|i| i.dir_traps()) {
+        cpu.dir(value as u32);
+        return Seen::Done;
+    }
+    if cpu.write_sysreg(register, false, value) {
+        Seen::Done
+    } else {
+        Seen::Undefined
+    }
+}
+
+fn set(cpu: &GuestCpu, field: Field, value: u8) -> Seen {
+    let on = value != 0;
+    cpu.interface(|i| match field {
+        Field::Pmr => i.set_pmr(value),
+        Field::Group0 => i.set_group_enable(Group::G0, on),
+        Field::Group1 => i.set_group_enable(Group::G1, on),
+        Field::EoiMode => i.set_eoimode(on),
+        Field::Bpr0 => i.set_bpr(Group::G0, value.into()),
+        Field::Bpr1 => i.set_bpr(Group::G1, value.into()),
+    });
+    Seen::Done
+}
+
+/// What an operation should have shown and did not.
+pub fn disappointment(op: &Op, seen: Seen) -> Option<String> {
+    let (wanted, got) = match (*op, seen) {
+        (
+            Op::Read {
+                value: Some(wanted),
+                ..
+            },
+            Seen::Value(got),
+        ) if got != wanted => (format!("{wanted:#x}"), format!("{got:#x}")),
+        (
+            Op::Ack {
+                intid: Some(wanted),
+                ..
+            },
+            Seen::Taken(got),
+        ) if got != wanted => (name(wanted), name(got)),
+        (
+            Op::Signal {
+                on: Some(wanted), ..
+            },
+            Seen::Signal(got),
+        ) if got != wanted => {
+            let word = |on| if on { "a signal" } else { "no signal" };
+            (word(wanted).to_owned(), word(got).to_owned())
+        }
+        (_, Seen::Aborted) => ("an answer".to_owned(), "a data abort".to_owned()),
+        (_, Seen::Undefined) => (
+            "an answer".to_owned(),
+            "an undefined instruction".to_owned(),
+        ),
+        (
+            Op::Read { value: Some(_), .. }
+            | Op::Ack { intid: Some(_), .. }
+            | Op::Signal { on: Some(_), .. },
+            Seen::Away,
+        ) => (
+            "an answer".to_owned(),
+            "a vCPU that does not run".to_owned(),
+        ),
+        _ => return None,
+    };
+    Some(format!(
+        "`{op}`: {wanted} was expected, and there was {got}"
+    ))
+}
+
+fn name(iar: u32) -> String {
+    match iar {
+        1020..=SPURIOUS => "no interrupt".to_owned(),
+        n => format!("interrupt {n}"),
+    }
+}
