@@ -74,7 +74,7 @@ impl Stage {
             lrs: head.lrs.into(),
             spis: usize::from(head.spis).max(32),
             // One more for migration, and one for devices.
-            ..base.with_cpus(vcpus + 2)
+            ..base.with_cpus(vcpus + 2).forgiving()
         });
         let config = Config {
             spis: head.spis.into(),
