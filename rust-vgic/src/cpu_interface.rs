@@ -1,6 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The guest's CPU interface beside its list registers: what it is set to, waiting for an interrupt, deactivation that is
 //! trapped, the maintenance interrupt, power.
+//!
+//! # EOImode 1 where DIR cannot be trapped
+//!
+//! With EOImode 1 an interrupt ends when the guest writes DIR. A GICv2's always traps; ICC_DIR_EL1 does where the hardware can
+//! trap it alone (ICH_VTR_EL2.TDS). Elsewhere the hardware deactivates what is in a list register of the vCPU that writes; what
+//! is not, it counts (ICH_HCR_EL2.EOIcount) and does not name, and of the active interrupts of that vCPU which wait outside
+//! the one of highest priority is taken for it. So it is right
+//!
+//! * while all that is active is in list registers of the vCPU that deactivates it, in any order;
+//! * beyond that, if the vCPU deactivates in the order of priorities.
+//!
+//! Otherwise one ends for another: the guest may get it again while it still handles it, and the other stays active
+//! until as many have been written as there are. One that is active on another vCPU than writes DIR stays active until GICD_ICACTIVER
+//! is written, and one of the writer's own may end in its place. No interrupt of another domain is ever concerned.
 
 use crate::domain::{Domain, Version};
 use crate::host::{CpuInterface, Host};

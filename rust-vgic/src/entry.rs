@@ -137,7 +137,7 @@ impl<H: Host> Domain<H> {
     }
 
     /// The guest ended interrupts that no list register held: the active ones that wait outside, highest priority first
-    /// (with EOImode 0 that is the order in which a guest ends them).
+    /// (with EOImode 0 that is the order in which a guest ends them; for EOImode 1 see [`crate::cpu_interface`]).
     fn ended_outside(&self, v: &Vcpu<H::Vcpu>, count: u32) {
         for _ in 0..count {
             let ended = self.with_lists(v, |lists, moved| {

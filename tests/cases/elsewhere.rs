@@ -145,12 +145,6 @@ fn eoicount_dir_with_eoimode_1_in_any_order_with_tds() {
 }
 
 #[test]
-#[ignore = "without ICH_VTR_EL2.TDS the core traps no DIR, and EOIcount does not say which interrupt was meant"]
-fn eoicount_dir_with_eoimode_1_in_any_order_without_tds() {
-    on(Profile::GICV3, Config::dom0(3, 1), deactivate_in_any_order);
-}
-
-#[test]
 fn eoicount_acknowledged_on_one_vcpu_deactivated_on_another() {
     for profile in DIR_IN_MEMORY {
         on(profile, Config::dom0(2, 2), deactivate_on_another);
@@ -162,17 +156,6 @@ fn eoicount_acknowledged_on_one_vcpu_deactivated_on_another_with_tds() {
     for profile in DIR_TRAPS {
         on(profile, Config::dom0(3, 2), deactivate_on_another);
     }
-}
-
-#[test]
-#[ignore = "without ICH_VTR_EL2.TDS the core traps no DIR: the interrupt stays active for good"]
-fn eoicount_acknowledged_on_one_vcpu_deactivated_on_another_without_tds() {
-    // A single interrupt is enough.
-    on(Profile::GICV3, Config::dom0(3, 2), |domain, cpus| {
-        split(domain, cpus, &[64]);
-        cpus[1].dir(64);
-        all_inactive(domain, &cpus[0], &[64]);
-    });
 }
 
 #[test]
