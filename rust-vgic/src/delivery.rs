@@ -362,6 +362,11 @@ impl<H: Host> Domain<H> {
             if state.misplaced() || !state.deliverable() || !Lists::is_sorted(irq, state) {
                 lists.remove(irq, |n| self.node(v, n));
                 self.rehome(v, intid, irq, lists, moved);
+                // With its new priority or group it may be the one to be signalled now.
+                let now = irq.state();
+                return now.is_at(Place::Ready, v.id())
+                    && now.ready()
+                    && self.must_kick(v, Flags::LOOK);
             }
             return false;
         }

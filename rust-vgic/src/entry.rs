@@ -185,12 +185,13 @@ impl<H: Host> Domain<H> {
         {
             return;
         }
-        // First the flags, then what they are about.
-        let flags = Flags::from_bits_retain(v.flags.swap(0, Ordering::AcqRel));
         let cpu = self.host.cpu();
-        if flags.contains(Flags::RESET) {
+        // Before the flags are taken: it may raise some.
+        if Flags::from_bits_retain(v.flags.load(Ordering::Acquire)).contains(Flags::RESET) {
             self.reset_cpu_interface(v, &cpu);
         }
+        // First the flags, then what they are about.
+        v.flags.swap(0, Ordering::AcqRel);
         v.dirty.store(0, Ordering::Relaxed);
         let vmcr = self.read_vmcr(v, &cpu);
         if vmcr.split_eoi {

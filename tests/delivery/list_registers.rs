@@ -237,3 +237,38 @@ fn what_was_active_outside_of_the_list_registers_when_its_vcpu_went_off_comes_ag
         cpus.append(&mut two);
     });
 }
+
+#[test]
+fn a_priority_raised_while_waiting_for_a_list_register_counts_at_once() {
+    each(2, |domain, cpus| {
+        let many: Vec<u32> = (50..70).collect();
+        for &n in &many {
+            edge(&cpus[0], n);
+            inject(domain, n, true);
+        }
+        cpus[0].step();
+        linux::set_priority(&cpus[1], 69, 0x40);
+        assert_eq!(cpus[0].take(|_| {}), Some(69));
+        assert_eq!(drain(&cpus[0]).len(), many.len() - 1);
+    });
+}
+
+#[test]
+fn an_interrupt_put_in_a_group_that_is_on_wakes_its_vcpu() {
+    each(2, |domain, cpus| {
+        let v3 = cpus[0].vcpu.gic_version == 3;
+        edge(&cpus[0], 40);
+        linux::set_group1(&cpus[0], 40, !v3);
+        inject(domain, 40, true);
+        assert!(!cpus[0].wfi() && !cpus[0].try_wake());
+        linux::set_group1(&cpus[1], 40, v3);
+        assert!(cpus[0].try_wake());
+        assert_eq!(drain(&cpus[0]), [40]);
+        // And one that runs, without an exit of its own.
+        linux::set_group1(&cpus[0], 40, !v3);
+        inject(domain, 40, true);
+        assert_eq!(drain(&cpus[0]), []);
+        linux::set_group1(&cpus[1], 40, v3);
+        assert_eq!(drain(&cpus[0]), [40]);
+    });
+}
