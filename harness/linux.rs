@@ -208,6 +208,13 @@ pub fn disable(cpu: &GuestCpu, intid: u32) {
     poke(cpu, gicd::ICENABLER, intid);
 }
 
+/// Puts a shared interrupt in Group 1, or in Group 0.
+pub fn set_group1(cpu: &GuestCpu, intid: u32, group1: bool) {
+    let (offset, shift) = word(gicd::IGROUPR, 1, intid);
+    let old = cpu.gicd_read(offset) & !(1 << shift);
+    cpu.gicd_write(offset, old | u32::from(group1) << shift);
+}
+
 /// Makes a disabled interrupt edge-triggered or level-sensitive.
 pub fn set_trigger(cpu: &GuestCpu, intid: u32, edge: bool) {
     let (offset, shift) = word(gicd::ICFGR, 2, intid);

@@ -1,52 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Random walks, step by step and reproducible: whatever order things happen in, each edge is delivered once, each
-//! level as long as it is up, on the vCPU it is routed to, and nothing else ever is.
+//! The walk: what may happen at each step, and what must hold after it.
 
-use vgic_harness::domain::{Config, Domain};
+use crate::model::{Kind, Model, rival};
+use crate::{COUNT, FIRST, PCPUS, VCPUS};
+use vgic_harness::domain::Domain;
 use vgic_harness::guest::GuestCpu;
 use vgic_harness::linux::{self, gicd};
-use vgic_harness::machine::{Machine, Profile};
 
-const VCPUS: usize = 3;
-const PCPUS: usize = 6;
-/// Per kind: emulated edges, emulated levels, physical edges, physical levels.
-const PER_KIND: usize = 6;
-const FIRST: u32 = 40;
-const COUNT: usize = PER_KIND * 4;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Edge,
-    Level,
-    HwEdge,
-    HwLevel,
-}
-
-impl Kind {
-    fn of(n: usize) -> Self {
-        [Self::Edge, Self::Level, Self::HwEdge, Self::HwLevel][n / PER_KIND]
-    }
-
-    fn is_level(self) -> bool {
-        matches!(self, Self::Level | Self::HwLevel)
-    }
-}
-
-/// What the world outside of the vGIC knows of an interrupt.
-#[derive(Clone, Copy, Default)]
-struct Model {
-    /// Edge: raised and not acknowledged since. Level: the line.
-    pending: bool,
-    /// A second edge, which the physical GIC has latched while the first was active there.
-    second: bool,
-    /// The line fell, and the vCPU that has it may not have left its guest since.
-    stale: bool,
-    active_on: Option<usize>,
-    enabled: bool,
-    target: usize,
-}
-
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
     fn below(&mut self, n: usize) -> usize {
@@ -58,17 +19,57 @@ impl Random {
     }
 }
 
-struct Walk<'a> {
+pub struct Walk<'a> {
     domain: &'a Domain,
     cpus: Vec<GuestCpu>,
     /// What each vCPU has acknowledged and not ended, innermost last.
     nested: Vec<Vec<u32>>,
+    /// EOImode 1 on all vCPUs.
+    split: bool,
+    /// With EOImode 1: what was ended and is to be deactivated, and by whom it was acknowledged.
+    ended: Vec<(usize, u32)>,
+    distributor_on: bool,
+    group_on: [bool; VCPUS],
     model: [Model; COUNT],
     random: Random,
     trace: Vec<String>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    /// A guest that has just booted, and all interrupts disabled.
+    pub fn new(domain: &'a Domain, seed: u64, split: bool) -> Self {
+        let cpus = linux::boot(domain);
+        for n in 0..COUNT {
+            let (intid, kind) = (FIRST + n as u32, Kind::of(n));
+            if matches!(kind, Kind::HwEdge | Kind::HwLevel) {
+                let routed = domain.route(intid, intid, kind.is_level());
+                routed.expect("connected");
+            }
+            linux::set_trigger(&cpus[0], intid, !kind.is_level());
+        }
+        let new = Self {
+            domain,
+            cpus,
+            nested: vec![Vec::new(); VCPUS],
+            split,
+            ended: Vec::new(),
+            distributor_on: true,
+            group_on: [true; VCPUS],
+            model: [Model {
+                priority: linux::PRIORITY as u8,
+                ..Model::default()
+            }; COUNT],
+            random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
+            trace: vec![format!("seed {seed}, EOImode {}", u8::from(split))],
+        };
+        (0..VCPUS).for_each(|v| new.set_eoimode(v));
+        new
+    }
+
+    fn set_eoimode(&self, v: usize) {
+        self.cpus[v].interface(|i| i.set_eoimode(self.split));
+    }
+
     fn note(&mut self, text: String) {
         self.trace.push(text);
     }
@@ -76,9 +77,10 @@ impl Walk<'_> {
     fn fail(&self, what: &str) -> ! {
         let last = self.trace.len().saturating_sub(40);
         panic!(
-            "{}: {what}\n{}",
+            "{}: {what}\n{}\n{}",
             self.domain.machine.profile.name,
-            self.trace[last..].join("\n")
+            self.trace[last..].join("\n"),
+            self.domain.dump()
         );
     }
 
@@ -157,17 +159,16 @@ impl Walk<'_> {
             self.fail("nobody raised that");
         };
         let m = self.model[n];
-        if let Some(other) = m.active_on {
-            self.fail(&format!("{intid} is active on vCPU {other} already"));
+        if let Some(why) = m.objection(v) {
+            self.fail(&format!("{intid} {why}"));
         }
-        if !(m.pending || m.stale) {
-            self.fail(&format!("{intid} was not pending"));
+        if !self.distributor_on || !self.group_on[v] {
+            self.fail(&format!("{intid} comes though its group is off"));
         }
-        if !m.enabled {
-            self.fail(&format!("{intid} is disabled"));
-        }
-        if m.target != v {
-            self.fail(&format!("{intid} is routed to vCPU {}", m.target));
+        if let Some(better) = rival(&self.model, v, m.priority) {
+            self.fail(&format!(
+                "{better} is of a higher priority and should have come"
+            ));
         }
         self.model[n].active_on = Some(v);
         self.model[n].stale = false;
@@ -183,14 +184,59 @@ impl Walk<'_> {
         };
         self.note(format!("vCPU {v} ends {iar}"));
         self.cpus[v].eoi(iar);
-        let intid = linux::intid(&self.cpus[v], iar);
-        if intid >= FIRST {
-            self.model[(intid - FIRST) as usize].active_on = None;
+        if self.split {
+            self.ended.push((v, iar));
+        } else {
+            self.inactive(v, iar);
         }
         self.settle();
     }
 
-    fn step(&mut self) {
+    fn inactive(&mut self, v: usize, iar: u32) {
+        let intid = linux::intid(&self.cpus[v], iar);
+        if intid >= FIRST {
+            self.model[(intid - FIRST) as usize].active_on = None;
+        }
+    }
+
+    /// Deactivates any of what was ended, on any vCPU if the machine can.
+    fn deactivate_any(&mut self, v: usize) {
+        if self.ended.is_empty() {
+            return;
+        }
+        let chosen = self.random.below(self.ended.len());
+        let (owner, iar) = self.ended[chosen];
+        let machine = &self.domain.machine.profile;
+        let anywhere = self.cpus[v].vcpu.gic_version == 2 || machine.tds;
+        let by = if anywhere && linux::intid(&self.cpus[v], iar) >= FIRST {
+            v
+        } else {
+            owner
+        };
+        if self.cpus[by].try_wake() {
+            self.deactivate(chosen, by);
+        }
+    }
+
+    fn deactivate(&mut self, chosen: usize, by: usize) {
+        let (owner, iar) = self.ended.swap_remove(chosen);
+        self.note(format!("vCPU {by} deactivates {iar} of vCPU {owner}"));
+        self.cpus[by].dir(iar);
+        self.inactive(owner, iar);
+        self.settle();
+    }
+
+    /// What the guest's kernel does before it switches a vCPU off.
+    fn end_all(&mut self, v: usize) {
+        while !self.nested[v].is_empty() {
+            self.end(v);
+        }
+        while let Some(chosen) = self.ended.iter().position(|(owner, _)| *owner == v) {
+            self.deactivate(chosen, v);
+        }
+    }
+
+    pub fn step(&mut self) {
         let n = self.random.below(COUNT);
         let intid = FIRST + n as u32;
         let Some(v) = self.running() else { return };
@@ -198,18 +244,25 @@ impl Walk<'_> {
             0..22 => self.raise(n),
             22..30 => self.lower(n),
             30..50 => self.ack(v),
-            50..66 => self.end(v),
-            66..72 => {
+            50..60 => self.end(v),
+            60..66 if self.split => self.deactivate_any(v),
+            60..66 => self.end(v),
+            66..71 => {
                 self.note(format!("vCPU {v} disables {intid}"));
                 linux::disable(&self.cpus[v], intid);
                 self.model[n].enabled = false;
             }
-            72..80 => {
+            71..78 => {
                 self.note(format!("vCPU {v} enables {intid}"));
                 linux::enable(&self.cpus[v], intid);
                 self.model[n].enabled = true;
             }
-            80..85 => {
+            78..80 if self.model[n].active_on.is_none() => {
+                let hidden = self.random.below(3) == 0;
+                self.note(format!("vCPU {v} hides {intid} in a group: {hidden}"));
+                self.set_hidden(v, n, hidden);
+            }
+            78..85 => {
                 let to = self.vcpu();
                 self.note(format!("vCPU {v} routes {intid} to {to}"));
                 linux::route(&self.cpus[v], intid, to);
@@ -219,6 +272,7 @@ impl Walk<'_> {
                 let priority = (self.random.below(16) * 8 + 0x40) as u8;
                 self.note(format!("vCPU {v} gives {intid} priority {priority:#x}"));
                 linux::set_priority(&self.cpus[v], intid, priority);
+                self.model[n].priority = priority;
             }
             88..90 => {
                 let to = self.vcpu();
@@ -255,20 +309,55 @@ impl Walk<'_> {
             _ => self.cpus[v].hypercall(|| {}),
         }
         self.settle();
+        self.check();
+    }
+
+    /// Puts an interrupt in the group that the guest does not use, or back.
+    fn set_hidden(&mut self, v: usize, n: usize, hidden: bool) {
+        let v3 = self.cpus[v].vcpu.gic_version == 3;
+        linux::set_group1(&self.cpus[v], FIRST + n as u32, v3 != hidden);
+        self.model[n].hidden = hidden;
+    }
+
+    /// What must hold whatever has happened.
+    fn check(&self) {
+        let machine = &self.domain.machine;
+        let reports = machine.take_reports();
+        if !reports.is_empty() {
+            self.fail(&format!("{reports:#?}"));
+        }
+        let mut loaded = Vec::new();
+        for cpu in self.cpus.iter().filter(|cpu| cpu.is_on_cpu()) {
+            let interface = machine.pcpu(cpu.cpu()).interface();
+            let registers = interface.list_registers().collect::<Vec<_>>();
+            drop(interface);
+            for lr in registers.iter().filter(|lr| !lr.is_invalid()) {
+                if lr.hw && lr.pending && lr.active {
+                    self.fail(&format!("{lr:?} is pending and active"));
+                }
+                if lr.vintid >= FIRST && loaded.contains(&lr.vintid) {
+                    self.fail(&format!("{lr:?} is in two list registers"));
+                }
+                loaded.push(lr.vintid);
+            }
+        }
     }
 
     /// Groups off and on, in the CPU interface and in the distributor, and the priority mask.
     fn mask(&mut self, v: usize) {
-        let cpu = &self.cpus[v];
         let what = self.random.below(6);
-        let ctlr = cpu.gicd_read(gicd::CTLR);
+        let cpu = &self.cpus[v];
         match what {
-            0 | 1 => cpu.interface(|i| i.set_group_enable(cpu.group(), what == 1)),
-            2 => cpu.gicd_write(gicd::CTLR, ctlr & !3),
-            3 => cpu.gicd_write(
-                gicd::CTLR,
-                ctlr | if cpu.vcpu.gic_version == 2 { 1 } else { 3 },
-            ),
+            0 | 1 => {
+                self.group_on[v] = what == 1;
+                cpu.interface(|i| i.set_group_enable(cpu.group(), what == 1));
+            }
+            2 | 3 => {
+                self.distributor_on = what == 3;
+                let groups = if cpu.vcpu.gic_version == 2 { 1 } else { 3 };
+                let ctlr = cpu.gicd_read(gicd::CTLR) & !3;
+                cpu.gicd_write(gicd::CTLR, if what == 3 { ctlr | groups } else { ctlr });
+            }
             4 => cpu.interface(|i| i.set_pmr(0x70)),
             _ => cpu.interface(|i| i.set_pmr(linux::PMR)),
         }
@@ -281,10 +370,7 @@ impl Walk<'_> {
         if !self.cpus[other].try_wake() {
             return;
         }
-        // What the guest's kernel has to do before.
-        while !self.nested[v].is_empty() {
-            self.end(v);
-        }
+        self.end_all(v);
         self.note(format!("vCPU {v} goes off"));
         self.cpus[v].psci_off();
         let n = self.random.below(COUNT);
@@ -293,6 +379,8 @@ impl Walk<'_> {
         if let Ok([target, sender]) = self.cpus.get_disjoint_mut([v, other]) {
             sender.psci_on(target);
             linux::init_cpu(target);
+            self.set_eoimode(v);
+            self.group_on[v] = true;
         }
     }
 
@@ -315,7 +403,7 @@ impl Walk<'_> {
     }
 
     /// Ends and enables everything: now all that is pending must come, and nothing else.
-    fn finish(&mut self) {
+    pub fn finish(&mut self) {
         self.note("end of the walk".into());
         for v in 0..VCPUS {
             if !self.cpus[v].try_wake() {
@@ -332,11 +420,12 @@ impl Walk<'_> {
                     self.fail("an SGI does not wake a vCPU");
                 }
             }
-            while !self.nested[v].is_empty() {
-                self.end(v);
-            }
+            self.end_all(v);
             linux::init_cpu(&self.cpus[v]);
+            self.group_on[v] = true;
         }
+        self.split = false;
+        self.distributor_on = true;
         self.cpus[0].gicd_write(
             gicd::CTLR,
             if self.cpus[0].vcpu.gic_version == 2 {
@@ -348,6 +437,7 @@ impl Walk<'_> {
         for n in 0..COUNT {
             linux::enable(&self.cpus[0], FIRST + n as u32);
             self.model[n].enabled = true;
+            self.set_hidden(0, n, false);
         }
         for _ in 0..COUNT * 8 {
             self.settle();
@@ -384,62 +474,6 @@ impl Walk<'_> {
                 self.fail(&format!("physical interrupt {irq} is left active"));
             }
         }
+        self.check();
     }
-}
-
-fn walk(profile: Profile, seed: u64, steps: usize) {
-    let machine = Machine::power_on(profile.with_cpus(PCPUS));
-    let domain = Domain::with_vcpus(&machine, Config::dom0(profile.gic, VCPUS)).expect("a domain");
-    let cpus = linux::boot(&domain);
-    for n in 0..COUNT {
-        let (intid, kind) = (FIRST + n as u32, Kind::of(n));
-        if matches!(kind, Kind::HwEdge | Kind::HwLevel) {
-            domain
-                .route(intid, intid, kind.is_level())
-                .expect("connected");
-        }
-        linux::set_trigger(&cpus[0], intid, !kind.is_level());
-    }
-    let mut walk = Walk {
-        domain: &domain,
-        cpus,
-        nested: vec![Vec::new(); VCPUS],
-        model: [Model::default(); COUNT],
-        random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
-        trace: vec![format!("seed {seed}")],
-    };
-    for _ in 0..steps {
-        walk.step();
-    }
-    walk.finish();
-    let reports = machine.take_reports();
-    if !reports.is_empty() {
-        walk.fail(&format!("{reports:#?}"));
-    }
-}
-
-fn walks(profile: Profile) {
-    // More, on request: VGIC_WALKS=10000 cargo test --release --test random
-    let count = std::env::var("VGIC_WALKS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(40);
-    for seed in 1..=count {
-        walk(profile, seed, 400);
-    }
-}
-
-#[test]
-fn gicv2() {
-    walks(Profile::GICV2);
-}
-
-#[test]
-fn gicv3() {
-    walks(Profile::GICV3);
-}
-
-#[test]
-fn gicv3_with_many_list_registers() {
-    walks(Profile::GICV3_16);
 }
