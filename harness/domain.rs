@@ -5,6 +5,7 @@ use crate::abi::{self, RawDomain, RawVcpu};
 use crate::machine::{Machine, lock};
 use crate::peer;
 use crate::physgic::{FIRST_ESPI, FIRST_SPI};
+use crate::timeline;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -125,10 +126,6 @@ impl Vcpu {
         self.raw
     }
 
-    pub(crate) fn domain(&self) -> *mut RawDomain {
-        self.domain
-    }
-
     fn pause_flags(&self) -> &AtomicU64 {
         // SAFETY: aligned, alive, and changed atomically by everybody.
         unsafe { AtomicU64::from_ptr(abi::mock_vcpu_pause_flags(self.raw)) }
@@ -210,9 +207,15 @@ impl Vcpu {
         }
         let ptimer = self.ptimer().load(Ordering::SeqCst);
         let ptimer = ptimer & (CNT_ENABLE | CNT_MASK | CNT_PENDING) == CNT_ENABLE | CNT_PENDING;
-        abi::inject(self.domain, self.raw, Self::VTIMER, self.timer.is_pending());
-        abi::inject(self.domain, self.raw, Self::PTIMER, ptimer);
-        abi::inject(self.domain, self.raw, Self::EVTCHN, self.upcall_pending());
+        self.inject(Self::VTIMER, self.timer.is_pending());
+        self.inject(Self::PTIMER, ptimer);
+        self.inject(Self::EVTCHN, self.upcall_pending());
+    }
+
+    /// `vgic_inject_irq()` of a private interrupt.
+    pub(crate) fn inject(&self, intid: u32, level: bool) {
+        timeline::source(Some(self.id), intid, level);
+        abi::inject(self.domain, self.raw, intid, level);
     }
 
     /// Has it an event channel upcall pending?
@@ -228,7 +231,7 @@ impl Vcpu {
     /// `vcpu_mark_events_pending()`: any context, any CPU of the machine.
     pub fn send_event(&self) {
         if self.upcall().swap(1, Ordering::SeqCst) == 0 {
-            abi::inject(self.domain, self.raw, Self::EVTCHN, true);
+            self.inject(Self::EVTCHN, true);
         }
     }
 
@@ -236,7 +239,7 @@ impl Vcpu {
     pub fn expire_ptimer(&self) {
         let old = self.ptimer().fetch_or(CNT_PENDING, Ordering::SeqCst);
         if old & CNT_MASK == 0 {
-            abi::inject(self.domain, self.raw, Self::PTIMER, true);
+            self.inject(Self::PTIMER, true);
         }
     }
 
@@ -496,18 +499,19 @@ impl Domain {
 
     /// Injects a shared interrupt from an emulated device: on a CPU of the machine (see [`Machine::hypervisor`]).
     pub fn inject(&self, virq: u32, level: bool) {
+        timeline::source(None, virq, level);
         abi::inject(self.raw, std::ptr::null_mut(), virq, level);
     }
 
     /// Injects an interrupt of a vCPU.
     pub fn inject_private(&self, v: &Vcpu, virq: u32, level: bool) {
-        abi::inject(self.raw, v.raw, virq, level);
+        v.inject(virq, level);
     }
 
     /// The older name of the same.
     pub fn inject_old(&self, v: &Vcpu, virq: u32) {
         if !abi::vcpu_inject(v.raw, virq) {
-            abi::inject(self.raw, v.raw, virq, true);
+            v.inject(virq, true);
         }
     }
 

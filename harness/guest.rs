@@ -6,6 +6,7 @@ use crate::abi;
 use crate::cpuif::{Group, SPURIOUS, View, VirtualCpuInterface};
 use crate::domain::{Domain, Gicc, Vcpu};
 use crate::machine::Machine;
+use crate::timeline::{self, Moment};
 pub use recording::{Size, SysReg};
 use std::sync::Arc;
 use std::time::Duration;
@@ -255,7 +256,21 @@ impl GuestCpu {
     }
 
     pub fn ack_group(&self, group: Group) -> u32 {
-        self.run(|i| (i.ack(group), None))
+        let iar = self.run(|i| (i.ack(group), None));
+        if !(1020..=SPURIOUS).contains(&iar) {
+            self.note(Moment::Acknowledged, iar);
+        }
+        iar
+    }
+
+    fn note(&self, moment: Moment, iar: u32) {
+        // Without the sender of a GICv2's SGI.
+        let intid = if self.vcpu.gic_version == 2 {
+            iar & 0x3ff
+        } else {
+            iar
+        };
+        timeline::note(moment, Some(self.vcpu.id), intid);
     }
 
     /// Ends an interrupt: a write of `EOIR` with what `IAR` read.
@@ -264,11 +279,15 @@ impl GuestCpu {
     }
 
     pub fn eoi_group(&self, group: Group, iar: u32) {
-        self.run(|i| ((), i.eoi(group, iar)));
+        let split = self.run(|i| (i.eoimode(), i.eoi(group, iar)));
+        if !split {
+            self.note(Moment::Ended, iar);
+        }
     }
 
     /// Deactivates an interrupt: a write of `DIR`, which may trap.
     pub fn dir(&self, iar: u32) {
+        self.note(Moment::Ended, iar);
         if self.vcpu.gic_version == 2 && !self.gicc.is_mapped(self.gicc.dir()) {
             self.write32(self.gicc.dir(), iar);
         } else if self.interface(|i| i.dir_traps()) {
@@ -339,9 +358,8 @@ impl GuestCpu {
         if self.vcpu.timer.asserted() {
             self.vcpu.timer.mask();
             let v = &self.vcpu;
-            self.machine.on(self.cpu, |_, _| {
-                abi::inject(v.domain(), v.raw(), Vcpu::VTIMER, true)
-            });
+            self.machine
+                .on(self.cpu, |_, _| v.inject(Vcpu::VTIMER, true));
         }
     }
 

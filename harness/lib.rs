@@ -12,6 +12,7 @@
 //! | [`play`] | recordings and scripts, step by step |
 //! | [`replay`], [`script`] | a recording compared with what comes, a script with what it says |
 //! | [`scenario`] | the scripted guest of `cargo run` |
+//! | [`timeline`] | the lives of interrupts, drawn |
 //! | [`linux`] | what Linux's GIC drivers do to a GIC |
 //! | [`peer`] | which vGIC runs: ours, or one in a shared object |
 //! | [`faults`] | the vGIC's allocations: counted, and failed on request |
@@ -34,4 +35,5 @@ pub mod profile;
 pub mod replay;
 pub mod scenario;
 pub mod script;
+pub mod timeline;
 mod xen;

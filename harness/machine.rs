@@ -12,6 +12,7 @@ use crate::faults;
 use crate::peer;
 use crate::physgic::PhysicalGic;
 pub use crate::profile::Profile;
+use crate::timeline;
 use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
@@ -74,6 +75,11 @@ impl Pcpu {
 
     pub(crate) fn current(&self) -> *mut RawVcpu {
         self.current.load(Ordering::SeqCst)
+    }
+
+    /// Which vCPU is on it.
+    pub(crate) fn guest(&self) -> Option<usize> {
+        self.running().map(|v| v.id)
     }
 
     fn running(&self) -> Option<Arc<Vcpu>> {
@@ -236,6 +242,7 @@ impl Machine {
                 HERE.with(|h| h.set(self.0));
             }
         }
+        timeline::step();
         let _back = Back(HERE.with(|h| h.replace(Some((NonNull::from(self), p.index)))));
         f(self, p)
     }
@@ -310,7 +317,7 @@ impl Machine {
                 });
             } else if let Some(v) = p.running().filter(|v| v.timer.asserted()) {
                 v.timer.mask();
-                self.host_handler(p, || abi::inject(v.domain(), v.raw(), Vcpu::VTIMER, true));
+                self.host_handler(p, || v.inject(Vcpu::VTIMER, true));
             } else if let Some(irq) = self.gic.acknowledge(p.index) {
                 p.counters.interrupts.fetch_add(1, Ordering::Relaxed);
                 self.do_irq(irq);
@@ -341,6 +348,7 @@ impl Machine {
             self.gic.set_enabled(irq, false);
             self.gic.deactivate(irq);
         } else {
+            timeline::source(None, virq, true);
             abi::inject(d, std::ptr::null_mut(), virq, true);
         }
         // SAFETY: locked above by this thread.
@@ -470,7 +478,7 @@ impl Machine {
         // The virtual timer of a vCPU that does not run is one of Xen's timers.
         if v.timer.asserted() {
             v.timer.mask();
-            abi::inject(v.domain(), v.raw(), Vcpu::VTIMER, true);
+            v.inject(Vcpu::VTIMER, true);
         }
     }
 

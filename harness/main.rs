@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The laptop's front door: runs a scripted guest on the mock Xen.
+//! The laptop's front door: runs guests, scenarios and recordings on the mock Xen.
 
-use anyhow::{Result, bail};
-use clap::{Parser, Subcommand, ValueEnum};
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use recording::Recording;
+use recording::text::Script;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use vgic_harness::peer;
+use vgic_harness::machine::Profile;
 use vgic_harness::scenario::{self, Options};
+use vgic_harness::script::{self, SCENARIOS, Scenario};
+use vgic_harness::{peer, replay, timeline};
 
 /// The vGIC on a mock Xen.
 #[derive(Parser)]
@@ -19,9 +26,25 @@ struct Arguments {
 enum Command {
     /// Run a guest on timer ticks, device interrupts and SGIs, and check every count
     Run(Run),
+    /// Replay a recording of a real guest, and compare what is delivered
+    Replay(Replay),
+    /// Play a script step by step, and check what it says
+    Scenario(Play),
+    /// List the scenarios, the recordings and the machines
+    List,
 }
 
-#[derive(clap::Args)]
+#[derive(Args, Default)]
+struct Common {
+    /// Which vGIC: ours, Xen's C vGICs once `cargo xtask peers` has built them, or a shared object [default: rust]
+    #[arg(long, value_name = "rust|new|old|PATH")]
+    vgic: Option<String>,
+    /// Draw the interrupts' lives: on the terminal, or into a file
+    #[arg(long, value_name = "text|FILE.svg")]
+    timeline: Option<String>,
+}
+
+#[derive(Args)]
 struct Run {
     /// The guest's interrupt controller; both if not given
     #[arg(long, value_enum)]
@@ -32,19 +55,64 @@ struct Run {
     /// How often each device, timer and SGI is raised
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     rounds: u64,
-    /// Which vGIC: ours, Xen's C vGICs once `cargo xtask peers` has built them, or a shared object [default: rust]
-    #[arg(long, value_name = "rust|new|old|PATH")]
-    vgic: Option<String>,
+    #[command(flatten)]
+    common: Common,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+impl Default for Run {
+    fn default() -> Self {
+        Self {
+            gic: None,
+            cpus: 4,
+            rounds: 2000,
+            common: Common::default(),
+        }
+    }
+}
+
+#[derive(Args)]
+struct Replay {
+    /// The recording: a file, or a name that `list` shows
+    file: PathBuf,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args)]
+struct Play {
+    /// A name that `list` shows, or the file of a script (the language is in `cargo doc -p recording`, module `text`)
+    name: String,
+    /// One version only, of a script that is for both
+    #[arg(long, value_enum)]
+    gic: Option<Gic>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Gic {
     V2,
     V3,
 }
 
+impl Gic {
+    fn version(self) -> u8 {
+        match self {
+            Self::V2 => 2,
+            Self::V3 => 3,
+        }
+    }
+}
+
 fn main() -> ExitCode {
-    match run() {
+    let command = Arguments::parse().command;
+    let done = match command.unwrap_or_else(|| Command::Run(Run::default())) {
+        Command::Run(run) => guest(&run),
+        Command::Replay(arguments) => replay_file(&arguments),
+        Command::Scenario(arguments) => play(&arguments),
+        Command::List => list(),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One sentence, whatever RUST_BACKTRACE says.
@@ -54,16 +122,44 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<()> {
-    let Command::Run(run) = Arguments::parse().command.unwrap_or(Command::Run(Run {
-        gic: None,
-        cpus: 4,
-        rounds: 2000,
-        vgic: None,
-    }));
-    if let Some(which) = &run.vgic {
-        peer::choose(which)?;
+impl Common {
+    /// Loads the vGIC.
+    fn load(&self) -> Result<()> {
+        if let Some(to) = &self.timeline
+            && to != "text"
+            && !to.ends_with(".svg")
+        {
+            bail!("--timeline {to}: give `text`, or a file whose name ends in .svg");
+        }
+        if let Some(which) = &self.vgic {
+            peer::choose(which)?;
+        }
+        Ok(())
     }
+
+    /// Notes what happens from now on, if it is to be drawn.
+    fn begin(&self) {
+        if self.timeline.is_some() {
+            timeline::start();
+        }
+    }
+
+    /// Draws what happened.
+    fn end(&self) -> Result<()> {
+        match self.timeline.as_deref() {
+            None => {}
+            Some("text") => print!("{}", timeline::text(&timeline::stop())),
+            Some(file) => {
+                fs::write(file, timeline::svg(&timeline::stop()))
+                    .with_context(|| format!("cannot write {file}"))?;
+                println!("{file}");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn guest(run: &Run) -> Result<()> {
     let versions: &[u8] = match run.gic {
         Some(Gic::V2) => &[2],
         Some(Gic::V3) => &[3],
@@ -72,6 +168,8 @@ fn run() -> Result<()> {
     if versions.contains(&2) && run.cpus > 8 {
         bail!("a GICv2 has at most 8 CPUs: use --gic v3 for {}", run.cpus);
     }
+    run.common.load()?;
+    run.common.begin();
     let mut good = true;
     for &gic in versions {
         let options = Options {
@@ -87,9 +185,131 @@ fn run() -> Result<()> {
             Err(errno) => bail!("the vGIC refuses to create the domain (errno {})", errno.0),
         }
     }
+    run.common.end()?;
     if !good {
         bail!("interrupts were lost, doubled or spurious: see the lines marked above");
     }
     println!("ok: every interrupt was handled exactly once");
+    Ok(())
+}
+
+/// The directory of the recordings that come with the harness.
+fn recordings() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings")
+}
+
+/// The file of a recording, or of one in the list.
+fn recording_of(file: &Path) -> Result<Recording> {
+    let listed = recordings().join(file).with_extension("vgicrec");
+    let path = if file.is_file() { file } else { &listed };
+    let opened = fs::File::open(path)
+        .with_context(|| format!("there is no recording {}: `list` shows those that come with this, and a path is taken, too", file.display()))?;
+    Recording::read(std::io::BufReader::new(opened)).with_context(|| file.display().to_string())
+}
+
+fn replay_file(arguments: &Replay) -> Result<()> {
+    let recording = recording_of(&arguments.file)?;
+    arguments.common.load()?;
+    arguments.common.begin();
+    let style = ProgressStyle::with_template(
+        "{bar:40} {percent:>3} %  {pos} of {len} operations, {eta} left",
+    );
+    let bar = ProgressBar::new(recording.ops.len() as u64);
+    bar.set_style(style?);
+    let outcome = replay::replay(&recording, |n| {
+        if n % 1000 == 0 {
+            bar.set_position(n as u64);
+        }
+    })?;
+    bar.finish_and_clear();
+    if !recording.head.origin.is_empty() {
+        println!("{}", recording.head.origin);
+    }
+    print!("{outcome}");
+    arguments.common.end()?;
+    if !outcome.is_ok() {
+        bail!("interrupts were lost or doubled: see the lines above");
+    }
+    println!("ok: every interrupt of the recording was delivered as often as in it");
+    Ok(())
+}
+
+/// A scenario of the list, or a file.
+fn scripts(name: &str) -> Result<Vec<Recording>> {
+    if let Some(scenario) = Scenario::find(name) {
+        return scenario.versions();
+    }
+    let text = fs::read_to_string(name)
+        .with_context(|| format!("there is no scenario {name}: `list` shows those that come with this, and a path is taken, too"))?;
+    let script: Script = text.parse().with_context(|| name.to_owned())?;
+    Ok(script.versions)
+}
+
+fn play(arguments: &Play) -> Result<()> {
+    let all = scripts(&arguments.name)?;
+    let wanted = |r: &&Recording| arguments.gic.is_none_or(|gic| gic.version() == r.head.gic);
+    let chosen: Vec<&Recording> = all.iter().filter(wanted).collect();
+    if chosen.is_empty() {
+        bail!(
+            "{} is not for that version: leave --gic out",
+            arguments.name
+        );
+    }
+    let common = &arguments.common;
+    common.load()?;
+    if common.timeline.as_ref().is_some_and(|to| to != "text") && chosen.len() > 1 {
+        bail!("a drawing in a file is of one version: add --gic v2 or --gic v3");
+    }
+    let mut good = true;
+    for script in chosen {
+        common.begin();
+        let wrong = script::play(script)?;
+        println!(
+            "{}, GICv{}: {} steps",
+            arguments.name,
+            script.head.gic,
+            script.ops.len()
+        );
+        wrong.iter().for_each(|what| println!("wrong: {what}"));
+        good &= wrong.is_empty();
+        common.end()?;
+    }
+    if !good {
+        bail!(
+            "{}: not as the script says, see the lines above",
+            arguments.name
+        );
+    }
+    println!("ok: all as the script says");
+    Ok(())
+}
+
+fn list() -> Result<()> {
+    println!("Scenarios, for `scenario NAME`:");
+    for scenario in SCENARIOS {
+        println!("  {:<18} {}", scenario.name, scenario.about());
+    }
+    println!("\nRecordings, for `replay NAME`:");
+    let mut files: Vec<PathBuf> = fs::read_dir(recordings())
+        .map(|files| files.flatten().map(|f| f.path()).collect())
+        .unwrap_or_default();
+    files.retain(|f| f.extension().is_some_and(|e| e == "vgicrec"));
+    files.sort();
+    for file in &files {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        let recording = recording_of(file)?;
+        println!(
+            "  {name:<18} {} ({} operations)",
+            recording.head.origin,
+            recording.ops.len()
+        );
+    }
+    if files.is_empty() {
+        println!("  none");
+    }
+    println!("\nMachines that the tests and `run` have:");
+    for profile in Profile::ALL {
+        println!("  {}", profile.name);
+    }
     Ok(())
 }

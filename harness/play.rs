@@ -102,6 +102,13 @@ impl Stage {
         })
     }
 
+    /// Destroys the domain; what would have been a crash, a hang or a failed assertion of Xen from the beginning to here.
+    pub fn end(self) -> Vec<String> {
+        let machine = Arc::clone(self.machine());
+        drop(self);
+        machine.take_reports()
+    }
+
     /// The machine.
     pub fn machine(&self) -> &Arc<Machine> {
         &self.domain.machine

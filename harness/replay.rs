@@ -98,7 +98,7 @@ pub fn replay(recording: &Recording, mut progress: impl FnMut(usize)) -> Result<
     }
     replay.settle();
     replay.outcome.operations = recording.ops.len();
-    replay.outcome.reports = replay.stage.machine().take_reports();
+    replay.outcome.reports = replay.stage.end();
     Ok(replay.outcome)
 }
 

@@ -71,7 +71,7 @@ pub fn play(script: &Recording) -> Result<Vec<String>> {
     for (n, op) in script.ops.iter().enumerate() {
         wrong.extend(disappointment(op, stage.play(op)).map(|what| place(script, n, &what)));
     }
-    wrong.extend(stage.machine().take_reports());
+    wrong.extend(stage.end());
     Ok(wrong)
 }
 

@@ -4,6 +4,7 @@
 use crate::abi::RawVcpu;
 use crate::faults;
 use crate::machine::{Machine, Pcpu, here};
+use crate::timeline;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong};
 
 /// Runs part of the mock on this thread's physical CPU.
@@ -138,7 +139,12 @@ extern "C" fn rvgic_mock_read_lr(n: usize) -> u64 {
 
 #[unsafe(no_mangle)]
 extern "C" fn rvgic_mock_write_lr(n: usize, value: u64) {
-    cpu(|_, p| p.interface().write_lr(n, value));
+    cpu(|_, p| {
+        let mut interface = p.interface();
+        let before = interface.peek(n);
+        interface.write_lr(n, value);
+        timeline::list_register(p.guest(), &before, &interface.peek(n));
+    });
 }
 
 #[unsafe(no_mangle)]

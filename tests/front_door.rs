@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The program itself, as a person runs it.
+
+use recording::text::Script;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn program(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_vgic-harness"))
+        .args(arguments)
+        .env_remove("VGIC")
+        .output()
+        .expect("the program starts")
+}
+
+/// What it prints if all is well.
+fn prints(arguments: &[&str]) -> String {
+    let output = program(arguments);
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Its one sentence if it is not.
+fn refuses(arguments: &[&str]) -> String {
+    let output = program(arguments);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text
+}
+
+fn scratch(name: &str) -> String {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    path.to_string_lossy().into_owned()
+}
+
+/// The file of a recording of this script.
+fn recorded(name: &str, script: &str) -> String {
+    let script: Script = script.parse().expect("a script");
+    let path = scratch(name);
+    let file = std::fs::File::create(&path).expect("a file");
+    script.versions[0].write(file).expect("a valid recording");
+    path
+}
+
+const ONE: &str =
+    "gic 2\norigin one interrupt\nboot\nedge 0 40\nenable 0 40\nline 40 up\nack 0 40\neoi 0 40\n";
+
+#[test]
+fn a_recording_is_replayed() {
+    let file = recorded("one.vgicrec", ONE);
+    let text = prints(&["replay", &file]);
+    assert!(
+        text.starts_with("one interrupt\n") && text.contains("1 interrupts delivered"),
+        "{text}"
+    );
+    let file = recorded("two.vgicrec", &format!("{ONE}ack 0 40\neoi 0 40\n"));
+    let output = program(&["replay", &file]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains("vCPU 0 was given interrupt 40 1 times, 2 in the recording"),
+        "{text}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_scenario_is_played_and_drawn() {
+    let text = prints(&[
+        "scenario",
+        "preemption",
+        "--gic",
+        "v2",
+        "--timeline",
+        "text",
+    ]);
+    assert!(
+        text.contains("40  il==A####E") && text.contains("ok: all"),
+        "{text}"
+    );
+    let file = scratch("sgi.svg");
+    prints(&["scenario", "sgi", "--gic", "v3", "--timeline", &file]);
+    let svg = std::fs::read_to_string(file).expect("a drawing");
+    assert!(svg.contains(">3 vCPU 1</text>"), "{svg}");
+}
+
+#[test]
+fn a_script_of_ones_own_is_played() {
+    let file = scratch("own.vgic");
+    std::fs::write(&file, ONE).expect("a file");
+    assert!(prints(&["scenario", &file]).contains("ok: all as the script says"));
+    std::fs::write(&file, format!("{ONE}signal 0 yes\n")).expect("a file");
+    let text = refuses(&["scenario", &file]);
+    assert!(text.contains("not as the script says"), "{text}");
+}
+
+#[test]
+fn everything_that_can_be_named_is_listed() {
+    let text = prints(&["list"]);
+    for word in ["preemption", "Recordings", "GIC-400"] {
+        assert!(text.contains(word), "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_told_in_a_sentence() {
+    let wrong = scratch("wrong.vgic");
+    std::fs::write(&wrong, "gic 2\nboot\nfly 0\n").expect("a file");
+    for (arguments, word) in [
+        (&["scenario", "nothing"][..], "`list` shows"),
+        (&["replay", "nothing"], "`list` shows"),
+        (&["replay", &wrong], "no recording"),
+        (&["scenario", &wrong], "line 3: there is no `fly`"),
+        (&["scenario", "sgi", "--timeline", "x.png"], ".svg"),
+        (&["scenario", "sgi", "--timeline", "x.svg"], "--gic"),
+        (
+            &["scenario", "sgi", "--vgic", "nothing"],
+            "cargo xtask peers",
+        ),
+        (&["run", "--gic", "v2", "--cpus", "9"], "at most 8"),
+    ] {
+        let text = refuses(arguments);
+        assert!(text.contains(word), "{text}");
+    }
+}
