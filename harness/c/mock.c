@@ -115,14 +115,11 @@ unsigned int gic_number_lines(void) { return host.lines; }
 unsigned int gic_number_espis(void) { return host.espis; }
 unsigned int gic_get_nr_lrs(void) { return host.lrs; }
 
+static cpumask_t masks[MOCK_CPUS];
+
 const cpumask_t *cpumask_of(unsigned int cpu)
 {
-    static cpumask_t masks[MOCK_CPUS];
-    cpumask_t *mask = &masks[cpu % MOCK_CPUS];
-
-    mask->bits[cpu % MOCK_CPUS / BITS_PER_LONG] = BIT_IN_WORD(cpu);
-
-    return mask;
+    return &masks[cpu % MOCK_CPUS];
 }
 
 int dt_device_get_paddr(const struct dt_device_node *node, unsigned int index,
@@ -194,6 +191,11 @@ static void init_descs(struct irq_desc *desc, unsigned int n, unsigned int first
 void mock_power_on(unsigned int version, unsigned int spis, unsigned int espis,
                    unsigned int lrs, unsigned int cpus, bool gicv, bool aliased)
 {
+    unsigned int i;
+
+    for ( i = 0; i < MOCK_CPUS; i++ )
+        masks[i].bits[i / BITS_PER_LONG] = BIT_IN_WORD(i);
+
     host.version = version == 3 ? GIC_V3 : GIC_V2;
     host.lines = NR_LOCAL_IRQS + min(spis, (unsigned int)MAX_SPIS);
     host.espis = min(espis, MAX_ESPIS);

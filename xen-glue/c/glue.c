@@ -623,7 +623,8 @@ void rvgic_desc_route(struct irq_desc *desc, const struct vcpu *v)
 
     /* The GIC drivers' lock is taken by interrupt handlers, too. */
     local_irq_save(flags);
-    irq_set_affinity(desc, cpumask_of(v->processor));
+    /* The scheduler may be moving the vCPU: then either CPU will do. */
+    irq_set_affinity(desc, cpumask_of(read_atomic(&v->processor)));
     local_irq_restore(flags);
 }
 
