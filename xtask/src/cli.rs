@@ -27,6 +27,8 @@ pub enum Task {
     Unchanged(crate::unchanged::Arguments),
     /// Build Xen's C vGICs, and ours, as shared objects for the mock Xen
     Peers(crate::peers::Arguments),
+    /// Run the tests that have threads, C and all, under ThreadSanitizer
+    Tsan,
     /// Fetch what boot and xen need, and build nothing
     Setup,
 }

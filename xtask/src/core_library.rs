@@ -31,16 +31,51 @@ pub fn ensure() -> Result<Option<PathBuf>> {
     if complete(&sysroot) {
         return Ok(Some(sysroot));
     }
-    // The variable is for those whose toolchain must stay as it is, and for trying the other way.
-    if std::env::var_os("VGIC_NO_RUSTUP").is_none() && rustup_adds_it()? {
+    if rustup_adds(&["target", "add", TARGET], "core library") && in_toolchain()? {
         return Ok(None);
     }
     let step = Step::start("Building the core library from Debian's rust-src");
-    let library = fetch(&version)?;
+    let library = fetch(&version).with_context(|| {
+        format!(
+            "there is no core library for {TARGET}: try `rustup target add {TARGET}` with a network"
+        )
+    })?;
     step.note("compiling core, compiler_builtins and alloc");
     compile(&library, &sysroot, &version)?;
     step.done(&format!("{}", sysroot.display()));
     Ok(Some(sysroot))
+}
+
+/// The source of exactly this compiler's whole library: the toolchain's, or what rustup or Debian has.
+pub fn source() -> Result<PathBuf> {
+    let sysroot = run(
+        rustc().args(["--print", "sysroot"]),
+        "ask rustc for its sysroot",
+        None,
+    )?;
+    let own = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
+    let version = rustc_version()?;
+    let fetched = debian_source(&version);
+    let found = || {
+        [&own, &fetched]
+            .into_iter()
+            .find(|l| has_source(l))
+            .cloned()
+    };
+    if let Some(library) = found() {
+        return Ok(library);
+    }
+    if rustup_adds(&["component", "add", "rust-src"], "rust-src")
+        && let Some(library) = found()
+    {
+        return Ok(library);
+    }
+    let step = Step::start("Fetching Debian's rust-src");
+    let library = fetch(&version).with_context(|| {
+        format!("no source of rustc {version}'s library: try `rustup component add rust-src` with a network")
+    })?;
+    step.done(&format!("{}", library.display()));
+    Ok(library)
 }
 
 fn rustc() -> Command {
@@ -83,29 +118,44 @@ fn complete(sysroot: &Path) -> bool {
     has_core(&library_directory(sysroot))
 }
 
-fn rustup_adds_it() -> Result<bool> {
-    if !crate::command::exists("rustup") {
-        return Ok(false);
+/// Has rustup add a part of the toolchain, `what` in words; false where it cannot, or may not.
+fn rustup_adds(arguments: &[&str], what: &str) -> bool {
+    // The variable is for those whose toolchain must stay as it is, and for trying the other way.
+    if std::env::var_os("VGIC_NO_RUSTUP").is_some() || !crate::command::exists("rustup") {
+        return false;
     }
-    let step = Step::start(format!("Adding rustup's core library for {TARGET}"));
+    let step = Step::start(format!("Adding rustup's {what}"));
     let added = output(
-        Command::new("timeout").args([RUSTUP_LIMIT, "rustup", "target", "add", TARGET]),
+        Command::new("timeout")
+            .args([RUSTUP_LIMIT, "rustup"])
+            .args(arguments),
         "run rustup",
     )
     .is_ok_and(|o| o.status.success());
-    if added && in_toolchain()? {
-        step.done("added");
-        return Ok(true);
-    }
-    step.done("rustup could not: trying Debian's source");
-    Ok(false)
+    step.done(if added {
+        "added"
+    } else {
+        "rustup could not: trying Debian's source"
+    });
+    added
+}
+
+fn debian_directory(version: &str) -> PathBuf {
+    paths::target().join("rust-src").join(version)
+}
+
+fn debian_source(version: &str) -> PathBuf {
+    debian_directory(version).join(format!("root/usr/src/rustc-{version}/library"))
+}
+
+fn has_source(library: &Path) -> bool {
+    library.join("core/src/lib.rs").is_file()
 }
 
 /// Fetches the source of exactly this compiler's library.
 fn fetch(version: &str) -> Result<PathBuf> {
-    let directory = paths::target().join("rust-src").join(version);
-    let library = directory.join(format!("root/usr/src/rustc-{version}/library"));
-    if library.join("core/src/lib.rs").is_file() {
+    let library = debian_source(version);
+    if has_source(&library) {
         return Ok(library);
     }
     let fits = |package: &String| {
@@ -126,12 +176,11 @@ fn fetch(version: &str) -> Result<PathBuf> {
     });
     let Some((apt, package)) = found else {
         bail!(
-            "there is no core library for {TARGET}: rustup could not add it, and Debian has no rust-src {version}; \
-             try `rustup target add {TARGET}` with a network, or another stable compiler"
+            "rustup could not add it, and Debian has no rust-src {version}: try another stable compiler"
         );
     };
-    apt.unpack(&format!("rust-src={package}"), &directory)?;
-    if !library.join("core/src/lib.rs").is_file() {
+    apt.unpack(&format!("rust-src={package}"), &debian_directory(version))?;
+    if !has_source(&library) {
         bail!("Debian's rust-src {package} has no {}", library.display());
     }
     Ok(library)

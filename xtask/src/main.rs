@@ -23,6 +23,7 @@ mod progress;
 mod table;
 mod test;
 mod tree;
+mod tsan;
 mod unchanged;
 mod xen;
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Task::Guest(_) => Some("guest"),
         Task::Test(_) => Some("test"),
         Task::Unchanged(_) => Some("unchanged"),
+        Task::Tsan => Some("tsan"),
         _ => None,
     };
     match run(task) {
@@ -82,6 +84,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
             }
             Ok(true)
         }
+        Task::Tsan => tsan::tsan(),
         Task::Setup => setup().map(|()| true),
     }
 }
