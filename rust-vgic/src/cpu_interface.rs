@@ -158,5 +158,10 @@ impl<H: Host> Domain<H> {
                 self.route_physical(irq);
             }
         }
+        for (_, lpi) in self.lpis.all(0) {
+            if lpi.irq.state().target() == Some(v.id()) {
+                self.route_host(lpi, Some(v.id()));
+            }
+        }
     }
 }

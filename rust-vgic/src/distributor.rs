@@ -54,6 +54,7 @@ impl<H: Host> Domain<H> {
             domain: self,
             cur,
             owner,
+            its: None,
         }
     }
 

@@ -4,6 +4,8 @@
 use crate::host::Host;
 use crate::intid::{IntId, VcpuId};
 use crate::irq::{Event, Irq, Place, State};
+use crate::its::{self, Its, ItsConfig};
+use crate::lpi::{LpiConfig, Lpis};
 use crate::lr::Format;
 use crate::observe::Told;
 use crate::redistributor::Region;
@@ -49,6 +51,10 @@ pub struct Config<'a> {
     pub format: Format,
     /// Where the redistributors are, in the order of the vCPUs. GICv3 only.
     pub regions: &'a [Region],
+    /// LPIs. GICv3 only.
+    pub lpis: LpiConfig,
+    /// ITSes, with LPIs only.
+    pub its: &'a [ItsConfig],
 }
 
 /// A domain's vGIC.
@@ -63,6 +69,8 @@ pub struct Domain<H: Host> {
     /// GICD_IROUTER as the guest wrote it: SPIs, then extended SPIs. Empty for GICv2.
     pub(crate) routers: Box<[AtomicU64]>,
     pub(crate) regions: Box<[Region]>,
+    pub(crate) lpis: Lpis,
+    pub(crate) its: Box<[Its]>,
     /// GICD_CTLR, the group enables.
     pub(crate) ctlr: AtomicU32,
     /// Not 0 once a vCPU has been seen with EOImode 1: from then on writes to ICC_DIR_EL1 are trapped.
@@ -91,6 +99,8 @@ impl<H: Host> Domain<H> {
                     0
                 }
             || config.list_registers == 0
+            || (config.lpis.id_bits != 0 && !v3)
+            || (config.lpis.id_bits == 0 && !config.its.is_empty())
         {
             return Err(Error::Invalid);
         }
@@ -124,6 +134,8 @@ impl<H: Host> Domain<H> {
                 config.regions.get(i).copied().unwrap_or_default()
             })
             .ok_or(no_memory)?,
+            lpis: Lpis::new(config.lpis)?,
+            its: its::create(config.its)?,
             ctlr: AtomicU32::new(0),
             split_eoi: AtomicU32::new(0),
             one_of_n: AtomicU32::new(0),
@@ -193,7 +205,7 @@ impl<H: Host> Domain<H> {
         } else if intid.is_espi() {
             self.espis.get(raw.wrapping_sub(IntId::ESPI as usize))
         } else {
-            None
+            self.lpis.get(intid).map(|lpi| &lpi.irq)
         }
     }
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A host for tests: one CPU interface for each vCPU, physical interrupts that remember what was done to them.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use crate::domain::{Config, Domain, Version};
 use crate::host::{CpuInterface, Host, PhysIrq};
@@ -110,6 +114,17 @@ pub(crate) struct Fake {
     pub(crate) before_phys: Mutex<Option<Hook>>,
     /// What happens while somebody waits.
     pub(crate) while_waiting: Mutex<Option<Hook>>,
+    /// Guest memory: pages that are there.
+    pub(crate) memory: Mutex<HashMap<u64, [u8; 4096]>>,
+    /// Reads of guest memory.
+    pub(crate) reads: AtomicU32,
+    /// What is mapped at the host's ITS: devices with their event bits, events with their LPIs.
+    pub(crate) devices: Mutex<HashMap<(u16, u32), u32>>,
+    pub(crate) events: Mutex<HashMap<(u16, u32, u32), IntId>>,
+    /// Where their physical LPIs go.
+    pub(crate) routes: Mutex<HashMap<(u16, u32, u32), usize>>,
+    /// The host maps nothing more.
+    pub(crate) refuses: AtomicBool,
 }
 
 impl Fake {
@@ -118,6 +133,28 @@ impl Fake {
         kicked.sort_unstable();
         kicked.dedup();
         kicked
+    }
+
+    /// Guest memory from `address` on has these bytes.
+    pub(crate) fn poke(&self, address: u64, bytes: &[u8]) {
+        let mut memory = self.memory.lock().unwrap();
+        let mut at = address;
+        let mut left = bytes;
+        while !left.is_empty() {
+            let offset = (at & 0xfff) as usize;
+            let (here, rest) = left.split_at(left.len().min(4096 - offset));
+            let page = memory.entry(at & !0xfff).or_insert([0; 4096]);
+            page[offset..][..here.len()].copy_from_slice(here);
+            at += here.len() as u64;
+            left = rest;
+        }
+    }
+
+    /// A byte of guest memory.
+    pub(crate) fn peek(&self, address: u64) -> Option<u8> {
+        let memory = self.memory.lock().unwrap();
+        let page = memory.get(&(address & !0xfff))?;
+        Some(page[(address & 0xfff) as usize])
     }
 
     pub(crate) fn phys_state(&self, phys: u16) -> Phys {
@@ -182,6 +219,55 @@ impl Host for Fake {
     fn may_set_trigger(&self) -> bool {
         self.sets_trigger.load(SeqCst)
     }
+    fn read_guest(&self, address: u64, to: &mut [u8]) -> bool {
+        self.reads.fetch_add(1, SeqCst);
+        assert!(address >> 52 == 0, "beyond any address: {address:#x}");
+        // What is read is aligned to its size.
+        let memory = self.memory.lock().unwrap();
+        let page = memory.get(&(address & !0xfff));
+        if let Some(page) = page {
+            to.copy_from_slice(&page[(address & 0xfff) as usize..][..to.len()]);
+        }
+        page.is_some()
+    }
+    fn write_guest(&self, address: u64, from: &[u8]) -> bool {
+        let there = self.peek(address).is_some();
+        if there {
+            self.poke(address, from);
+        }
+        there
+    }
+    fn map_device(&self, its: u16, device: u32, event_bits: Option<u32>) -> bool {
+        let mut devices = self.devices.lock().unwrap();
+        match event_bits {
+            Some(_) if self.refuses.load(SeqCst) => return false,
+            Some(bits) => assert_eq!(devices.insert((its, device), bits), None),
+            None => {
+                assert!(devices.remove(&(its, device)).is_some());
+                let events = self.events.lock().unwrap();
+                assert!(!events.keys().any(|(i, d, _)| (*i, *d) == (its, device)));
+            }
+        }
+        true
+    }
+    fn map_event(&self, its: u16, device: u32, event: u32, intid: IntId) -> bool {
+        if self.refuses.load(SeqCst) {
+            return false;
+        }
+        let mut events = self.events.lock().unwrap();
+        assert_eq!(events.insert((its, device, event), intid), None);
+        true
+    }
+    fn unmap_event(&self, its: u16, device: u32, event: u32) {
+        let gone = self.events.lock().unwrap().remove(&(its, device, event));
+        assert!(gone.is_some());
+        self.routes.lock().unwrap().remove(&(its, device, event));
+    }
+    fn route_event(&self, its: u16, device: u32, event: u32, vcpu: usize) {
+        let at = (its, device, event);
+        assert!(self.events.lock().unwrap().contains_key(&at));
+        self.routes.lock().unwrap().insert(at, vcpu);
+    }
 }
 
 /// A domain of which the host has created the first `created` vCPUs.
@@ -208,6 +294,8 @@ pub(crate) fn v2(vcpus: usize, spis: usize) -> Domain<Fake> {
         list_registers: 4,
         format: Format::V2,
         regions: &[],
+        lpis: crate::LpiConfig::default(),
+        its: &[],
     };
     domain_of(&config, vcpus)
 }
@@ -231,6 +319,8 @@ pub(crate) fn v3(vcpus: usize, spis: usize, espis: usize) -> Domain<Fake> {
                 size: 0x100_0000,
             },
         ],
+        lpis: crate::LpiConfig::default(),
+        its: &[],
     };
     domain_of(&config, vcpus)
 }

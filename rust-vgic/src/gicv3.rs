@@ -67,22 +67,27 @@ fn ctlr<H: Host>(access: &Access<'_, H>, index: u32) -> u64 {
     crate::distributor::ctlr(access, index) & u64::from(ENABLE_GROUPS) | FIXED_CTLR
 }
 
-/// GICD_TYPER. CPUNumber is 0, being about legacy operation; no LPIs, and all SPIs can be sent to any vCPU (No1N 0).
+/// GICD_TYPER. CPUNumber is 0, being about legacy operation; all SPIs can be sent to any vCPU (No1N 0).
 fn typer<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
     /// Message-based SPIs: SETSPI and CLRSPI are there.
     const MBIS: u64 = 1 << 16;
     const ESPI: u64 = 1 << 8;
+    const LPIS: u64 = 1 << 17;
     /// Aff3 can be other than 0.
     const A3V: u64 = 1 << 24;
     let domain = access.domain;
     let lines = (domain.spis.len() / 32) as u64 & 0x1f;
     let espis = (domain.espis.len() / 32) as u64;
-    // IDbits: the highest INTID is below 1024, or 8192 with extended SPIs.
+    // IDbits: the highest INTID is below 1024, 8192 with extended SPIs, or an LPI.
     let (id_bits, extended) = match espis.checked_sub(1) {
         None => (9, 0),
         Some(range) => (12, ESPI | (range & 0x1f) << 27),
     };
-    lines | MBIS | A3V | id_bits << 19 | extended
+    let (id_bits, lpis) = match domain.lpis.id_bits.checked_sub(1) {
+        None => (id_bits, 0),
+        Some(bits) => (u64::from(bits), LPIS),
+    };
+    lines | MBIS | A3V | id_bits << 19 | extended | lpis
 }
 
 /// GICD_SETSPI_NSR and GICD_CLRSPI_NSR: for a level-sensitive SPI they are its line.

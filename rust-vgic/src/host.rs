@@ -68,6 +68,35 @@ pub trait Host: Send + Sync + Sized {
 
     /// May this domain choose the trigger type of its physical interrupts?
     fn may_set_trigger(&self) -> bool;
+
+    /// Reads guest physical memory; no if any of it is not there. Process context, interrupts on.
+    ///
+    /// This and what follows is only for domains with LPIs.
+    fn read_guest(&self, _address: u64, _to: &mut [u8]) -> bool {
+        false
+    }
+
+    /// Writes guest physical memory. As [`Host::read_guest`].
+    fn write_guest(&self, _address: u64, _from: &[u8]) -> bool {
+        false
+    }
+
+    /// A device of ITS number `its` is mapped for 2^`event_bits` events, or unmapped, all its events before it.
+    /// No: the host refuses. Process context; may wait for a physical ITS.
+    fn map_device(&self, _its: u16, _device: u32, _event_bits: Option<u32>) -> bool {
+        true
+    }
+
+    /// An event of a mapped device becomes `intid`. No: the host refuses. As [`Host::map_device`].
+    fn map_event(&self, _its: u16, _device: u32, _event: u32, _intid: IntId) -> bool {
+        true
+    }
+
+    /// An event is mapped no longer: its messages go nowhere.
+    fn unmap_event(&self, _its: u16, _device: u32, _event: u32) {}
+
+    /// The physical LPI behind a mapped event should go to where `vcpu` is. As [`Host::map_device`].
+    fn route_event(&self, _its: u16, _device: u32, _event: u32, _vcpu: Self::Vcpu) {}
 }
 
 /// A physical interrupt, under its lock.

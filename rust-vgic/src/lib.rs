@@ -15,6 +15,8 @@
 //! | [`distributor`], [`gicv2`], [`gicv3`], [`redistributor`] | register frames, one table row per register |
 //! | `routing` | where an SPI goes, also of several vCPUs |
 //! | [`sysreg`] | ICC_SGI1R_EL1 and its siblings |
+//! | [`lpi`] | LPIs: their words, configuration and pending tables |
+//! | [`its`] | the interrupt translation service |
 //! | [`lr`] | list registers of both hardware formats |
 //! | `dump`, `observe` | what a person sees: state, counters, messages |
 //!
@@ -42,9 +44,12 @@ pub mod gicv3;
 pub mod host;
 pub mod intid;
 pub mod irq;
+pub mod its;
 mod list;
+pub mod lpi;
 pub mod lr;
 mod observe;
+mod radix;
 pub mod redistributor;
 pub mod registers;
 mod routing;
@@ -57,6 +62,8 @@ pub mod vcpu;
 pub use domain::{Config, Domain, Error, Version};
 pub use host::{CpuInterface, Handle, Host, PhysIrq};
 pub use intid::{IntId, VcpuId};
+pub use its::{ItsConfig, Progress};
+pub use lpi::LpiConfig;
 pub use registers::Width;
 pub use sysreg::SgiRegister;
 pub use vcpu::Vcpu;

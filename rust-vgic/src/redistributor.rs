@@ -44,12 +44,14 @@ impl Region {
 pub(crate) struct Registers {
     /// GICR_WAKER.ProcessorSleep.
     waker: AtomicU32,
+    pub(crate) lpi: crate::lpi::Registers,
 }
 
 impl Registers {
     pub(crate) fn new() -> Self {
         Self {
             waker: AtomicU32::new(PROCESSOR_SLEEP),
+            lpi: crate::lpi::Registers::new(),
         }
     }
 
@@ -67,18 +69,19 @@ struct Frame<'a, H: Host + 'static> {
 }
 
 impl<H: Host + 'static> Domain<H> {
-    /// There are no LPIs yet (GICR_TYPER.PLPIS = 0), so what is about them is RAZ/WI: GICR_CTLR.EnableLPIs, SETLPIR, CLRLPIR, PROPBASER,
-    /// PENDBASER, INVLPIR, INVALLR and SYNCR. GICR_STATUSR is not implemented.
+    /// Without LPIs what is about them is RAZ/WI. GICR_SETLPIR and CLRLPIR are for systems without an ITS, GICR_STATUSR is not implemented.
     #[rustfmt::skip]
     pub(crate) const RD_BASE: &'static [Row<H>] = rows! {
         // name        offset  bytes widths element first reset read              write                exact
-        GICR_CTLR       0x0000 0x0004 W  Word   0    0     Reset,                 Ignored,             Never;
+        GICR_CTLR       0x0000 0x0004 W  Word   0    0     Register(ctlr),        Register(set_ctlr),  Never;
         GICR_IIDR       0x0004 0x0004 W  Word   0    IIDR  Reset,                 Ignored,             Never;
         GICR_TYPER      0x0008 0x0008 WD Double 0    0     Register(typer),       Ignored,             Never;
         GICR_STATUSR    0x0010 0x0004 W  Word   0    0     Reset,                 Ignored,             Never;
         GICR_WAKER      0x0014 0x0004 W  Word   0    0b110 Register(waker),       Register(set_waker), Never;
-        GICR_PROPBASER  0x0070 0x0008 WD Double 0    0     Reset,                 Ignored,             Never;
-        GICR_PENDBASER  0x0078 0x0008 WD Double 0    0     Reset,                 Ignored,             Never;
+        GICR_PROPBASER  0x0070 0x0008 WD Double 0    0     Register(propbaser),   Register(set_propbaser), Never;
+        GICR_PENDBASER  0x0078 0x0008 WD Double 0    0     Register(pendbaser),   Register(set_pendbaser), Never;
+        GICR_INVLPIR    0x00a0 0x0008 WD Double 0    0     Reset,                 Register(invlpir),   Never;
+        GICR_INVALLR    0x00b0 0x0008 WD Double 0    0     Reset,                 Register(invallr),   Never;
         GICR_SYNCR      0x00c0 0x0004 W  Word   0    0     Reset,                 Ignored,             Never;
         GICR_PIDR4      0xffd0 0x0004 W  Word   0    0x44  Reset,                 Ignored,             Never;
         GICR_PIDR5_7    0xffd4 0x000c W  Word   0    0x00  Reset,                 Ignored,             Never;
@@ -202,7 +205,8 @@ impl<H: Host> Domain<H> {
     }
 }
 
-/// GICR_TYPER: affinity, Processor_Number, and Last where a guest that walks the region has to stop.
+/// GICR_TYPER: affinity, Processor_Number, PLPIS, and Last where a guest that walks the region has to stop. CommonLPIAff is 0: all
+/// redistributors share one LPI configuration table.
 fn typer<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
     const LAST: u64 = 1 << 4;
     let domain = access.domain;
@@ -213,7 +217,8 @@ fn typer<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
     // What follows reads as zero, and would never end the walk.
     let next = VcpuId::new(u32::from(id.raw()).wrapping_add(1));
     let last = last_of_region || next.and_then(|id| domain.vcpu(id)).is_none();
-    u64::from(id.affinity()) << 32 | u64::from(id.raw()) << 8 | if last { LAST } else { 0 }
+    let plpis = u64::from(domain.lpis.exist());
+    u64::from(id.affinity()) << 32 | u64::from(id.raw()) << 8 | if last { LAST } else { 0 } | plpis
 }
 
 /// GICR_WAKER: the redistributor is quiescent as soon as that is asked for.
@@ -230,6 +235,59 @@ fn set_waker<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
     access.owner.redist.waker.store(sleep, Ordering::Relaxed);
     if sleep != 0 {
         access.domain.fell_asleep(access.owner);
+    }
+}
+
+/// GICR_CTLR: EnableLPIs, which can be cleared again (CES), and GICR_INVLPIR with its siblings is there (IR). RWP and UWP are
+/// never set: a write has taken effect when it is done.
+fn ctlr<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
+    const CES: u64 = 1 << 1;
+    const IR: u64 = 1 << 2;
+    if !access.domain.lpis.exist() {
+        return 0;
+    }
+    u64::from(access.owner.redist.lpi.enabled()) | CES | IR
+}
+
+fn set_ctlr<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
+    const ENABLE_LPIS: u64 = 1 << 0;
+    let on = written.value & ENABLE_LPIS != 0;
+    access.domain.enable_lpis(access.owner, on);
+}
+
+fn propbaser<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
+    access.domain.propbaser()
+}
+
+fn set_propbaser<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
+    let domain = access.domain;
+    domain.set_propbaser(written.merge(domain.propbaser()));
+}
+
+fn pendbaser<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
+    access.domain.pendbaser(access.owner)
+}
+
+fn set_pendbaser<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
+    let old = access.domain.pendbaser(access.owner);
+    access
+        .domain
+        .set_pendbaser(access.owner, written.merge(old));
+}
+
+/// GICR_INVLPIR. The INTID is in the lower half; a write of the upper one names none.
+fn invlpir<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
+    if written.mask & u64::from(u32::MAX) != 0 {
+        let intid = written.value & u64::from(u32::MAX);
+        access.domain.invalidate(access.owner, intid);
+    }
+}
+
+/// GICR_INVALLR: each LPI of this redistributor.
+fn invallr<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
+    let lower = written.mask & u64::from(u32::MAX) != 0;
+    if lower && access.owner.redist.lpi.enabled() {
+        access.domain.reload_vcpu(access.owner);
     }
 }
 

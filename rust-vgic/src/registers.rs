@@ -13,6 +13,7 @@ use crate::domain::Domain;
 use crate::host::Host;
 use crate::intid::IntId;
 use crate::irq::Irq;
+use crate::its::Its;
 use crate::vcpu::Vcpu;
 use core::fmt;
 
@@ -152,6 +153,8 @@ pub(crate) struct Access<'a, H: Host> {
     pub(crate) cur: &'a Vcpu<H::Vcpu>,
     /// The vCPU whose private interrupts the frame shows: `cur`, or that of the redistributor.
     pub(crate) owner: &'a Vcpu<H::Vcpu>,
+    /// The ITS whose frame it is, if it is one's.
+    pub(crate) its: Option<&'a Its>,
 }
 
 /// What a read of an element does.

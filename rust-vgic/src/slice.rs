@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A boxed slice whose allocation may fail. Stable Rust has none that leaves no panic path behind.
+//! Boxes whose allocation may fail. Stable Rust has none that leaves no panic path behind.
 
 use alloc::alloc::{Layout, alloc, dealloc};
 use alloc::boxed::Box;
@@ -41,4 +41,28 @@ pub fn try_boxed<T>(len: usize, mut make: impl FnMut(usize) -> T) -> Option<Box<
     core::mem::forget(undo);
     // SAFETY: `len` initialised elements allocated with the global allocator and the layout of [T].
     Some(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(base, len)) })
+}
+
+/// A box with `value` in it, or `None` when there is no memory; then the value is dropped.
+///
+/// ```
+/// assert_eq!(rust_vgic::slice::try_box(7).as_deref(), Some(&7));
+/// ```
+#[must_use]
+pub fn try_box<T>(value: T) -> Option<Box<T>> {
+    let layout = Layout::new::<T>();
+    if layout.size() == 0 {
+        // No allocation, so none that could fail.
+        return Some(Box::new(value));
+    }
+    // SAFETY: the layout has a size other than zero.
+    let place: *mut T = unsafe { alloc(layout) }.cast();
+    if place.is_null() {
+        return None;
+    }
+    // SAFETY: allocated just now with the layout of T, by the global allocator, and nobody else knows of it.
+    unsafe {
+        place.write(value);
+        Some(Box::from_raw(place))
+    }
 }

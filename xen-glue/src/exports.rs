@@ -16,7 +16,8 @@ use core::ffi::{c_int, c_uint};
 use rust_vgic::lr::Format;
 use rust_vgic::redistributor::Region;
 use rust_vgic::{
-    Config, CpuInterface, Domain, Error, Host, IntId, SgiRegister, VcpuId, Version, Width,
+    Config, CpuInterface, Domain, Error, Host, IntId, ItsConfig, LpiConfig, Progress, SgiRegister,
+    VcpuId, Version, Width,
 };
 
 /// ICC_SGI1R_EL1, for [`rvgic_send_sgi`].
@@ -140,6 +141,51 @@ impl Regions {
     }
 }
 
+/// The ITSes of a domain, and its LPIs.
+struct Itses {
+    all: [ItsConfig; Self::MOST],
+    count: usize,
+    lpis: LpiConfig,
+}
+
+impl Itses {
+    /// More than any machine has.
+    const MOST: usize = 64;
+
+    fn of(d: XenDomain) -> Self {
+        let mut itses = Self {
+            all: [ItsConfig::default(); Self::MOST],
+            count: 0,
+            lpis: LpiConfig::default(),
+        };
+        for (n, its) in (0..).zip(&mut itses.all) {
+            // SAFETY: alive; writes two words.
+            let found =
+                unsafe { ffi::rvgic_its(d.as_ptr(), n, &mut its.device_bits, &mut its.event_bits) };
+            if !found {
+                break;
+            }
+            itses.count = itses.count.saturating_add(1);
+        }
+        if itses.count != 0 {
+            // Only the hardware domain so far, which is trusted: whatever INTIDs there are.
+            const ALL: u32 = 0x1_0000 - IntId::LPI;
+            itses.lpis = LpiConfig {
+                // SAFETY: alive.
+                id_bits: unsafe { ffi::rvgic_lpi_bits(d.as_ptr()) },
+                most: ALL,
+                devices: ALL,
+                events: ALL,
+            };
+        }
+        itses
+    }
+
+    fn as_slice(&self) -> &[ItsConfig] {
+        self.all.get(..self.count).unwrap_or_default()
+    }
+}
+
 fn create(d: XenDomain, nr_spis: c_uint) -> Result<(), Error> {
     if !layout::matches() || !d.private().is_null() {
         return Err(Error::Invalid);
@@ -156,6 +202,7 @@ fn create(d: XenDomain, nr_spis: c_uint) -> Result<(), Error> {
     let host = XenHost::new(d);
     let list_registers = host.interface().list_registers();
     let regions = Regions::of(d);
+    let itses = Itses::of(d);
     let config = Config {
         version: if v3 { Version::V3 } else { Version::V2 },
         vcpus: d.max_vcpus() as usize,
@@ -168,6 +215,8 @@ fn create(d: XenDomain, nr_spis: c_uint) -> Result<(), Error> {
             Format::V2
         },
         regions: regions.as_slice(),
+        lpis: itses.lpis,
+        its: itses.as_slice(),
     };
     let vgic = boxed(Domain::new(&config, host)?).ok_or(Error::NoMemory)?;
     d.set_spis(spis, espis);
@@ -322,6 +371,15 @@ pub unsafe extern "C" fn vgic_inject_irq(d: *mut domain, v: *mut vcpu, virq: c_u
     // SAFETY: the same.
     } else if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
         vgic.inject(Some(own), intid, level);
+    }
+}
+
+/// An LPI has arrived for the domain. Hard interrupt context.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vgic_vcpu_inject_lpi(d: *mut domain, virq: c_uint) {
+    // SAFETY: alive, see above.
+    if let Some((vgic, intid)) = unsafe { vgic_of(d) }.zip(IntId::new(virq)) {
+        vgic.inject_lpi(intid);
     }
 }
 
@@ -492,6 +550,31 @@ pub unsafe extern "C" fn rvgic_redist_write(
         let width = Width::from_log2(size);
         vgic.redist_write(own, region as usize, offset, width, value);
     }
+}
+
+/// The guest reads ITS number `n` of its domain, at an offset from its base.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_its_read(v: *mut vcpu, n: c_uint, offset: u32, size: u8) -> u64 {
+    // SAFETY: alive, see above.
+    unsafe { vcpu_of(v) }.map_or(0, |(vgic, own)| {
+        vgic.its_read(own, n as usize, offset, Width::from_log2(size))
+    })
+}
+
+/// The guest writes an ITS. `true`: it is to execute its store once more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_its_write(
+    v: *mut vcpu,
+    n: c_uint,
+    offset: u32,
+    size: u8,
+    value: u64,
+) -> bool {
+    // SAFETY: alive, see above.
+    unsafe { vcpu_of(v) }.is_some_and(|(vgic, own)| {
+        let width = Width::from_log2(size);
+        vgic.its_write(own, n as usize, offset, width, value) == Progress::Again
+    })
 }
 
 /// The guest deactivates an interrupt by a trapped write: of ICC_DIR_EL1, or of GICC_DIR in a GICv2.

@@ -64,6 +64,8 @@ fn typer_counts_lines_and_cpus() {
         list_registers: 4,
         format: Format::V2,
         regions: &[],
+        lpis: crate::LpiConfig::default(),
+        its: &[],
     };
     assert_eq!(domain_of(&config, 1).r(0, 4), 1 | 2 << 5);
 }
@@ -204,6 +206,8 @@ fn itargetsr_naming_a_vcpu_that_is_not_created() {
         list_registers: 4,
         format: Format::V2,
         regions: &[],
+        lpis: crate::LpiConfig::default(),
+        its: &[],
     };
     let domain = domain_of(&config, 2);
     ready(&domain, 32, 0xff);

@@ -209,6 +209,8 @@ fn irouter_of_a_vcpu_that_is_not_created() {
             base: 0,
             size: 0x8_0000,
         }],
+        lpis: crate::LpiConfig::default(),
+        its: &[],
     };
     let domain = domain_of(&config, 2);
     w(&domain, 0x6100, 3);

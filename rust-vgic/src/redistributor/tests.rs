@@ -66,6 +66,8 @@ fn frames_and_vcpus_without_each_other() {
             list_registers: 4,
             format: Format::V3 { sources: false },
             regions: &[region(size)],
+            lpis: crate::LpiConfig::default(),
+            its: &[],
         };
         let domain = domain_of(&config, exist as usize);
         // A vCPU without a redistributor cannot be.

@@ -206,6 +206,8 @@ fn domain_with(vcpus: usize, resampled: bool) -> Arc<Vgic> {
         list_registers: LRS,
         format: Format::V2,
         regions: &[],
+        lpis: rust_vgic::LpiConfig::default(),
+        its: &[],
     };
     let d = Domain::new(&config, host).unwrap();
     for n in 0..vcpus {

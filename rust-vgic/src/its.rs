@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Interrupt translation services (IHI 0069, chapter 5): what a device writes to GITS_TRANSLATER becomes an LPI.
+//!
+//! | module | what |
+//! |---|---|
+//! | `its::command` | commands as they are in the queue, and their errors |
+//! | `its::tables` | devices, events and collections: this ITS's own, whatever the guest's memory says |
+//! | `its::execute` | what each command does |
+//! | `its::queue` | the queue, worked off in bounded batches |
+//! | `its::registers` | the frame |
+//!
+//! Guest memory is read for commands, for the first level of a device table and (by [`lpi`](crate::lpi)) for the configuration
+//! of LPIs; never to find out where anything of the host's is, and nothing twice. All that a guest can make is counted against
+//! the limits of [`LpiConfig`](crate::lpi::LpiConfig).
+//!
+//! Injection needs nothing of this: who has translated a message has the INTID, and [`Domain::inject_lpi`] does the rest.
+
+mod command;
+mod execute;
+mod queue;
+mod registers;
+mod tables;
+
+use crate::domain::Error;
+use crate::slice::try_boxed;
+use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
+use alloc::boxed::Box;
+use tables::Tables;
+
+/// What an ITS is to be.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct ItsConfig {
+    /// Bits of a DeviceID, 1 to 32.
+    pub device_bits: u32,
+    /// Bits of an EventID, 1 to 32.
+    pub event_bits: u32,
+}
+
+/// Is there more to do?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// No.
+    Done,
+    /// The budget of this trap is spent, or another vCPU works for this ITS: the store is to be executed once more.
+    Again,
+}
+
+/// An ITS of a domain.
+pub(crate) struct Its {
+    /// Which of the domain's it is.
+    index: u16,
+    device_bits: u32,
+    event_bits: u32,
+    /// GITS_CTLR.Enabled.
+    enabled: AtomicU32,
+    cbaser: AtomicU64,
+    /// GITS_CREADR and GITS_CWRITER, offsets in the queue; the former with Stalled in bit 0.
+    creadr: AtomicU32,
+    cwriter: AtomicU32,
+    /// GITS_BASER0, of devices, and GITS_BASER1, of collections.
+    basers: [AtomicU64; 2],
+    /// 1 while a vCPU works off the queue. Only that one changes `tables`, CREADR and the cursor.
+    busy: AtomicU32,
+    /// Where the command at CREADR goes on, if it was begun.
+    cursor: AtomicU32,
+    /// The guest has taken its tables away: what is mapped has to go before the next command.
+    stale: AtomicU32,
+    tables: Mutex<Tables>,
+    /// Command errors, and the code of the last.
+    pub(crate) errors: AtomicU32,
+    pub(crate) last_error: AtomicU32,
+}
+
+impl Its {
+    fn new(index: u16, config: ItsConfig) -> Self {
+        Self {
+            index,
+            device_bits: config.device_bits,
+            event_bits: config.event_bits,
+            enabled: AtomicU32::new(0),
+            cbaser: AtomicU64::new(0),
+            creadr: AtomicU32::new(0),
+            cwriter: AtomicU32::new(0),
+            basers: registers::BASER_TYPES.map(AtomicU64::new),
+            busy: AtomicU32::new(0),
+            cursor: AtomicU32::new(0),
+            stale: AtomicU32::new(0),
+            tables: Mutex::new(Tables::new(config)),
+            errors: AtomicU32::new(0),
+            last_error: AtomicU32::new(0),
+        }
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.enabled.load(Ordering::Acquire) != 0
+    }
+}
+
+/// The ITSes of a domain.
+///
+/// # Errors
+/// [`Error::Invalid`] for numbers that the architecture does not have, [`Error::NoMemory`].
+pub(crate) fn create(configs: &[ItsConfig]) -> Result<Box<[Its]>, Error> {
+    let good = |bits: u32| (1..=32).contains(&bits);
+    if !configs
+        .iter()
+        .all(|c| good(c.device_bits) && good(c.event_bits))
+    {
+        return Err(Error::Invalid);
+    }
+    try_boxed(configs.len(), |n| {
+        Its::new(n as u16, configs.get(n).copied().unwrap_or_default())
+    })
+    .ok_or(Error::NoMemory)
+}
+
+#[cfg(test)]
+mod tests;

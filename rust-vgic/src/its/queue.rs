@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The command queue (IHI 0069, section 5.3): a ring in guest memory, worked off in bounded batches.
+//!
+//! A trap does not do more than its budget: what is left is done when the guest executes its store again
+//! ([`Progress::Again`]), and when it reads GITS_CREADR, as guests do that wait. One vCPU at a time works for an ITS; another
+//! never waits for it. A command that cannot be finished is begun once more at its cursor, so that one command may take
+//! as many traps as it needs.
+
+use super::command::{Entry, SIZE};
+use super::{Its, Progress};
+use crate::domain::Domain;
+use crate::host::Host;
+use crate::sync::{Ordering, fence};
+
+/// Commands that are executed in one trap.
+const COMMANDS: u32 = 64;
+/// LPIs that these may look at beyond one each.
+const STEPS: u32 = 1024;
+
+/// GITS_CREADR.Stalled.
+pub(super) const STALLED: u32 = 1 << 0;
+/// The offset in GITS_CREADR and GITS_CWRITER.
+pub(super) const OFFSET: u32 = 0xf_ffe0;
+/// GITS_CBASER.Valid.
+pub(super) const VALID: u64 = 1 << 63;
+
+/// What one trap may still do.
+pub(super) struct Budget {
+    commands: u32,
+    steps: u32,
+}
+
+impl Budget {
+    fn new() -> Self {
+        Self {
+            commands: COMMANDS,
+            steps: STEPS,
+        }
+    }
+
+    /// One more LPI. No: not in this trap.
+    #[must_use]
+    pub(super) fn step(&mut self) -> bool {
+        let left = self.steps.checked_sub(1);
+        self.steps = left.unwrap_or(0);
+        left.is_some()
+    }
+}
+
+impl Its {
+    /// Bytes of the queue.
+    pub(super) fn queue_size(&self) -> u32 {
+        let pages = (self.cbaser.load(Ordering::Relaxed) & 0xff) as u32;
+        pages.wrapping_add(1).wrapping_mul(0x1000)
+    }
+
+    /// Is there a command to be executed?
+    fn has_work(&self) -> bool {
+        let read = self.creadr.load(Ordering::Acquire);
+        let runs = self.is_enabled() && self.cbaser.load(Ordering::Relaxed) & VALID != 0;
+        self.stale.load(Ordering::Acquire) != 0
+            || (runs && read & STALLED == 0 && read != self.cwriter.load(Ordering::Acquire))
+    }
+
+    /// The command at GITS_CREADR is done with.
+    fn advance(&self, read: u32) {
+        let next = read.wrapping_add(SIZE as u32);
+        let next = if next >= self.queue_size() { 0 } else { next };
+        self.cursor.store(0, Ordering::Relaxed);
+        self.creadr.store(next, Ordering::Release);
+    }
+}
+
+impl<H: Host> Domain<H> {
+    /// Executes commands until there are no more, or the budget of a trap is spent.
+    pub(super) fn work(&self, its: &Its) -> Progress {
+        let mut budget = Budget::new();
+        while its.has_work() {
+            if its.busy.swap(1, Ordering::Acquire) != 0 {
+                return Progress::Again;
+            }
+            let progress = self.work_alone(its, &mut budget);
+            its.busy.store(0, Ordering::Release);
+            if progress == Progress::Again {
+                return progress;
+            }
+            // Pairs with the fence of a store to GITS_CWRITER that finds us busy: either it sees us done, or we see it.
+            fence(Ordering::SeqCst);
+        }
+        Progress::Done
+    }
+
+    fn work_alone(&self, its: &Its, budget: &mut Budget) -> Progress {
+        if its.stale.load(Ordering::Acquire) != 0 {
+            if self.unmap_all(its, budget) == Progress::Again {
+                return Progress::Again;
+            }
+            its.stale.store(0, Ordering::Release);
+        }
+        while its.has_work() {
+            let Some(left) = budget.commands.checked_sub(1) else {
+                return Progress::Again;
+            };
+            budget.commands = left;
+            if self.one(its, budget) == Progress::Again {
+                return Progress::Again;
+            }
+        }
+        Progress::Done
+    }
+
+    /// Executes the command at GITS_CREADR.
+    fn one(&self, its: &Its, budget: &mut Budget) -> Progress {
+        let read = its.creadr.load(Ordering::Relaxed);
+        let base = its.cbaser.load(Ordering::Relaxed) & 0xf_ffff_ffff_f000;
+        let mut bytes = [0; SIZE];
+        if !self
+            .host
+            .read_guest(base.wrapping_add(read.into()), &mut bytes)
+        {
+            its.creadr.store(read | STALLED, Ordering::Release);
+            return Progress::Done;
+        }
+        let entry = Entry::new(bytes);
+        let done = entry
+            .decode()
+            .and_then(|command| match self.execute(its, command, budget) {
+                Ok(progress) => Ok(progress),
+                Err(reason) => Err(entry.error(reason)),
+            });
+        match done {
+            Ok(Progress::Again) => return Progress::Again,
+            Ok(Progress::Done) => {}
+            Err(error) => {
+                its.errors.fetch_add(1, Ordering::Relaxed);
+                its.last_error.store(error.code(), Ordering::Relaxed);
+            }
+        }
+        its.advance(read);
+        Progress::Done
+    }
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The control frame of an ITS (IHI 0069, section 12.19).
+//!
+//! The frame behind it has GITS_TRANSLATER only, which is for devices: a CPU has no DeviceID, its accesses are RAZ/WI.
+
+use super::queue::{OFFSET, STALLED, VALID};
+use super::tables::COLLECTION_BITS;
+use super::{Its, Progress};
+use crate::distributor::IIDR;
+use crate::domain::Domain;
+use crate::host::Host;
+use crate::registers::{Access, Row, Width, Written, rows};
+use crate::sync::Ordering;
+use crate::vcpu::Vcpu;
+
+/// Size of the control frame.
+const FRAME: u32 = 0x1_0000;
+
+/// GITS_CTLR.Enabled and GITS_CTLR.Quiescent.
+const ENABLED: u64 = 1 << 0;
+const QUIESCENT: u64 = 1 << 31;
+
+/// GITS_CWRITER.Retry.
+const RETRY: u64 = 1 << 0;
+
+/// GITS_CBASER without RES0 bits.
+const CBASER_MASK: u64 = VALID | 0b111 << 59 | 0b111 << 53 | 0xf_ffff_ffff_f000 | 0b11 << 10 | 0xff;
+
+/// GITS_BASER: what can be written, and Indirect.
+const BASER_MASK: u64 = VALID | INDIRECT | 0b111 << 59 | 0b111 << 53 | 0xffff_ffff_ffff;
+const INDIRECT: u64 = 1 << 62;
+/// Bytes of an entry in the guest's tables.
+const ENTRY: u64 = 8;
+/// GITS_BASER0 and GITS_BASER1 at reset: Type, device (1) or collection (4), and the size of an entry less one.
+pub(super) const BASER_TYPES: [u64; 2] = [
+    1 << 56 | (ENTRY.wrapping_sub(1)) << 48,
+    4 << 56 | (ENTRY.wrapping_sub(1)) << 48,
+];
+
+impl<H: Host + 'static> Domain<H> {
+    /// GITS_STATUSR, GITS_MPAMIDR and what is of GICv4 are not implemented. Of the eight GITS_BASER two have a type.
+    #[rustfmt::skip]
+    const ITS_CONTROL: &'static [Row<H>] = rows! {
+        // name       offset  bytes widths element first reset read              write                  exact
+        GITS_CTLR      0x0000 0x0004 W  Word   0    0     Register(ctlr),         Register(set_ctlr),    Never;
+        GITS_IIDR      0x0004 0x0004 W  Word   0    IIDR  Reset,                  Ignored,               Never;
+        GITS_TYPER     0x0008 0x0008 WD Double 0    0     Register(typer),        Ignored,               Never;
+        GITS_CBASER    0x0080 0x0008 WD Double 0    0     Register(cbaser),       Register(set_cbaser),  Never;
+        GITS_CWRITER   0x0088 0x0008 WD Double 0    0     Register(cwriter),      Register(set_cwriter), Never;
+        GITS_CREADR    0x0090 0x0008 WD Double 0    0     Register(creadr),       Ignored,               Never;
+        GITS_BASER     0x0100 0x0040 WD Double 0    0     Register(baser),        Register(set_baser),   Never;
+        GITS_PIDR4     0xffd0 0x0004 W  Word   0    0x44  Reset,                  Ignored,               Never;
+        GITS_PIDR5_7   0xffd4 0x000c W  Word   0    0x00  Reset,                  Ignored,               Never;
+        GITS_PIDR0     0xffe0 0x0004 W  Word   0    0x94  Reset,                  Ignored,               Never;
+        GITS_PIDR1     0xffe4 0x0004 W  Word   0    0xb4  Reset,                  Ignored,               Never;
+        GITS_PIDR2     0xffe8 0x0004 W  Word   0    0x3b  Reset,                  Ignored,               Never;
+        GITS_PIDR3     0xffec 0x0004 W  Word   0    0x00  Reset,                  Ignored,               Never;
+        GITS_CIDR0     0xfff0 0x0004 W  Word   0    0x0d  Reset,                  Ignored,               Never;
+        GITS_CIDR1     0xfff4 0x0004 W  Word   0    0xf0  Reset,                  Ignored,               Never;
+        GITS_CIDR2     0xfff8 0x0004 W  Word   0    0x05  Reset,                  Ignored,               Never;
+        GITS_CIDR3     0xfffc 0x0004 W  Word   0    0xb1  Reset,                  Ignored,               Never;
+    };
+
+    /// vCPU `cur` reads ITS number `n` at `offset` from its start. The value is zero-extended.
+    ///
+    /// From the trap, with interrupts on and no lock held. A read of GITS_CREADR or GITS_CTLR executes a batch of
+    /// commands first: who waits for them need not do more.
+    pub fn its_read(&self, cur: &Vcpu<H::Vcpu>, n: usize, offset: u32, width: Width) -> u64 {
+        let Some(its) = self.its.get(n).filter(|_| offset < FRAME) else {
+            return 0;
+        };
+        self.work(its);
+        self.its_access(cur, its)
+            .read(Self::ITS_CONTROL, offset, width)
+    }
+
+    /// vCPU `cur` writes ITS number `n`. As [`Domain::its_read`]; bits of `value` beyond `width` are ignored.
+    ///
+    /// [`Progress::Again`] asks for the store to be executed once more, which has no further effect than to execute the next
+    /// batch of commands. Where that cannot be had, reads of GITS_CREADR do it.
+    pub fn its_write(
+        &self,
+        cur: &Vcpu<H::Vcpu>,
+        n: usize,
+        offset: u32,
+        width: Width,
+        value: u64,
+    ) -> Progress {
+        let Some(its) = self.its.get(n).filter(|_| offset < FRAME) else {
+            return Progress::Done;
+        };
+        self.its_access(cur, its)
+            .write(Self::ITS_CONTROL, offset, width, value);
+        self.work(its)
+    }
+
+    fn its_access<'a>(&'a self, cur: &'a Vcpu<H::Vcpu>, its: &'a Its) -> Access<'a, H> {
+        Access {
+            its: Some(its),
+            ..self.access(cur, cur)
+        }
+    }
+}
+
+impl<H: Host> Domain<H> {
+    /// Does the guest's table have an entry for `id`? GITS_BASER0 is that of devices, GITS_BASER1 of collections.
+    pub(super) fn table_has(&self, its: &Its, table: usize, id: u64) -> bool {
+        let Some(baser) = its.basers.get(table) else {
+            return false;
+        };
+        let baser = baser.load(Ordering::Relaxed);
+        let page: u64 = match baser.wrapping_shr(8) & 0b11 {
+            0 => 0x1000,
+            1 => 0x4000,
+            _ => 0x1_0000,
+        };
+        let entries = (baser & 0xff)
+            .wrapping_add(1)
+            .wrapping_mul(page)
+            .wrapping_div(ENTRY);
+        if baser & VALID == 0 {
+            return false;
+        }
+        if baser & INDIRECT == 0 {
+            return id < entries;
+        }
+        // Two levels: the first has an entry for each page of the second (IHI 0069, section 5.2.1).
+        let index = id.checked_div(page / ENTRY).unwrap_or(u64::MAX);
+        let mut first = [0; ENTRY as usize];
+        let at = address(baser, page).wrapping_add(index.wrapping_mul(ENTRY));
+        index < entries
+            && self.host.read_guest(at, &mut first)
+            && u64::from_le_bytes(first) & VALID != 0
+    }
+}
+
+/// Where a table is: pages of 64 KiB have bits 51 to 48 of it in bits 15 to 12.
+const fn address(baser: u64, page: u64) -> u64 {
+    if page == 0x1_0000 {
+        baser & 0xffff_ffff_0000 | (baser & 0xf000) << 36
+    } else {
+        baser & 0xffff_ffff_f000
+    }
+}
+
+/// Rows of this frame are read and written with an ITS; without one there is nothing.
+fn of<H: Host>(access: &Access<'_, H>, f: impl FnOnce(&Its) -> u64) -> u64 {
+    access.its.map_or(0, f)
+}
+
+/// GITS_CTLR. Quiescent as soon as nobody works for the ITS and nothing is left to be unmapped.
+fn ctlr<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
+    of(access, |its| {
+        let busy = its.busy.load(Ordering::Acquire) | its.stale.load(Ordering::Acquire);
+        if its.is_enabled() {
+            ENABLED
+        } else if busy == 0 {
+            QUIESCENT
+        } else {
+            0
+        }
+    })
+}
+
+fn set_ctlr<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
+    if let Some(its) = access.its {
+        let on = (written.value & ENABLED) as u32;
+        its.enabled.store(on, Ordering::Release);
+    }
+}
+
+/// GITS_TYPER: physical LPIs, ITT entries of 8 bytes, redistributors by number (PTA 0), no collections in hardware (HCC 0).
+fn typer<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
+    const PHYSICAL: u64 = 1 << 0;
+    const CIL: u64 = 1 << 36;
+    let less_one = |bits: u32| u64::from(bits).wrapping_sub(1) & 0x1f;
+    of(access, |its| {
+        PHYSICAL
+            | (ENTRY.wrapping_sub(1)) << 4
+            | less_one(its.event_bits) << 8
+            | less_one(its.device_bits) << 13
+            | COLLECTION_BITS.wrapping_sub(1) << 32
+            | CIL
+    })
+}
+
+fn cbaser<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
+    of(access, |its| its.cbaser.load(Ordering::Relaxed))
+}
+
+/// Ignored while the ITS is enabled (IHI 0069: UNPREDICTABLE). The queue begins anew.
+fn set_cbaser<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
+    if let Some(its) = access.its.filter(|its| !its.is_enabled()) {
+        let new = written.merge(its.cbaser.load(Ordering::Relaxed)) & CBASER_MASK;
+        its.cbaser.store(new, Ordering::Relaxed);
+        its.cursor.store(0, Ordering::Relaxed);
+        its.cwriter.store(0, Ordering::Relaxed);
+        its.creadr.store(0, Ordering::Release);
+    }
+}
+
+fn cwriter<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
+    of(access, |its| its.cwriter.load(Ordering::Relaxed).into())
+}
+
+/// An offset beyond the queue is ignored.
+fn set_cwriter<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
+    let Some(its) = access.its else { return };
+    let value = written.merge(its.cwriter.load(Ordering::Relaxed).into());
+    let offset = value as u32 & OFFSET;
+    if offset < its.queue_size() {
+        if value & RETRY != 0 {
+            its.creadr.fetch_and(!STALLED, Ordering::AcqRel);
+        }
+        its.cwriter.store(offset, Ordering::Release);
+        // Pairs with the fence of who works for the ITS.
+        crate::sync::fence(Ordering::SeqCst);
+    }
+}
+
+fn creadr<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
+    of(access, |its| its.creadr.load(Ordering::Acquire).into())
+}
+
+fn baser<H: Host>(access: &Access<'_, H>, index: u32) -> u64 {
+    of(access, |its| {
+        let baser = its.basers.get(index as usize);
+        baser.map_or(0, |baser| baser.load(Ordering::Relaxed))
+    })
+}
+
+/// Ignored while the ITS is enabled. Without its tables, an ITS has nothing mapped.
+fn set_baser<H: Host>(access: &Access<'_, H>, index: u32, written: Written) {
+    let Some(its) = access.its.filter(|its| !its.is_enabled()) else {
+        return;
+    };
+    let (Some(baser), Some(fixed)) = (
+        its.basers.get(index as usize),
+        BASER_TYPES.get(index as usize),
+    ) else {
+        return;
+    };
+    let old = baser.load(Ordering::Relaxed);
+    let new = written.merge(old) & BASER_MASK | fixed;
+    baser.store(new, Ordering::Relaxed);
+    if old & VALID != 0 && new & VALID == 0 {
+        its.stale.store(1, Ordering::Release);
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What is mapped: devices with their events, and collections with their LPIs.
+
+use super::ItsConfig;
+use super::command::Reason;
+use crate::intid::{IntId, VcpuId};
+use crate::irq::NIL;
+use crate::lpi::Lpis;
+use crate::radix::Radix;
+use crate::sync::Ordering;
+
+/// Collections there are: twice as many as vCPUs. An ICID has eight bits (GITS_TYPER.CIDbits).
+pub(super) const COLLECTIONS: usize = 256;
+pub(super) const COLLECTION_BITS: u64 = 8;
+
+/// What an event is mapped to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Mapped {
+    pub(super) intid: IntId,
+    pub(super) icid: u8,
+}
+
+/// A device that MAPD has mapped.
+pub(super) struct Device {
+    pub(super) event_bits: u32,
+    /// The guest's own table. Not used, but for saving.
+    #[allow(dead_code, reason = "to be written when the state of an ITS is saved")]
+    pub(super) itt: u64,
+    pub(super) events: Radix<Mapped>,
+}
+
+/// A collection.
+#[derive(Clone, Copy)]
+pub(super) struct Collection {
+    pub(super) target: Option<VcpuId>,
+    /// The first of its LPIs; they are linked through [`Lpi`](crate::lpi::Lpi).
+    pub(super) head: u16,
+}
+
+/// The tables of an ITS. Process context, interrupts on, and only for as long as a look-up takes.
+pub(super) struct Tables {
+    pub(super) devices: Radix<Device>,
+    collections: [Collection; COLLECTIONS],
+}
+
+impl Device {
+    /// # Errors
+    /// The EventID is beyond the device's table.
+    pub(super) fn check(&self, event: u32) -> Result<(), Reason> {
+        if u64::from(event) >> self.event_bits != 0 {
+            return Err(Reason::EventRange);
+        }
+        Ok(())
+    }
+}
+
+impl Tables {
+    pub(super) fn new(config: ItsConfig) -> Self {
+        let empty = Collection {
+            target: None,
+            head: NIL,
+        };
+        Self {
+            devices: Radix::new(config.device_bits),
+            collections: [empty; COLLECTIONS],
+        }
+    }
+
+    /// # Errors
+    /// The ICID is beyond what there can be.
+    pub(super) fn collection(&self, icid: u16) -> Result<Collection, Reason> {
+        let collection = self.collections.get(usize::from(icid));
+        collection.copied().ok_or(Reason::CollectionRange)
+    }
+
+    pub(super) fn set_target(&mut self, icid: u16, target: Option<VcpuId>) {
+        if let Some(collection) = self.collections.get_mut(usize::from(icid)) {
+            collection.target = target;
+        }
+    }
+
+    /// No collection goes anywhere.
+    pub(super) fn unmap_collections(&mut self) {
+        for collection in &mut self.collections {
+            collection.target = None;
+        }
+    }
+
+    /// What an event of a device is mapped to.
+    ///
+    /// # Errors
+    /// There is no such device or event, or nothing is mapped to it.
+    pub(super) fn mapped(&self, device: u32, event: u32) -> Result<Mapped, Reason> {
+        let device = self.devices.get(device).ok_or(Reason::UnmappedDevice)?;
+        device.check(event)?;
+        let mapped = device.events.get(event).copied();
+        mapped.ok_or(Reason::UnmappedInterrupt)
+    }
+
+    /// Puts an LPI first into the list of a collection.
+    pub(super) fn link(&mut self, lpis: &Lpis, mapped: Mapped) {
+        let (Some(lpi), Some(collection)) = (
+            lpis.get(mapped.intid),
+            self.collections.get_mut(usize::from(mapped.icid)),
+        ) else {
+            return;
+        };
+        lpi.prev.store(NIL, Ordering::Relaxed);
+        lpi.next.store(collection.head, Ordering::Relaxed);
+        if let Some(next) = lpis.node(collection.head) {
+            next.prev.store(mapped.intid.raw16(), Ordering::Relaxed);
+        }
+        collection.head = mapped.intid.raw16();
+    }
+
+    /// Takes an LPI out of the list of its collection.
+    pub(super) fn unlink(&mut self, lpis: &Lpis, mapped: Mapped) {
+        let (Some(lpi), Some(collection)) = (
+            lpis.get(mapped.intid),
+            self.collections.get_mut(usize::from(mapped.icid)),
+        ) else {
+            return;
+        };
+        let (prev, next) = (
+            lpi.prev.load(Ordering::Relaxed),
+            lpi.next.load(Ordering::Relaxed),
+        );
+        match lpis.node(prev) {
+            Some(before) => before.next.store(next, Ordering::Relaxed),
+            None => collection.head = next,
+        }
+        if let Some(after) = lpis.node(next) {
+            after.prev.store(prev, Ordering::Relaxed);
+        }
+    }
+}

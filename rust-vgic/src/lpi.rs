@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! LPIs (IHI 0069, chapter 5): their words, their configuration and their pending tables in guest memory.
+//!
+//! An LPI is an [`Irq`] like any other: edge-triggered, of Group 1, never active. The words are in a table of two levels,
+//! indexed by INTID; a page of it appears when its first LPI is mapped and stays until the domain goes. So whoever
+//! has an INTID, also in hard interrupt context, finds the word by two loads and needs no lock and no reference.
+//!
+//! Beside the word is what an ITS keeps of the LPI: whose it is, and its neighbours in its collection, so that a command
+//! about a collection costs what that collection has.
+
+use crate::domain::{Domain, Error};
+use crate::host::Host;
+use crate::intid::{IntId, VcpuId};
+use crate::irq::{Event, Irq, NIL, State};
+use crate::slice::try_boxed;
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Mutex, Ordering, fence};
+use crate::vcpu::Vcpu;
+use alloc::boxed::Box;
+use once_cell::race::OnceBox;
+
+/// LPIs on a page of the table.
+const PAGE: usize = 256;
+
+/// How much of a guest's table is read at a time.
+const WINDOW: usize = 64;
+
+/// What of LPIs a domain has. Without any, all is zero.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct LpiConfig {
+    /// Bits of an INTID: 14 to 16, or 0 for no LPIs. List registers have room for 16.
+    pub id_bits: u32,
+    /// LPIs that may have been mapped in the domain's life, a multiple of 256: bounds its memory.
+    pub most: u32,
+    /// Devices that may be mapped at a time, over all ITSes.
+    pub devices: u32,
+    /// Events that may be mapped at a time, over all ITSes.
+    pub events: u32,
+}
+
+/// An LPI, and what the ITS that has mapped it knows of it.
+pub(crate) struct Lpi {
+    pub(crate) irq: Irq,
+    /// One more than the index of the ITS that has mapped an event to it; 0: none has. Who changes it from 0 has it.
+    owner: AtomicU16,
+    /// Its collection's list. Under the lock of the owner's tables.
+    pub(crate) next: AtomicU16,
+    pub(crate) prev: AtomicU16,
+    /// The event that is mapped to it.
+    device: AtomicU32,
+    event: AtomicU32,
+}
+
+/// The LPIs of a domain.
+pub(crate) struct Lpis {
+    pages: Box<[OnceBox<[Lpi; PAGE]>]>,
+    pub(crate) id_bits: u32,
+    /// Pages that may still be made.
+    pages_left: Budget,
+    pub(crate) devices_left: Budget,
+    pub(crate) events_left: Budget,
+    /// GICR_PROPBASER: GICR_TYPER.CommonLPIAff = 0 makes it the same for all redistributors.
+    propbaser: AtomicU64,
+    /// Redistributors with EnableLPIs set.
+    enabled: AtomicU32,
+    /// Held while configuration is read from guest memory and applied: the last reading wins. Interrupts on; above the
+    /// vCPU locks and the tables of an ITS.
+    config: Mutex<()>,
+}
+
+/// So many of something may still be made.
+pub(crate) struct Budget(AtomicU32);
+
+impl Budget {
+    pub(crate) fn new(most: u32) -> Self {
+        Self(AtomicU32::new(most))
+    }
+
+    /// One of them, if there is one left.
+    #[must_use]
+    pub(crate) fn take(&self) -> bool {
+        let taken = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(1)
+            });
+        taken.is_ok()
+    }
+
+    pub(crate) fn give_back(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// GICR_PROPBASER and GICR_PENDBASER: the bits that are kept.
+const PROPBASER_MASK: u64 = 0b111 << 56 | 0xf_ffff_ffff_f000 | 0b11 << 10 | 0b111 << 7 | 0x1f;
+const PENDBASER_MASK: u64 = 1 << 62 | 0b111 << 56 | 0xf_ffff_ffff_0000 | 0b11 << 10 | 0b111 << 7;
+/// GICR_PENDBASER.PTZ: the table is all zero.
+const PTZ: u64 = 1 << 62;
+
+impl Lpis {
+    /// # Errors
+    /// [`Error::Invalid`] for what the architecture does not have, [`Error::NoMemory`].
+    pub(crate) fn new(config: LpiConfig) -> Result<Self, Error> {
+        if config.id_bits != 0 && !(14..=16).contains(&config.id_bits) {
+            return Err(Error::Invalid);
+        }
+        let numbers = match config.id_bits {
+            0 => 0,
+            bits => 1_usize
+                .wrapping_shl(bits)
+                .saturating_sub(IntId::LPI as usize),
+        };
+        Ok(Self {
+            pages: try_boxed(numbers / PAGE, |_| OnceBox::new()).ok_or(Error::NoMemory)?,
+            id_bits: config.id_bits,
+            pages_left: Budget::new(config.most / 256),
+            devices_left: Budget::new(config.devices),
+            events_left: Budget::new(config.events),
+            propbaser: AtomicU64::new(0),
+            enabled: AtomicU32::new(0),
+            config: Mutex::new(()),
+        })
+    }
+
+    /// Does the domain have LPIs at all?
+    pub(crate) fn exist(&self) -> bool {
+        self.id_bits != 0
+    }
+
+    /// An LPI that was mapped at some time.
+    pub(crate) fn get(&self, intid: IntId) -> Option<&Lpi> {
+        let index = intid.raw().checked_sub(IntId::LPI)? as usize;
+        self.pages.get(index / PAGE)?.get()?.get(index % PAGE)
+    }
+
+    /// The same by the number in a link.
+    pub(crate) fn node(&self, raw: u16) -> Option<&Lpi> {
+        self.get(IntId::new(raw.into())?)
+    }
+
+    /// An LPI, whose page is made if it is not there. Process context.
+    fn make(&self, intid: IntId) -> Option<&Lpi> {
+        let index = intid.raw().checked_sub(IntId::LPI)? as usize;
+        let page = self.pages.get(index / PAGE)?;
+        if page.get().is_none() {
+            if !self.pages_left.take() {
+                return None;
+            }
+            let made = try_boxed(PAGE, |_| Lpi::new()).and_then(|page| page.try_into().ok());
+            // Either there was no memory, or another vCPU was faster.
+            if made.is_none_or(|made| page.set(made).is_err()) {
+                self.pages_left.give_back();
+            }
+        }
+        page.get()?.get(index % PAGE)
+    }
+
+    /// All LPIs that were mapped at some time, from `first` on.
+    pub(crate) fn all(&self, first: u32) -> impl Iterator<Item = (IntId, &Lpi)> {
+        let page = first.saturating_sub(IntId::LPI) as usize / PAGE;
+        let pages = self.pages.iter().enumerate().skip(page);
+        pages
+            .filter_map(|(n, page)| Some((n, page.get()?)))
+            .flat_map(|(n, page)| {
+                let base = n.saturating_mul(PAGE).saturating_add(IntId::LPI as usize) as u32;
+                page.iter().zip(base..)
+            })
+            .filter_map(|(lpi, raw)| Some((IntId::new(raw)?, lpi)))
+            .skip_while(move |(intid, _)| intid.raw() < first)
+    }
+
+    /// The first INTID for which there is no room: by the width of INTIDs, and by the guest's configuration table
+    /// (GICR_PROPBASER.IDbits).
+    fn end(&self) -> u32 {
+        let table_bits = (self.propbaser.load(Ordering::Relaxed) & 0x1f) as u32;
+        1_u32.wrapping_shl(table_bits.wrapping_add(1).min(self.id_bits))
+    }
+
+    /// The LPI with this number, if the guest can have it.
+    pub(crate) fn number(&self, raw: u32) -> Option<IntId> {
+        IntId::new(raw).filter(|intid| intid.is_lpi() && raw < self.end())
+    }
+
+    /// Where the guest's configuration table is.
+    fn table(&self) -> u64 {
+        self.propbaser.load(Ordering::Relaxed) & 0xf_ffff_ffff_f000
+    }
+}
+
+impl Lpi {
+    fn new() -> Self {
+        let state = State::reset(None)
+            .with_level(false)
+            .with_group1(true)
+            .with_mapped(false);
+        Self {
+            irq: Irq::new(state),
+            owner: AtomicU16::new(0),
+            next: AtomicU16::new(NIL),
+            prev: AtomicU16::new(NIL),
+            device: AtomicU32::new(0),
+            event: AtomicU32::new(0),
+        }
+    }
+
+    /// Gives it to an event of ITS number `its`, if no event has it.
+    #[must_use]
+    fn claim(&self, its: u16, (device, event): (u32, u32)) -> bool {
+        let free = self.owner.compare_exchange(
+            0,
+            its.wrapping_add(1),
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+        if free.is_ok() {
+            self.device.store(device, Ordering::Relaxed);
+            self.event.store(event, Ordering::Release);
+        }
+        free.is_ok()
+    }
+}
+
+/// The redistributor's part of LPIs.
+#[derive(Debug)]
+pub(crate) struct Registers {
+    /// GICR_CTLR.EnableLPIs.
+    enabled: AtomicU32,
+    pendbaser: AtomicU64,
+}
+
+impl Registers {
+    pub(crate) fn new() -> Self {
+        Self {
+            enabled: AtomicU32::new(0),
+            pendbaser: AtomicU64::new(0),
+        }
+    }
+
+    /// GICR_CTLR.EnableLPIs.
+    pub(crate) fn enabled(&self) -> bool {
+        self.enabled.load(Ordering::Acquire) != 0
+    }
+}
+
+impl<H: Host> Domain<H> {
+    /// A message has been translated to LPI `intid`: it becomes pending.
+    ///
+    /// Any context, also hard interrupt context; takes no lock, allocates nothing and reads no guest memory. Dropped as by a
+    /// redistributor that has LPIs disabled, if it is routed to such a one or to none, and if the number is no mapped LPI.
+    ///
+    /// See IHI 0069, section 5.1: LPIs are edge-triggered, messages that arrive while one is pending merge with it.
+    pub fn inject_lpi(&self, intid: IntId) {
+        let Some(irq) = self.lpis.get(intid).map(|lpi| &lpi.irq) else {
+            return;
+        };
+        let takes = |s: State| {
+            let v = s.target().and_then(|id| self.slot(id));
+            v.is_some_and(|v| v.redist.lpi.enabled())
+        };
+        if !takes(irq.state()) {
+            return;
+        }
+        let (old, new, effect) = irq.post(Event::Line(true));
+        if old == new {
+            return;
+        }
+        self.carry_out(intid, irq, new, effect);
+        // Pairs with the fence of who disables LPIs: either we see that, or the pending state is found.
+        fence(Ordering::SeqCst);
+        if !takes(new) {
+            self.post_lpi(intid, irq, Event::ClearPending);
+        }
+    }
+
+    /// An event of an LPI, and all that follows from it.
+    pub(crate) fn post_lpi(&self, intid: IntId, irq: &Irq, event: Event) {
+        let (_, new, effect) = irq.post(event);
+        self.carry_out(intid, irq, new, effect);
+    }
+
+    /// ITS number `its` maps an event (of a device) to LPI `intid`, which goes to `target`. Process context.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if it belongs to another event, [`Error::NoMemory`] also beyond the domain's limit.
+    pub(crate) fn map_lpi(
+        &self,
+        its: u16,
+        at: (u32, u32),
+        intid: IntId,
+        target: Option<VcpuId>,
+    ) -> Result<&Lpi, Error> {
+        let lpi = self.lpis.make(intid).ok_or(Error::NoMemory)?;
+        if !lpi.claim(its, at) {
+            return Err(Error::Busy);
+        }
+        self.post_lpi(intid, &lpi.irq, Event::Route(target));
+        self.post_lpi(intid, &lpi.irq, Event::Map(true));
+        self.reload(intid);
+        Ok(lpi)
+    }
+
+    /// The event of an LPI is no longer mapped. What was pending is gone; what comes late is dropped.
+    pub(crate) fn unmap_lpi(&self, intid: IntId, lpi: &Lpi) {
+        self.post_lpi(intid, &lpi.irq, Event::Map(false));
+        lpi.owner.store(0, Ordering::Release);
+    }
+
+    /// Reads the configuration of an LPI from guest memory: INV, and what has its effect.
+    pub(crate) fn reload(&self, intid: IntId) {
+        self.reload_all(core::iter::once(intid));
+    }
+
+    /// The same for several, which costs least where their numbers are close together. Where there is no memory
+    /// they are disabled.
+    pub(crate) fn reload_all(&self, intids: impl Iterator<Item = IntId>) {
+        let _held = self.lpis.config.lock();
+        let (table, end) = (self.lpis.table(), self.lpis.end());
+        let mut window = [0_u8; WINDOW];
+        let mut at = None;
+        for intid in intids.filter(|intid| intid.is_lpi() && intid.raw() < end) {
+            let Some(lpi) = self.lpis.get(intid) else {
+                continue;
+            };
+            let index = intid.raw().wrapping_sub(IntId::LPI);
+            let base = index & !(WINDOW as u32).wrapping_sub(1);
+            if at != Some(base) {
+                let there = self
+                    .host
+                    .read_guest(table.wrapping_add(base.into()), &mut window);
+                if !there {
+                    window = [0; WINDOW];
+                }
+                at = Some(base);
+            }
+            let byte = window
+                .get(index.wrapping_sub(base) as usize)
+                .copied()
+                .unwrap_or(0);
+            // Bits 7 to 2 are the priority, bit 0 enables (IHI 0069, section 5.1.1).
+            self.post_lpi(intid, &lpi.irq, Event::Priority(byte & 0xfc));
+            self.post_lpi(intid, &lpi.irq, Event::Enable(byte & 1 != 0));
+        }
+    }
+
+    /// Reads the configuration of all LPIs that go to `v`: GICR_INVALLR, and EnableLPIs.
+    pub(crate) fn reload_vcpu(&self, v: &Vcpu<H::Vcpu>) {
+        let own = self
+            .lpis
+            .all(0)
+            .filter(|(_, lpi)| lpi.irq.state().target() == Some(v.id()));
+        self.reload_all(own.map(|(intid, _)| intid));
+    }
+
+    /// The physical LPI behind one goes to where `target` runs. Process context.
+    pub(crate) fn route_host(&self, lpi: &Lpi, target: Option<VcpuId>) {
+        let its = lpi.owner.load(Ordering::Acquire).checked_sub(1);
+        let v = target.and_then(|id| self.slot(id));
+        if let (Some(its), Some(vcpu)) = (its, v.and_then(Vcpu::handle)) {
+            let event = lpi.event.load(Ordering::Acquire);
+            let device = lpi.device.load(Ordering::Relaxed);
+            self.host.route_event(its, device, event, vcpu);
+        }
+    }
+
+    // ---------------------------------------------------------------- the registers of a redistributor
+
+    /// Writes GICR_CTLR.EnableLPIs. Clearing it is supported (GICR_CTLR.CES): what is pending goes to the pending table.
+    pub(crate) fn enable_lpis(&self, v: &Vcpu<H::Vcpu>, on: bool) {
+        let registers = &v.redist.lpi;
+        if !self.lpis.exist() || registers.enabled.swap(on.into(), Ordering::AcqRel) == on.into() {
+            return;
+        }
+        if on {
+            self.lpis.enabled.fetch_add(1, Ordering::Relaxed);
+            self.reload_vcpu(v);
+            self.load_pending(v);
+        } else {
+            // Pairs with the fence of an injection.
+            fence(Ordering::SeqCst);
+            self.save_pending(v);
+            self.lpis.enabled.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// GICR_PROPBASER.
+    pub(crate) fn propbaser(&self) -> u64 {
+        self.lpis.propbaser.load(Ordering::Relaxed)
+    }
+
+    /// Writes GICR_PROPBASER; ignored while a redistributor uses it.
+    pub(crate) fn set_propbaser(&self, value: u64) {
+        if self.lpis.exist() && self.lpis.enabled.load(Ordering::Relaxed) == 0 {
+            let value = value & PROPBASER_MASK;
+            self.lpis.propbaser.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// GICR_PENDBASER. PTZ is write-only.
+    pub(crate) fn pendbaser(&self, v: &Vcpu<H::Vcpu>) -> u64 {
+        v.redist.lpi.pendbaser.load(Ordering::Relaxed) & !PTZ
+    }
+
+    /// Writes GICR_PENDBASER; ignored while it is in use.
+    pub(crate) fn set_pendbaser(&self, v: &Vcpu<H::Vcpu>, value: u64) {
+        let registers = &v.redist.lpi;
+        if self.lpis.exist() && !registers.enabled() {
+            let value = value & PENDBASER_MASK;
+            registers.pendbaser.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// GICR_INVLPIR: the configuration of one LPI.
+    pub(crate) fn invalidate(&self, v: &Vcpu<H::Vcpu>, raw: u64) {
+        let intid = u32::try_from(raw)
+            .ok()
+            .and_then(|raw| self.lpis.number(raw));
+        if let Some(intid) = intid.filter(|_| v.redist.lpi.enabled()) {
+            self.reload(intid);
+        }
+    }
+
+    /// The windows of `v`'s pending table: where each is, and the first LPI in it. A bit for each INTID, those
+    /// below 8192 unused.
+    fn pending_table(&self, v: &Vcpu<H::Vcpu>) -> impl Iterator<Item = (u64, u32)> + use<H> {
+        let base = v.redist.lpi.pendbaser.load(Ordering::Relaxed) & 0xf_ffff_ffff_0000;
+        let step = (WINDOW as u32).wrapping_mul(8);
+        (IntId::LPI..self.lpis.end())
+            .step_by(step as usize)
+            .map(move |first| (base.wrapping_add(u64::from(first / 8)), first))
+    }
+
+    /// Takes over what guest memory says is pending at `v`.
+    fn load_pending(&self, v: &Vcpu<H::Vcpu>) {
+        if v.redist.lpi.pendbaser.load(Ordering::Relaxed) & PTZ != 0 {
+            return;
+        }
+        for (address, first) in self.pending_table(v) {
+            let mut window = [0_u8; WINDOW];
+            if !self.host.read_guest(address, &mut window) {
+                continue;
+            }
+            for (byte, base) in window.iter().zip((first..).step_by(8)) {
+                let set = (0..8_u32).filter(|bit| byte.wrapping_shr(*bit) & 1 != 0);
+                for intid in set.filter_map(|bit| IntId::new(base.wrapping_add(bit))) {
+                    self.adopt(v, intid);
+                }
+            }
+        }
+    }
+
+    /// An LPI is pending at `v` whether or not an ITS has mapped it: the redistributor delivers it.
+    fn adopt(&self, v: &Vcpu<H::Vcpu>, intid: IntId) {
+        let Some(lpi) = self.lpis.make(intid) else {
+            return;
+        };
+        // One that an ITS sends elsewhere is pending there if at all.
+        if lpi.owner.load(Ordering::Acquire) == 0 {
+            self.post_lpi(intid, &lpi.irq, Event::Route(Some(v.id())));
+            self.post_lpi(intid, &lpi.irq, Event::Map(true));
+            self.reload(intid);
+        } else if lpi.irq.state().target() != Some(v.id()) {
+            return;
+        }
+        self.post_lpi(intid, &lpi.irq, Event::SetPending);
+    }
+
+    /// Writes what is pending at `v` to guest memory; nothing is afterwards.
+    fn save_pending(&self, v: &Vcpu<H::Vcpu>) {
+        // What the guest has acknowledged is not pending any more.
+        self.recall_vcpu(v);
+        for (address, first) in self.pending_table(v) {
+            let mut window = [0_u8; WINDOW];
+            for (byte, base) in window.iter_mut().zip((first..).step_by(8)) {
+                for bit in 0..8_u32 {
+                    let Some(intid) = IntId::new(base.wrapping_add(bit)) else {
+                        continue;
+                    };
+                    let Some(irq) = self.lpis.get(intid).map(|lpi| &lpi.irq) else {
+                        continue;
+                    };
+                    let s = irq.state();
+                    if s.pending() && s.target() == Some(v.id()) {
+                        *byte |= 1_u8.wrapping_shl(bit);
+                        self.post_lpi(intid, irq, Event::ClearPending);
+                    }
+                }
+            }
+            // A table that is not there loses what was pending, as hardware would.
+            let _ = self.host.write_guest(address, &window);
+        }
+    }
+}

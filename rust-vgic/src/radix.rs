@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A sparse array whose memory grows with what is in it, and whose allocations may fail.
+//!
+//! A trie with sixteen ways at each step: an index of 16 bits is found in four loads, and a value that is alone in its
+//! neighbourhood costs a few hundred bytes. Nothing is hashed, so no choice of indices is slower than another.
+
+use crate::slice::try_box;
+use alloc::boxed::Box;
+
+const WAYS: usize = 16;
+const WAY_BITS: u32 = 4;
+
+enum Node<T> {
+    Inner([Option<Box<Node<T>>>; WAYS]),
+    Leaf([Option<T>; WAYS]),
+}
+
+/// Sparse array of `T`, indexed by numbers of a fixed number of bits.
+pub(crate) struct Radix<T> {
+    root: Option<Box<Node<T>>>,
+    /// Steps from the root to a value, at least 1.
+    steps: u32,
+}
+
+/// There is no memory for a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Full;
+
+impl<T> Node<T> {
+    fn new(leaf: bool) -> Option<Box<Self>> {
+        try_box(if leaf {
+            Node::Leaf([const { None }; WAYS])
+        } else {
+            Node::Inner([const { None }; WAYS])
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Node::Inner(ways) => ways.iter().all(Option::is_none),
+            Node::Leaf(ways) => ways.iter().all(Option::is_none),
+        }
+    }
+}
+
+impl<T> Radix<T> {
+    /// An empty array with indices of `bits` bits, 1 to 32. Allocates nothing.
+    pub(crate) const fn new(bits: u32) -> Self {
+        Self {
+            root: None,
+            steps: if bits == 0 {
+                1
+            } else {
+                bits.div_ceil(WAY_BITS)
+            },
+        }
+    }
+
+    /// Which way to go at a step, counted from the root.
+    const fn way(&self, index: u32, step: u32) -> usize {
+        let below = self.steps.wrapping_sub(step).wrapping_sub(1);
+        (index.wrapping_shr(below.wrapping_mul(WAY_BITS)) & 0xf) as usize
+    }
+
+    pub(crate) fn get(&self, index: u32) -> Option<&T> {
+        let mut node = self.root.as_deref()?;
+        for step in 0..self.steps {
+            node = match node {
+                Node::Inner(ways) => ways.get(self.way(index, step))?.as_deref()?,
+                Node::Leaf(ways) => return ways.get(self.way(index, step))?.as_ref(),
+            };
+        }
+        None
+    }
+
+    pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
+        match self.place(index, false) {
+            Ok(place) => place.as_mut(),
+            Err(Full) => None,
+        }
+    }
+
+    /// Where a value is or would be, with the nodes on the way made if they are to be.
+    fn place(&mut self, index: u32, make: bool) -> Result<&mut Option<T>, Full> {
+        let steps = self.steps;
+        let ways: [usize; 8] = core::array::from_fn(|step| self.way(index, step as u32));
+        let mut node = &mut self.root;
+        for (step, &way) in (1..=steps).zip(&ways) {
+            if node.is_none() && make {
+                *node = Node::new(step == steps);
+            }
+            match node.as_deref_mut().ok_or(Full)? {
+                Node::Inner(inner) => node = inner.get_mut(way).ok_or(Full)?,
+                Node::Leaf(leaf) => return leaf.get_mut(way).ok_or(Full),
+            }
+        }
+        Err(Full)
+    }
+
+    /// Puts a value in place of what is there, which is returned.
+    ///
+    /// # Errors
+    /// There is no memory; the value is dropped.
+    pub(crate) fn insert(&mut self, index: u32, value: T) -> Result<Option<T>, Full> {
+        let done = self.place(index, true).map(|place| place.replace(value));
+        if done.is_err() {
+            // Nodes that were made on the way to the one that could not be.
+            Self::prune(&mut self.root, index, self.steps);
+        }
+        done
+    }
+
+    /// Takes a value out, and frees the nodes that are empty without it.
+    pub(crate) fn remove(&mut self, index: u32) -> Option<T> {
+        let taken = self.place(index, false).ok()?.take();
+        Self::prune(&mut self.root, index, self.steps);
+        taken
+    }
+
+    /// Frees the empty nodes on the way to an index. Recursion is as deep as there are steps: eight at most.
+    fn prune(node: &mut Option<Box<Node<T>>>, index: u32, steps: u32) {
+        let Some(below) = steps.checked_sub(1) else {
+            return;
+        };
+        let way = (index.wrapping_shr(below.wrapping_mul(WAY_BITS)) & 0xf) as usize;
+        if let Some(Node::Inner(ways)) = node.as_deref_mut()
+            && let Some(next) = ways.get_mut(way)
+        {
+            Self::prune(next, index, below);
+        }
+        if node.as_deref().is_some_and(Node::is_empty) {
+            *node = None;
+        }
+    }
+
+    /// The first value at `index` or after it, and its index.
+    pub(crate) fn next(&self, index: u32) -> Option<(u32, &T)> {
+        Self::next_in(self.root.as_deref()?, index, self.steps)
+    }
+
+    fn next_in(node: &Node<T>, index: u32, steps: u32) -> Option<(u32, &T)> {
+        let below = steps.checked_sub(1)?;
+        let shift = below.wrapping_mul(WAY_BITS);
+        let own = u64::from(index).wrapping_shr(shift) as usize;
+        let first = own & 0xf;
+        // What is before this node in the index: its children have what is below.
+        let base = u64::from(index) & !low_bits(shift.wrapping_add(WAY_BITS));
+        for way in first..WAYS {
+            let start = base | (way as u64).wrapping_shl(shift);
+            let from = if way == first { index } else { start as u32 };
+            let found = match node {
+                Node::Leaf(ways) => ways.get(way)?.as_ref().map(|value| (start as u32, value)),
+                Node::Inner(ways) => ways
+                    .get(way)?
+                    .as_deref()
+                    .and_then(|next| Self::next_in(next, from, below)),
+            };
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+}
+
+/// A mask of the lowest `bits` bits, up to 63.
+const fn low_bits(bits: u32) -> u64 {
+    1_u64.wrapping_shl(bits).wrapping_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn behaves_as_a_map(
+            bits in 1_u32..=32,
+            steps in proptest::collection::vec((0_u8..4, any::<u32>(), any::<u16>()), 1..200),
+            near in any::<bool>(),
+        ) {
+            let mut radix = Radix::new(bits);
+            let mut model = BTreeMap::new();
+            for (what, index, value) in steps {
+                let index = (index & low_bits(bits) as u32) & if near { 0xff } else { u32::MAX };
+                match what {
+                    0 | 1 => prop_assert_eq!(radix.insert(index, value), Ok(model.insert(index, value))),
+                    2 => prop_assert_eq!(radix.remove(index), model.remove(&index)),
+                    _ => {
+                        let next = model.range(index..).next().map(|(k, v)| (*k, *v));
+                        prop_assert_eq!(radix.next(index).map(|(k, v)| (k, *v)), next);
+                    }
+                }
+                prop_assert_eq!(radix.get(index), model.get(&index));
+                prop_assert_eq!(radix.get_mut(index).copied(), model.get(&index).copied());
+                prop_assert_eq!(radix.root.is_none(), model.is_empty(), "memory is given back");
+            }
+        }
+    }
+}
