@@ -12,7 +12,12 @@ fn main() {
         return;
     }
     cc::Build::new()
-        .files(["xen-glue/c/glue.c", "xen-glue/c/gich.c", "harness/c/mock.c"])
+        .files([
+            "xen-glue/c/glue.c",
+            "xen-glue/c/gich.c",
+            "xen-glue/c/its.c",
+            "harness/c/mock.c",
+        ])
         .include("harness/include")
         .include("xen-glue/c")
         .include(&out)

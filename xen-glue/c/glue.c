@@ -27,6 +27,7 @@
 #include <asm/current.h>
 #include <asm/gic.h>
 #include <asm/gic_v3_defs.h>
+#include <asm/gic_v3_its.h>
 #include <asm/hsr.h>
 #include <asm/mmio.h>
 #include <asm/regs.h>
@@ -138,6 +139,7 @@ static struct {
     paddr_t dbase;
     unsigned int nr_regions;
     const struct rdist_region *regions;     /* Lives as long as Xen */
+    unsigned int intid_bits;
 } host_v3;
 
 void vgic_v3_setup_hw(paddr_t dbase, unsigned int nr_rdist_regions,
@@ -148,6 +150,7 @@ void vgic_v3_setup_hw(paddr_t dbase, unsigned int nr_rdist_regions,
     host_v3.dbase = dbase;
     host_v3.nr_regions = nr_rdist_regions;
     host_v3.regions = regions;
+    host_v3.intid_bits = intid_bits;
 }
 #endif
 
@@ -169,6 +172,17 @@ unsigned int rvgic_host_espis(void)
 #else
     return 0;
 #endif
+}
+
+unsigned int rvgic_lpi_bits(const struct domain *d)
+{
+#ifdef CONFIG_GICV3
+    /* LPIs come by an ITS. List registers have room for 16 bits. */
+    if ( vgic_v3_its_count(d) )
+        return min(host_v3.intid_bits, 16U);
+#endif
+
+    return 0;
 }
 
 unsigned int vgic_max_vcpus(unsigned int domctl_vgic_version)
@@ -274,7 +288,7 @@ static int place_v3(struct domain *d, unsigned int *mmio_count)
     }
 
     vgic->nr_regions = i;
-    *mmio_count = 1 + vgic->nr_regions;
+    *mmio_count = 1 + vgic->nr_regions + vgic_v3_its_count(d);
 
     return 0;
 }
@@ -321,12 +335,6 @@ bool rvgic_region(const struct domain *d, unsigned int region,
 
 /* Trapped accesses *********************************************************/
 
-/* A write comes with the whole register of the guest. */
-static uint64_t written(const mmio_info_t *info, register_t r)
-{
-    return r & (~0ULL >> (64 - (8U << info->dabt.size)));
-}
-
 static int dist_mmio_read(struct vcpu *v, mmio_info_t *info, register_t *r,
                           void *priv)
 {
@@ -340,7 +348,7 @@ static int dist_mmio_write(struct vcpu *v, mmio_info_t *info, register_t r,
                            void *priv)
 {
     rvgic_dist_write(v, info->gpa - v->domain->arch.vgic.dbase, info->dabt.size,
-                     written(info, r));
+                     rvgic_written(info, r));
 
     return 1;
 }
@@ -370,7 +378,7 @@ static int redist_mmio_write(struct vcpu *v, mmio_info_t *info, register_t r,
 
     rvgic_redist_write(v, region - vgic->rdist_regions,
                        info->gpa - region->base, info->dabt.size,
-                       written(info, r));
+                       rvgic_written(info, r));
 
     return 1;
 }
@@ -412,7 +420,7 @@ static int dir_mmio_write(struct vcpu *v, mmio_info_t *info, register_t r,
         offset &= PAGE_SIZE - 1;
 
     if ( !offset && info->dabt.size == DABT_WORD )
-        rvgic_write_dir(v, written(info, r));
+        rvgic_write_dir(v, rvgic_written(info, r));
 
     return 1;
 }
@@ -438,6 +446,8 @@ void rvgic_register_frames(struct domain *d)
         register_mmio_handler(d, &redist_ops, vgic->rdist_regions[i].base,
                               vgic->rdist_regions[i].size,
                               &vgic->rdist_regions[i]);
+
+    rvgic_register_its(d);
 }
 
 void rvgic_forget_frames(struct domain *d)

@@ -11,6 +11,11 @@
 
 #include <xen/types.h>
 
+#ifdef CONFIG_HAS_ITS
+#include <xen/rbtree.h>
+#include <xen/spinlock.h>
+#endif
+
 struct vgic_rdist_region {
     paddr_t base;
     paddr_t size;
@@ -30,6 +35,11 @@ struct vgic_dist {
     /* A bit each for local IRQs, then SPIs, then extended SPIs. */
     unsigned long *allocated_irqs;
     void *priv;                 /* The Rust object, NULL before domain_vgic_init */
+#ifdef CONFIG_HAS_ITS
+    /* gic-v3-its.c keeps here what of the host's ITSes the domain has. */
+    struct rb_root its_devices;
+    spinlock_t its_devices_lock;
+#endif
 };
 
 struct vgic_cpu {
@@ -49,6 +59,14 @@ static inline paddr_t vgic_dist_base(const struct vgic_dist *vgic)
 
 struct domain;
 struct vcpu;
+
+/*
+ * gic-v3-its.c allocates one for each event of a device and hands it out as the
+ * name of that event. The vGIC keeps nothing in it.
+ */
+struct pending_irq {
+    unsigned int irq;
+};
 
 /* The older name of vgic_inject_irq() for an interrupt of the vCPU itself. */
 void vgic_vcpu_inject_irq(struct vcpu *v, unsigned int virq);

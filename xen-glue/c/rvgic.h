@@ -9,6 +9,8 @@
 
 #include <xen/types.h>
 
+#include <asm/mmio.h>
+
 struct domain;
 struct vcpu;
 struct irq_desc;
@@ -32,6 +34,36 @@ bool rvgic_region(const struct domain *d, unsigned int region,
                   uint64_t *base, uint64_t *size);
 void rvgic_register_frames(struct domain *d);
 void rvgic_forget_frames(struct domain *d);
+
+/*
+ * Virtual ITSes, those of its.c: bits of an LPI's INTID (0: the domain has no
+ * LPIs), and what ITS number n of a domain is to be, if it has one.
+ */
+unsigned int rvgic_lpi_bits(const struct domain *d);
+bool rvgic_its(const struct domain *d, unsigned int n,
+               uint32_t *device_bits, uint32_t *event_bits);
+void rvgic_register_its(struct domain *d);
+
+/* Guest memory; false: some of it is not there. Process context. */
+bool rvgic_read_guest(struct domain *d, uint64_t gpa, void *to, uint32_t size);
+bool rvgic_write_guest(struct domain *d, uint64_t gpa, const void *from,
+                       uint32_t size);
+
+/* Devices and events at the host's ITS number n. Process context. */
+bool rvgic_map_device(struct domain *d, unsigned int n, uint32_t device,
+                      uint32_t event_bits, bool valid);
+bool rvgic_map_event(struct domain *d, unsigned int n, uint32_t device,
+                     uint32_t event, uint32_t virq);
+void rvgic_unmap_event(struct domain *d, unsigned int n, uint32_t device,
+                       uint32_t event);
+void rvgic_route_event(struct domain *d, unsigned int n, uint32_t device,
+                       uint32_t event, const struct vcpu *v);
+
+/* A write comes with the whole register of the guest. */
+static inline uint64_t rvgic_written(const mmio_info_t *info, register_t r)
+{
+    return r & (~0ULL >> (64 - (8U << info->dabt.size)));
+}
 
 /*
  * The level of a line that Xen keeps itself: the event channel's and the

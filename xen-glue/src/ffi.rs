@@ -35,6 +35,7 @@ unsafe extern "C" {
     pub fn rvgic_region(d: *const domain, region: c_uint, base: *mut u64, size: *mut u64) -> bool;
     pub fn rvgic_register_frames(d: *mut domain);
     pub fn rvgic_forget_frames(d: *mut domain);
+    pub fn rvgic_lpi_bits(d: *const domain) -> c_uint;
     pub fn rvgic_line(v: *const vcpu, virq: c_uint) -> c_int;
     pub fn rvgic_may_set_type(d: *const domain) -> bool;
     pub fn rvgic_irq_desc(irq: c_uint) -> *mut irq_desc;
@@ -49,4 +50,26 @@ unsafe extern "C" {
     pub fn rvgic_desc_route(desc: *mut irq_desc, v: *const vcpu);
     pub fn rvgic_log(level: c_uint, text: *const c_char, len: usize);
     pub fn rvgic_print(text: *const c_char, len: usize);
+}
+
+// c/its.c
+unsafe extern "C" {
+    pub fn rvgic_its(
+        d: *const domain,
+        n: c_uint,
+        device_bits: *mut u32,
+        event_bits: *mut u32,
+    ) -> bool;
+    pub fn rvgic_read_guest(d: *mut domain, gpa: u64, to: *mut c_void, size: u32) -> bool;
+    pub fn rvgic_write_guest(d: *mut domain, gpa: u64, from: *const c_void, size: u32) -> bool;
+    pub fn rvgic_map_device(
+        d: *mut domain,
+        n: c_uint,
+        device: u32,
+        event_bits: u32,
+        valid: bool,
+    ) -> bool;
+    pub fn rvgic_map_event(d: *mut domain, n: c_uint, device: u32, event: u32, virq: u32) -> bool;
+    pub fn rvgic_unmap_event(d: *mut domain, n: c_uint, device: u32, event: u32);
+    pub fn rvgic_route_event(d: *mut domain, n: c_uint, device: u32, event: u32, v: *const vcpu);
 }

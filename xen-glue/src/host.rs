@@ -114,6 +114,41 @@ impl Host for XenHost {
         // SAFETY: alive.
         unsafe { ffi::rvgic_may_set_type(self.domain.as_ptr()) }
     }
+
+    fn read_guest(&self, address: u64, to: &mut [u8]) -> bool {
+        let (start, size) = (to.as_mut_ptr().cast(), to.len() as u32);
+        // SAFETY: the domain is alive; writes all of the slice or less.
+        unsafe { ffi::rvgic_read_guest(self.domain.as_ptr(), address, start, size) }
+    }
+
+    fn write_guest(&self, address: u64, from: &[u8]) -> bool {
+        let (start, size) = (from.as_ptr().cast(), from.len() as u32);
+        // SAFETY: the domain is alive; reads the slice.
+        unsafe { ffi::rvgic_write_guest(self.domain.as_ptr(), address, start, size) }
+    }
+
+    fn map_device(&self, its: u16, device: u32, event_bits: Option<u32>) -> bool {
+        let (bits, valid) = (event_bits.unwrap_or(1), event_bits.is_some());
+        // SAFETY: the domain is alive, and has this ITS.
+        unsafe { ffi::rvgic_map_device(self.domain.as_ptr(), its.into(), device, bits, valid) }
+    }
+
+    fn map_event(&self, its: u16, device: u32, event: u32, intid: IntId) -> bool {
+        let d = self.domain.as_ptr();
+        // SAFETY: as above.
+        unsafe { ffi::rvgic_map_event(d, its.into(), device, event, intid.raw()) }
+    }
+
+    fn unmap_event(&self, its: u16, device: u32, event: u32) {
+        // SAFETY: as above.
+        unsafe { ffi::rvgic_unmap_event(self.domain.as_ptr(), its.into(), device, event) }
+    }
+
+    fn route_event(&self, its: u16, device: u32, event: u32, vcpu: XenVcpu) {
+        let d = self.domain.as_ptr();
+        // SAFETY: as above; the vCPU is alive as long as its domain's vGIC.
+        unsafe { ffi::rvgic_route_event(d, its.into(), device, event, vcpu.as_ptr()) }
+    }
 }
 
 /// A physical interrupt. Its methods are called with its lock held.
