@@ -177,7 +177,8 @@ impl Apt {
     }
 }
 
-fn host_architecture() -> Result<String> {
+/// This machine's architecture, as Debian calls it.
+pub fn host_architecture() -> Result<String> {
     let text = run(
         Command::new("dpkg").arg("--print-architecture"),
         "use Debian's packages (this needs Debian or a system derived from it)",

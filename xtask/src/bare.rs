@@ -10,6 +10,7 @@ use crate::dtb::{self, Module};
 use crate::machine::{self, End, Wish};
 use crate::paths;
 use crate::progress::Step;
+use crate::qemu;
 use crate::xen::{self, CROSS};
 use anyhow::{Context, Result};
 use std::fs;
@@ -25,11 +26,12 @@ const SIGN: &str = "guest: ";
 
 /// Builds it, runs it, and says how it went in one last line; the result is whether nothing failed.
 pub fn guest(arguments: &GuestArguments) -> Result<bool> {
+    let qemu = qemu::find()?;
     let built = xen::build(&arguments.xen, false)?;
     let image = image(arguments.planted_fault)?;
     fs::create_dir_all(paths::boot())?;
     let name = format!("guest-{}-{}", arguments.gic, arguments.xen.vgic);
-    let mut command = machine::arguments(&arguments.machine(), MEMORY);
+    let mut command = machine::arguments(&qemu, &arguments.machine(), MEMORY);
     let module = Module::new(image)?;
     let tree = paths::boot().join(format!("{name}.dtb"));
     dtb::write_alone(&tree, &command, &module)?;

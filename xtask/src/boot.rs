@@ -11,6 +11,7 @@ use crate::guest_report::mark;
 use crate::machine::{self, Wish};
 use crate::paths;
 use crate::progress::Step;
+use crate::qemu::{self, Qemu};
 use crate::table;
 use crate::xen::{self, Built};
 use anyhow::{Context, Result};
@@ -28,32 +29,48 @@ const OTHER_MEMORY: u32 = 768;
 /// default. A hang is still one, only later.
 const PATIENCE: &str = "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120";
 
+/// What a machine is made of.
+struct Parts {
+    qemu: Qemu,
+    built: Built,
+    guest: Guest,
+    /// Whether Dom0's vCPUs must stay on their CPUs.
+    pin: bool,
+}
+
 /// Does it all; the result is whether every check held.
 pub fn boot(boot: &BootArguments) -> Result<bool> {
-    let qemu = machine::version()?;
-    let pin = boot.gic == Gic::V2 && qemu.loses_moved_spis();
-    let built = xen::build(&boot.xen, boot.icount)?;
-    let guest = guest::prepare()?;
+    let qemu = qemu::find()?;
+    let parts = Parts {
+        pin: boot.gic == Gic::V2 && qemu.version.loses_moved_spis(),
+        qemu,
+        built: xen::build(&boot.xen, boot.icount)?,
+        guest: guest::prepare()?,
+    };
     fs::create_dir_all(paths::boot())?;
     let mut failure = None;
     for disk in boot.disks() {
         let name = name(boot, disk);
         let log = paths::boot().join(format!("{name}.log"));
         let load = load();
-        let command = prepare(boot, disk, &name, &built, &guest, pin)?;
+        let command = prepare(boot, disk, &name, &parts)?;
         let run = watch(boot, disk, &command, &log)?;
         let verdict = checks::judge(&run, boot, disk);
         let title = format!(
             "Xen {} with the {} vGIC, GIC{}, {} CPUs, {} DomUs, {}",
-            built.version,
+            parts.built.version,
             boot.xen.vgic,
             boot.gic,
             boot.cpus,
             boot.domus,
             on(boot, disk)
         );
-        let mut machine = format!("QEMU {qemu}, gcc {}, load before {load}", xen::compiler());
-        if pin {
+        let mut machine = format!(
+            "QEMU {}, gcc {}, load before {load}",
+            parts.qemu.version,
+            xen::compiler()
+        );
+        if parts.pin {
             machine.push_str(
                 ";\n Dom0's vCPUs stay on their CPUs: before 9.1, QEMU's GICv2 loses an SPI of a vCPU that moves",
             );
@@ -118,20 +135,13 @@ fn load() -> String {
 }
 
 /// Makes the device tree and the disk; the result is the command that starts the machine.
-fn prepare(
-    boot: &BootArguments,
-    disk: Disk,
-    name: &str,
-    built: &Built,
-    guest: &Guest,
-    pin: bool,
-) -> Result<Vec<String>> {
+fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> Result<Vec<String>> {
     let memory = OTHER_MEMORY + DOM0_MEMORY + DOMU_MEMORY * boot.domus;
-    let mut command = machine::arguments(boot, memory.next_multiple_of(256));
+    let mut command = machine::arguments(&parts.qemu, boot, memory.next_multiple_of(256));
     if boot.reads() > 0 {
         command.extend(drive(boot));
     }
-    let layout = Layout::new(&guest.kernel, &guest.initrd, boot.domus > 0)?;
+    let layout = Layout::new(&parts.guest.kernel, &parts.guest.initrd, boot.domus > 0)?;
     let tree = paths::boot().join(format!("{name}.dtb"));
     // With instructions counted, typing at a moment of the host's would make each boot different.
     let end = if boot.icount { "20" } else { "console" };
@@ -145,7 +155,7 @@ fn prepare(
                 "console=dtuart dom0_mem={DOM0_MEMORY}M dom0_max_vcpus={} loglvl=all guest_loglvl=all \
                  console_timestamps=boot{}",
                 boot.cpus,
-                if pin { " dom0_vcpus_pin" } else { "" }
+                if parts.pin { " dom0_vcpus_pin" } else { "" }
             ),
             dom0: &format!(
                 "console=hvc0 earlycon=xen {PATIENCE} role=dom0 reads={} life={} end={end}{nomsi}",
@@ -161,7 +171,7 @@ fn prepare(
     )?;
     command.extend([
         "-kernel".into(),
-        path(&built.image)?,
+        path(&parts.built.image)?,
         "-dtb".into(),
         path(&tree)?,
     ]);

@@ -2,8 +2,8 @@
 //! QEMU as a machine that is switched on, watched, spoken to, and switched off in bounded time.
 
 use crate::cli::{BootArguments, Gic};
-use crate::command::output;
 use crate::console::{Console, Line};
+use crate::qemu::Qemu;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::io::{BufWriter, ErrorKind, Read, Write};
@@ -14,8 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// The emulator.
-pub const QEMU: &str = "qemu-system-aarch64";
 /// How long the machine may go on after something fatal was seen, so that the rest of the message is in the log.
 const AFTERMATH: Duration = Duration::from_secs(2);
 
@@ -55,7 +53,7 @@ pub struct Run {
 }
 
 /// QEMU and the arguments that make the machine, without what it runs.
-pub fn arguments(boot: &BootArguments, memory: u32) -> Vec<String> {
+pub fn arguments(qemu: &Qemu, boot: &BootArguments, memory: u32) -> Vec<String> {
     let gic = match boot.gic {
         Gic::V2 => "gic-version=2",
         // Without ITS support in the hypervisor, the machine has none either.
@@ -66,8 +64,9 @@ pub fn arguments(boot: &BootArguments, memory: u32) -> Vec<String> {
     } else {
         ""
     };
+    let program = qemu.program.to_string_lossy();
     let mut words: Vec<String> = [
-        QEMU,
+        &*program,
         "-machine",
         &format!("virt,virtualization=on,{gic}{random}"),
         "-cpu",
@@ -101,49 +100,6 @@ pub fn arguments(boot: &BootArguments, memory: u32) -> Vec<String> {
         );
     }
     words
-}
-
-/// QEMU's version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version {
-    /// 7 in 7.2.
-    pub major: u32,
-    /// 2 in 7.2.
-    pub minor: u32,
-}
-
-impl Version {
-    /// Before 9.1, QEMU's GICv2 has an active bit per CPU for each SPI: an interrupt that one CPU has acknowledged and a
-    /// guest ends on another stays active for ever, and the line is dead. It happens when Xen moves a vCPU between the
-    /// two, whatever the vGIC.
-    pub fn loses_moved_spis(self) -> bool {
-        self < Version { major: 9, minor: 1 }
-    }
-}
-
-impl std::fmt::Display for Version {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.major, self.minor)
-    }
-}
-
-/// Asks QEMU for its version.
-pub fn version() -> Result<Version> {
-    let out = output(
-        Command::new(QEMU).arg("--version"),
-        "run the virtual machine",
-    )?;
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    parse_version(&text).with_context(|| format!("{QEMU} --version says something unexpected"))
-}
-
-fn parse_version(text: &str) -> Option<Version> {
-    let number = text.split("version ").nth(1)?.split_whitespace().next()?;
-    let mut parts = number.split('.');
-    Some(Version {
-        major: parts.next()?.parse().ok()?,
-        minor: parts.next()?.parse().ok()?,
-    })
 }
 
 /// Switches the machine on and reads its console, handing each line to `watch`, until it ends or `limit` is over.
@@ -297,20 +253,6 @@ fn interrupted() -> Result<&'static AtomicBool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_are_read() {
-        let text = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopyright";
-        let old = parse_version(text).unwrap();
-        assert_eq!(old, Version { major: 7, minor: 2 });
-        assert!(old.loses_moved_spis());
-        assert!(
-            !parse_version("QEMU emulator version 10.0.2")
-                .unwrap()
-                .loses_moved_spis()
-        );
-        assert_eq!(parse_version("nothing"), None);
-    }
 
     fn shell(script: &str, limit: f64, watch: impl FnMut(&Line) -> Wish) -> Run {
         let dir = tempfile::tempdir().unwrap();

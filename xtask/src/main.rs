@@ -20,6 +20,7 @@ mod machine;
 mod paths;
 mod peers;
 mod progress;
+mod qemu;
 mod table;
 mod test;
 mod tree;
@@ -92,6 +93,8 @@ fn run(task: Task) -> anyhow::Result<bool> {
 /// Fetches what the other tasks fetch when they need it.
 fn setup() -> anyhow::Result<()> {
     tree::Source::open("debian")?;
+    qemu::retry();
+    qemu::find()?;
     guest::prepare()?;
     core_library::ensure()?;
     Ok(())

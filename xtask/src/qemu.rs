@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Which QEMU: the machine's own, or where that one loses interrupts, the one that Debian has backported.
+//!
+//! The latter is unpacked below `target/qemu` and not installed. It wants no libraries that the machine's own does not
+//! want too, and none of its data: our machines have no device with a ROM.
+
+use crate::apt::{self, Apt};
+use crate::command::run;
+use crate::paths;
+use crate::progress::Step;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The emulator.
+const PROGRAM: &str = "qemu-system-aarch64";
+/// Debian's package of it.
+const PACKAGE: &str = "qemu-system-arm";
+
+/// An emulator, and which it is.
+pub struct Qemu {
+    /// The program.
+    pub program: PathBuf,
+    /// Its version.
+    pub version: Version,
+}
+
+/// QEMU's version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// 7 in 7.2.
+    pub major: u32,
+    /// 2 in 7.2.
+    pub minor: u32,
+}
+
+impl Version {
+    /// Before 9.1, QEMU's GICv2 has an active bit per CPU for each SPI: an interrupt that one CPU has acknowledged and a
+    /// guest ends on another stays active for ever, and the line is dead. It happens when Xen moves a vCPU between the
+    /// two, whatever the vGIC.
+    pub fn loses_moved_spis(self) -> bool {
+        self < Version { major: 9, minor: 1 }
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// The machine's own if it is new enough, else the backported one if that can be had, else the machine's own.
+///
+/// What could not be fetched once is not tried again by each boot: [`retry`] forgets it.
+pub fn find() -> Result<Qemu> {
+    let own = Qemu::of(Path::new(PROGRAM))?;
+    if !own.version.loses_moved_spis() {
+        return Ok(own);
+    }
+    let backport = directory().join("root/usr/bin").join(PROGRAM);
+    if !backport.is_file() {
+        if note().is_file() {
+            return Ok(own);
+        }
+        if let Err(error) = fetch() {
+            let why = format!("{error:#}");
+            eprintln!(
+                "vgic: staying with QEMU {}: {}; ./vgic setup tries again",
+                own.version,
+                why.lines().next().unwrap_or_default()
+            );
+            fs::create_dir_all(directory())?;
+            fs::write(note(), why)?;
+            return Ok(own);
+        }
+    }
+    Qemu::of(&backport)
+}
+
+/// Forgets that the backported QEMU could not be fetched.
+pub fn retry() {
+    // If there is nothing to forget, so much the better.
+    let _ = fs::remove_file(note());
+}
+
+fn directory() -> PathBuf {
+    paths::target().join("qemu")
+}
+
+/// Says why it could not be fetched.
+fn note() -> PathBuf {
+    directory().join("not-fetched")
+}
+
+fn fetch() -> Result<()> {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let release = codename(&release).context("/etc/os-release names no release of Debian's")?;
+    let suite = format!("{release}-backports");
+    let apt = Apt::new(&suite, &suite, &apt::host_architecture()?)?;
+    apt.update()?;
+    let step = Step::start("Fetching a newer QEMU from Debian's backports");
+    let Some(version) = apt.versions(PACKAGE, false)?.into_iter().next() else {
+        bail!("{suite} has no {PACKAGE}");
+    };
+    // Unpacked aside and tried before it gets its name: one that is there works.
+    let aside = directory().join("unpacking");
+    let _ = fs::remove_dir_all(&aside);
+    fs::create_dir_all(&aside).with_context(|| format!("cannot make {}", aside.display()))?;
+    apt.unpack(&format!("{PACKAGE}={version}"), &aside)?;
+    let found = Qemu::of(&aside.join("root/usr/bin").join(PROGRAM))?.version;
+    if found.loses_moved_spis() {
+        bail!("{suite} has QEMU {found}, which is no better");
+    }
+    let root = directory().join("root");
+    let _ = fs::remove_dir_all(&root);
+    fs::rename(aside.join("root"), &root)
+        .with_context(|| format!("cannot make {}", root.display()))?;
+    step.done(&format!("QEMU {found}"));
+    Ok(())
+}
+
+fn codename(os_release: &str) -> Option<&str> {
+    os_release
+        .lines()
+        .find_map(|l| l.strip_prefix("VERSION_CODENAME="))
+        .map(|name| name.trim_matches('"'))
+        .filter(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric()))
+}
+
+impl Qemu {
+    fn of(program: &Path) -> Result<Qemu> {
+        let text = run(
+            Command::new(program).arg("--version"),
+            "ask QEMU for its version",
+            None,
+        )?;
+        let version = parse_version(&text).with_context(|| {
+            format!("{} --version says something unexpected", program.display())
+        })?;
+        Ok(Qemu {
+            program: program.to_owned(),
+            version,
+        })
+    }
+}
+
+fn parse_version(text: &str) -> Option<Version> {
+    let number = text.split("version ").nth(1)?.split_whitespace().next()?;
+    let mut parts = number.split('.');
+    Some(Version {
+        major: parts.next()?.parse().ok()?,
+        minor: parts.next()?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        let text = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopyright";
+        let old = parse_version(text).unwrap();
+        assert_eq!(old, Version { major: 7, minor: 2 });
+        assert!(old.loses_moved_spis());
+        let new = parse_version("QEMU emulator version 10.0.2").unwrap();
+        assert!(!new.loses_moved_spis());
+        assert_eq!(parse_version("nothing"), None);
+    }
+
+    #[test]
+    fn the_release_names_its_backports() {
+        let text = "NAME=\"Debian GNU/Linux\"\nVERSION_CODENAME=bookworm\nID=debian\n";
+        assert_eq!(codename(text), Some("bookworm"));
+        assert_eq!(
+            codename("VERSION_CODENAME=\"bookworm\"\n"),
+            Some("bookworm")
+        );
+        assert_eq!(codename("VERSION_CODENAME=\n"), None);
+        assert_eq!(codename("ID=debian\n"), None);
+    }
+}
