@@ -8,6 +8,7 @@ use crate::console::{Line, Speaker};
 use crate::dtb::{self, Chosen, Layout, Module};
 use crate::guest::{self, Guest};
 use crate::guest_report::mark;
+use crate::load;
 use crate::machine::{self, Wish};
 use crate::paths;
 use crate::progress::Step;
@@ -34,15 +35,21 @@ struct Parts {
     qemu: Qemu,
     built: Built,
     guest: Guest,
-    /// Whether Dom0's vCPUs must stay on their CPUs.
+    /// Whether Dom0's vCPUs must stay on their CPUs, and its interrupts on them.
     pin: bool,
 }
 
 /// Does it all; the result is whether every check held.
 pub fn boot(boot: &BootArguments) -> Result<bool> {
     let qemu = qemu::find()?;
+    let pin = boot.gic == Gic::V2 && qemu.version.loses_moved_spis();
+    let still = BootArguments {
+        rounds: Some(0),
+        ..boot.clone()
+    };
+    let boot = if pin { &still } else { boot };
     let parts = Parts {
-        pin: boot.gic == Gic::V2 && qemu.version.loses_moved_spis(),
+        pin,
         qemu,
         built: xen::build(&boot.xen, boot.icount)?,
         guest: guest::prepare()?,
@@ -57,9 +64,14 @@ pub fn boot(boot: &BootArguments) -> Result<bool> {
         let run = watch(boot, disk, &command, &log)?;
         let verdict = checks::judge(&run, boot, disk);
         let title = format!(
-            "Xen {} with the {} vGIC, GIC{}, {} CPUs, {} DomUs, {}",
+            "Xen {} with the {} vGIC{}, GIC{}, {} CPUs, {} DomUs, {}",
             parts.built.version,
             boot.xen.vgic,
+            if boot.xen.espi {
+                " and extended SPIs"
+            } else {
+                ""
+            },
             boot.gic,
             boot.cpus,
             boot.domus,
@@ -72,7 +84,8 @@ pub fn boot(boot: &BootArguments) -> Result<bool> {
         );
         if parts.pin {
             machine.push_str(
-                ";\n Dom0's vCPUs stay on their CPUs: before 9.1, QEMU's GICv2 loses an SPI of a vCPU that moves",
+                ";\n no interrupt and no vCPU is moved, and no CPU goes off line: before 9.1, QEMU's GICv2 loses an SPI that \
+                 moves",
             );
         }
         table::print(&title, &machine, &verdict);
@@ -109,7 +122,7 @@ fn on(boot: &BootArguments, disk: Disk) -> String {
 
 /// The name of a boot's files.
 fn name(boot: &BootArguments, disk: Disk) -> String {
-    let tree = if boot.xen.xen == "debian" {
+    let tree = if boot.xen.tree.xen == "debian" {
         "debian"
     } else {
         "tree"
@@ -119,9 +132,10 @@ fn name(boot: &BootArguments, disk: Disk) -> String {
         Disk::Msi => "msi",
     };
     let count = if boot.icount { "-icount" } else { "" };
+    let espi = if boot.xen.espi { "-espi" } else { "" };
     let life = if boot.life > 0 { "-life" } else { "" };
     format!(
-        "{tree}-{}-{}-{}cpus-{}domus-{disk}{count}{life}",
+        "{tree}-{}-{}-{}cpus-{}domus-{disk}{espi}{count}{life}",
         boot.gic, boot.xen.vgic, boot.cpus, boot.domus
     )
 }
@@ -138,9 +152,7 @@ fn load() -> String {
 fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> Result<Vec<String>> {
     let memory = OTHER_MEMORY + DOM0_MEMORY + DOMU_MEMORY * boot.domus;
     let mut command = machine::arguments(&parts.qemu, boot, memory.next_multiple_of(256));
-    if boot.reads() > 0 {
-        command.extend(drive(boot));
-    }
+    command.extend(load::drives(boot, disk));
     let layout = Layout::new(&parts.guest.kernel, &parts.guest.initrd, boot.domus > 0)?;
     let tree = paths::boot().join(format!("{name}.dtb"));
     // With instructions counted, typing at a moment of the host's would make each boot different.
@@ -158,8 +170,10 @@ fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> Resul
                 if parts.pin { " dom0_vcpus_pin" } else { "" }
             ),
             dom0: &format!(
-                "console=hvc0 earlycon=xen {PATIENCE} role=dom0 reads={} life={} end={end}{nomsi}",
+                "console=hvc0 earlycon=xen {PATIENCE} role=dom0 disks={} reads={} rounds={} life={} end={end}{nomsi}",
+                load::disks(boot, disk).join(","),
                 boot.reads(),
+                boot.rounds(),
                 boot.life
             ),
             domu: &format!("console=ttyAMA0 earlycon=pl011,0x22000000 {PATIENCE} reads=0 end=0"),
@@ -179,19 +193,6 @@ fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> Resul
         command.extend(["-device".into(), loader(module)?]);
     }
     Ok(command)
-}
-
-/// The disk: an NVMe that reads as zeroes, as many blocks of 4 KiB as are read. There is no file behind it, whose speed
-/// would be the host's.
-fn drive(boot: &BootArguments) -> [String; 4] {
-    let size = u64::from(boot.reads()).next_multiple_of(256).max(4096) * 4096;
-    [
-        "-blockdev",
-        &format!("driver=null-co,node-name=disk,size={size},read-zeroes=on"),
-        "-device",
-        "nvme,drive=disk,serial=rust-vgic",
-    ]
-    .map(str::to_owned)
 }
 
 /// The argument of QEMU's `-device` that puts a module into memory.

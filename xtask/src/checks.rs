@@ -7,6 +7,7 @@ use crate::console::{Line, Speaker};
 use crate::guest_report::GuestReport;
 use crate::interrupts::{self, Interrupts, Row};
 use crate::life;
+use crate::load;
 use crate::machine::{End, Run};
 
 /// vCPUs of each DomU.
@@ -97,11 +98,10 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
         ));
     }
     if boot.reads() > 0 {
-        checks.push(disk_line(&after, disk));
-        checks.push(disk_counts(&dom0, boot.reads()));
+        checks.extend(load::judge(&dom0, boot, disk));
     }
     if boot.life > 0 {
-        let (at, said) = dom0.life.as_ref().map(|l| (l.0, l.1.as_str())).unzip();
+        let (at, said) = dom0.said("life:").unzip();
         checks.push(Check {
             name: "Domains created and destroyed".into(),
             result: life::judge(said, boot.life),
@@ -230,61 +230,6 @@ fn present(name: &str, now: &Interrupts, fits: fn(&Row) -> bool) -> Check {
         name: name.into(),
         result,
         at: None,
-    }
-}
-
-/// Is the disk on the kind of interrupt that was asked for?
-fn disk_line(now: &Interrupts, disk: Disk) -> Check {
-    let lines: Vec<&Row> = now.matching(interrupts::is_disk_queue).collect();
-    let fits = |row: &&Row| match disk {
-        Disk::Intx => row.what.contains("GIC") && row.what.contains("Level"),
-        Disk::Msi => row.what.contains("MSI"),
-    };
-    let result = if lines.is_empty() {
-        Err("/proc/interrupts has no line for it".to_owned())
-    } else if let Some(other) = lines.iter().find(|l| !fits(l)) {
-        Err(format!("{disk} was expected: {}", other.what))
-    } else {
-        let queues = if lines.len() == 1 {
-            "1 line".to_owned()
-        } else {
-            format!("{} lines", lines.len())
-        };
-        Ok(format!("{disk}, {queues}"))
-    };
-    Check {
-        name: "Disk interrupt".into(),
-        result,
-        at: None,
-    }
-}
-
-/// With one request in flight each request makes one interrupt: the numbers must be equal.
-fn disk_counts(dom0: &GuestReport, reads: u32) -> Check {
-    let count = |title: &str| dom0.interrupts(title).total(interrupts::is_disk_queue);
-    let requests = |title: &str| interrupts::completed_requests(&dom0.text(title));
-    let result = match (requests("stat-before"), requests("stat-after")) {
-        (Some(old), Some(new)) => {
-            let requests = new.saturating_sub(old);
-            let before = count("irq-before");
-            let after = count("irq-after");
-            let interrupts = after.saturating_sub(before);
-            if requests < u64::from(reads) {
-                Err(format!(
-                    "{reads} reads were asked for, {requests} requests were made"
-                ))
-            } else if interrupts != requests {
-                Err(format!("{requests} requests, but {interrupts} interrupts"))
-            } else {
-                Ok(format!("{requests} requests, {interrupts} interrupts"))
-            }
-        }
-        _ => Err("Dom0 did not report its disk's counts".to_owned()),
-    };
-    Check {
-        name: "Disk interrupts exact".into(),
-        result,
-        at: dom0.read.as_ref().map(|r| r.0),
     }
 }
 

@@ -24,9 +24,9 @@ pub enum Task {
     /// Run all tests: the workspace's, the loom models, the header against Xen's own prototypes
     Test(TestArguments),
     /// Show that the patches change no object while RUST_VGIC is off
-    Unchanged(crate::unchanged::Arguments),
+    Unchanged(TreeArguments),
     /// Build Xen's C vGICs, and ours, as shared objects for the mock Xen
-    Peers(crate::peers::Arguments),
+    Peers(TreeArguments),
     /// Run the tests that have threads, C and all, under ThreadSanitizer
     Tsan,
     /// Fetch what boot and xen need, and build nothing
@@ -72,12 +72,9 @@ impl std::fmt::Display for Gic {
     }
 }
 
-/// Which hypervisor to build.
+/// Which source to build it from.
 #[derive(Args, Clone, Debug)]
-pub struct XenArguments {
-    /// The vGIC in the hypervisor
-    #[arg(long, value_enum, default_value_t = Vgic::Rust)]
-    pub vgic: Vgic,
+pub struct TreeArguments {
     /// The Xen source: `debian` (fetched), or the path of a tree (copied, never changed)
     #[arg(
         long,
@@ -86,6 +83,19 @@ pub struct XenArguments {
         value_name = "debian|PATH"
     )]
     pub xen: String,
+}
+
+/// Which hypervisor to build.
+#[derive(Args, Clone, Debug)]
+pub struct XenArguments {
+    /// The vGIC in the hypervisor
+    #[arg(long, value_enum, default_value_t = Vgic::Rust)]
+    pub vgic: Vgic,
+    #[command(flatten)]
+    pub tree: TreeArguments,
+    /// Build Xen with support for extended SPIs (GICV3_ESPI: Xen 4.21 or later)
+    #[arg(long)]
+    pub espi: bool,
 }
 
 /// What to boot, and on what.
@@ -112,11 +122,15 @@ pub struct BootArguments {
     /// Direct reads of the disk, one at a time; 0 for no disk [default: 2000, with --icount 0]
     #[arg(long, value_name = "N")]
     pub reads: Option<u32>,
+    /// Rounds in which Dom0's CPUs go off and on line while it reads, after as many reads while the disk's interrupt
+    /// moves from CPU to CPU; 0 for neither [default: 5, and 0 with one CPU or no disk]
+    #[arg(long, value_name = "N")]
+    pub rounds: Option<u32>,
     /// Domains that Dom0 creates and destroys, after which Xen's free memory must be what it was
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub life: u32,
     /// Seconds after which a boot is given up
-    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 900, value_name = "SECONDS")]
     pub limit: u64,
 }
 
@@ -152,6 +166,7 @@ impl GuestArguments {
             icount: false,
             disk: None,
             reads: Some(0),
+            rounds: None,
             life: 0,
             limit: self.limit,
         }
@@ -178,14 +193,8 @@ pub struct TestArguments {
     /// Leave out the build of Xen, and with it the checks of the header and of the object
     #[arg(long)]
     pub no_xen: bool,
-    /// The Xen source for that build: `debian` (fetched), or the path of a tree (copied, never changed)
-    #[arg(
-        long,
-        env = "XEN_TREE",
-        default_value = "debian",
-        value_name = "debian|PATH"
-    )]
-    pub xen: String,
+    #[command(flatten)]
+    pub tree: TreeArguments,
     /// Handed to cargo test
     #[arg(last = true)]
     pub rest: Vec<String>,
@@ -209,9 +218,23 @@ impl std::fmt::Display for Disk {
     }
 }
 
+impl XenArguments {
+    /// What is wrong with the arguments, in one sentence.
+    pub fn problem(&self) -> Option<String> {
+        (self.espi && self.vgic == Vgic::New).then(|| {
+            "extended SPIs need a GICv3, which upstream's new C vGIC does not have: leave out --espi, or use --vgic old or \
+             rust"
+                .into()
+        })
+    }
+}
+
 impl BootArguments {
     /// What is wrong with the arguments, in one sentence.
     pub fn problem(&self) -> Option<String> {
+        if let Some(problem) = self.xen.problem() {
+            return Some(problem);
+        }
         let most = if self.gic == Gic::V2 { 8 } else { 64 };
         if self.cpus == 0 || self.cpus > most {
             let why = if self.gic == Gic::V2 {
@@ -237,6 +260,15 @@ impl BootArguments {
         if self.reads() > 10_000_000 {
             return Some(format!("--reads {}: give 0 to 10000000", self.reads()));
         }
+        if self.rounds() > 100_000 {
+            return Some(format!("--rounds {}: give 0 to 100000", self.rounds()));
+        }
+        if self.rounds() > 0 && (self.cpus == 1 || self.reads() == 0) {
+            return Some(
+                "--rounds needs two CPUs or more and a disk to read: leave out --cpus 1 and --reads 0"
+                    .into(),
+            );
+        }
         if self.life > 20_000 {
             return Some(format!("--life {}: give 0 to 20000", self.life));
         }
@@ -252,6 +284,12 @@ impl BootArguments {
     /// How many reads of the disk there are.
     pub fn reads(&self) -> u32 {
         self.reads.unwrap_or(if self.icount { 0 } else { 2000 })
+    }
+
+    /// How often Dom0's CPUs go off and on line.
+    pub fn rounds(&self) -> u32 {
+        let possible = self.cpus > 1 && self.reads() > 0;
+        self.rounds.unwrap_or(if possible { 5 } else { 0 })
     }
 
     /// The boots to do, one after the other.
@@ -301,8 +339,12 @@ mod tests {
             ("--gic v3 --vgic new", "GICv3"),
             ("--gic v3 --disk msi", "ITS"),
             ("--domus 9", "0 to 8"),
+            ("--gic v2 --vgic new --espi", "--espi"),
             ("--icount", "--cpus 1"),
             ("--reads 10000001", "--reads"),
+            ("--rounds 100001", "--rounds"),
+            ("--rounds 2 --cpus 1", "two CPUs"),
+            ("--rounds 2 --reads 0", "disk"),
             ("--limit 1", "--limit"),
             ("--life 20001", "--life"),
         ] {
@@ -321,5 +363,8 @@ mod tests {
             "no disk, one boot"
         );
         assert_eq!(boot("--icount --cpus 1").reads(), 0);
+        assert_eq!(boot("--icount --cpus 1").rounds(), 0);
+        assert_eq!(boot("--cpus 1").rounds(), 0);
+        assert!(boot("").rounds() > 0);
     }
 }

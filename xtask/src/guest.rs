@@ -16,6 +16,8 @@ use std::process::Command;
 
 /// The first process of every guest.
 const INIT: &str = include_str!("../assets/init");
+/// The part of it that Dom0 alone needs.
+const LOAD: &str = include_str!("../assets/load");
 /// The driver through which Dom0's programs reach Xen; Debian has it as a module.
 const PRIVCMD: &str = "xen-privcmd.ko";
 
@@ -147,6 +149,7 @@ fn archive(content: &Content) -> Result<Vec<u8>> {
     add("bin/busybox", PROGRAM, &content.busybox);
     add("bin/life", PROGRAM, &content.life);
     add(&format!("lib/{PRIVCMD}"), FILE, &content.privcmd);
+    add("lib/load", FILE, LOAD.as_bytes());
     add("init", PROGRAM, INIT.as_bytes());
     let mut plain = Vec::new();
     for (builder, mut content) in entries {
@@ -195,6 +198,7 @@ mod tests {
         assert!(names.contains(&("bin/busybox".into(), 4)));
         assert!(names.contains(&("bin/life".into(), 4)));
         assert!(names.contains(&("lib/xen-privcmd.ko".into(), 6)));
+        assert!(names.contains(&("lib/load".into(), LOAD.len() as u32)));
         assert!(names.contains(&("init".into(), INIT.len() as u32)));
         assert!(names.contains(&("dev/console".into(), 0)));
     }

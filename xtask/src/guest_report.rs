@@ -12,10 +12,8 @@ pub struct GuestReport {
     pub up: Option<(f64, String)>,
     /// CPUs as the first process counted them.
     pub cpus: u32,
-    /// What dd said of the disk.
-    pub read: Option<(f64, String)>,
-    /// What became of the domains that it created.
-    pub life: Option<(f64, String)>,
+    /// What followed upon the first word of a mark, and when.
+    said: BTreeMap<String, (f64, String)>,
     /// When it had done everything.
     pub done: Option<f64>,
     /// The kernel's line on the CPUs it has brought up.
@@ -46,10 +44,11 @@ impl GuestReport {
                         open = Some(rest.to_owned());
                     }
                     "end" => open = None,
-                    "read" => report.read = Some((line.at, rest.to_owned())),
-                    "life:" => report.life = Some((line.at, rest.to_owned())),
                     "done" => report.done = Some(line.at),
-                    _ => {}
+                    _ => {
+                        let said = (line.at, rest.to_owned());
+                        report.said.insert(word.to_owned(), said);
+                    }
                 }
             } else if let Some(lines) = open.as_ref().and_then(|t| report.shown.get_mut(t)) {
                 lines.push(text.to_owned());
@@ -60,6 +59,11 @@ impl GuestReport {
             }
         }
         report
+    }
+
+    /// What it said of something, and when.
+    pub fn said(&self, word: &str) -> Option<(f64, &str)> {
+        self.said.get(word).map(|(at, text)| (*at, text.as_str()))
     }
 
     /// A listing of /proc/interrupts that it showed.
@@ -128,8 +132,8 @@ mod tests {
             "smp: Brought up 1 node, 4 CPUs"
         );
         assert_eq!(report.interrupts("irq-before").rows.len(), 1);
-        assert_eq!(report.read.as_ref().unwrap().1, "8192000 bytes copied");
-        assert_eq!(report.life.as_ref().unwrap().1, "ok 8 domains");
+        assert_eq!(report.said("read").unwrap().1, "8192000 bytes copied");
+        assert_eq!(report.said("life:").unwrap().1, "ok 8 domains");
         assert_eq!(report.done, None);
         assert_eq!(
             GuestReport::collect(&lines, Speaker::DomU(1)).done,

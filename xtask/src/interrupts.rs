@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! /proc/interrupts and /sys/block/*/stat, as Linux prints them.
+//! /proc/interrupts, as Linux prints it.
 
 /// One line of /proc/interrupts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,17 +65,29 @@ impl Interrupts {
         self.rows.iter().filter(move |r| fits(r))
     }
 
+    /// The counts of each CPU over the lines that fit.
+    pub fn by_cpu(&self, fits: impl Fn(&Row) -> bool) -> Vec<u64> {
+        self.matching(fits).fold(Vec::new(), |mut sums, row| {
+            sums.resize(sums.len().max(row.counts.len()), 0);
+            sums.iter_mut().zip(&row.counts).for_each(|(s, n)| *s += n);
+            sums
+        })
+    }
+
     /// The count of all CPUs over the lines that fit.
     pub fn total(&self, fits: impl Fn(&Row) -> bool) -> u64 {
         self.matching(fits).map(Row::total).sum()
     }
 }
 
-/// Is this line a queue of the disk's? With INTx one line serves all queues, the administrative one included.
-pub fn is_disk_queue(row: &Row) -> bool {
-    row.what.split([',', ' ']).any(|w| {
-        w.strip_prefix("nvme0q")
-            .is_some_and(|q| q.parse::<u32>().is_ok_and(|q| q > 0))
+/// The disk that has a queue on this line, such as nvme0. With INTx or a single vector one line serves all queues, the
+/// administrative one included; a line with that one alone has none of the disk's requests.
+pub fn disk(row: &Row) -> Option<&str> {
+    row.what.split([',', ' ']).find_map(|word| {
+        let (disk, queue) = word.split_once('q')?;
+        let number = disk.strip_prefix("nvme")?;
+        let fits = number.parse::<u32>().is_ok() && queue.parse::<u32>().is_ok_and(|q| q > 0);
+        fits.then_some(disk)
     })
 }
 
@@ -92,17 +104,6 @@ pub fn is_event_upcall(row: &Row) -> bool {
 /// Is this an interrupt from one CPU to another?
 pub fn is_ipi(row: &Row) -> bool {
     row.name.starts_with("IPI")
-}
-
-/// Requests that the block layer has completed, of all kinds, from /sys/block/*/stat.
-pub fn completed_requests(stat: &str) -> Option<u64> {
-    let fields: Vec<u64> = stat
-        .split_whitespace()
-        .map_while(|w| w.parse().ok())
-        .collect();
-    // Reads, writes, discards and flushes completed (Documentation/block/stat.rst); old kernels print fewer fields.
-    let at = |i: usize| fields.get(i).copied().unwrap_or(0);
-    (fields.len() >= 11).then(|| at(0) + at(4) + at(11) + at(15))
 }
 
 #[cfg(test)]
@@ -123,16 +124,11 @@ mod tests {
         let all = Interrupts::parse(LISTING.lines());
         assert_eq!(all.rows.len(), 7);
         assert_eq!(all.total(is_timer), 750);
+        assert_eq!(all.by_cpu(is_timer), [450, 300]);
         assert_eq!(all.total(is_event_upcall), 15);
         assert_eq!(all.total(is_ipi), 77);
-        assert_eq!(all.total(is_disk_queue), 2026);
+        assert_eq!(all.total(|r| disk(r) == Some("nvme0")), 2026);
+        assert_eq!(all.total(|r| disk(r) == Some("nvme1")), 0);
         assert_eq!(Interrupts::parse(["no listing"]).rows.len(), 0);
-    }
-
-    #[test]
-    fn requests_of_all_kinds_are_counted() {
-        let stat = "   2001  0  16008  90   3   0   0   0   0   92   92   4   0  0  0  5  1";
-        assert_eq!(completed_requests(stat), Some(2013));
-        assert_eq!(completed_requests("1 2 3"), None);
     }
 }

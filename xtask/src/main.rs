@@ -16,6 +16,7 @@ mod guest;
 mod guest_report;
 mod interrupts;
 mod life;
+mod load;
 mod machine;
 mod paths;
 mod peers;
@@ -69,6 +70,9 @@ fn run(task: Task) -> anyhow::Result<bool> {
             None => bare::guest(&arguments),
         },
         Task::Xen(arguments) => {
+            if let Some(problem) = arguments.problem() {
+                bail!(problem);
+            }
             let built = xen::build(&arguments, false)?;
             for line in &built.prelink {
                 println!("{line}");

@@ -16,19 +16,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// From which tree.
-#[derive(clap::Args, Debug)]
-pub struct Arguments {
-    /// The Xen source: `debian` (fetched), or the path of a tree (read only)
-    #[arg(
-        long,
-        env = "XEN_TREE",
-        default_value = "debian",
-        value_name = "debian|PATH"
-    )]
-    pub xen: String,
-}
-
 /// The tree's directory with the vGICs, and with the headers.
 const ARM: &str = "xen/arch/arm";
 const INCLUDE: &str = "xen/arch/arm/include";

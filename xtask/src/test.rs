@@ -16,7 +16,7 @@ pub fn test(arguments: &TestArguments) -> Result<bool> {
     let started = Instant::now();
     if !arguments.no_xen {
         // Before the workspace's tests, some of which run on them.
-        peers::build(&arguments.xen).context("Xen's C vGICs for the mock Xen")?;
+        peers::build(&arguments.tree.xen).context("Xen's C vGICs for the mock Xen")?;
     }
     let mut done = vec!["workspace"];
     cargo(&["test", "--workspace"], &arguments.rest, None).context("the workspace's tests")?;
@@ -40,7 +40,8 @@ pub fn test(arguments: &TestArguments) -> Result<bool> {
     if !arguments.no_xen {
         let xen = XenArguments {
             vgic: Vgic::Rust,
-            xen: arguments.xen.clone(),
+            tree: arguments.tree.clone(),
+            espi: false,
         };
         let built = xen::build(&xen, false).context("the build of Xen")?;
         for line in &built.prelink {

@@ -6,6 +6,7 @@
 //! gets into the hypervisor's memory, code and data, each relocation in it, and every symbol. Only the line numbers of
 //! bug frames may differ, since a patch moves the lines behind it.
 
+use crate::cli::TreeArguments;
 use crate::command::{assign, run};
 use crate::glue;
 use crate::paths;
@@ -13,25 +14,11 @@ use crate::progress::Step;
 use crate::tree::Source;
 use crate::xen;
 use anyhow::{Context, Result, bail};
-use clap::Args;
 use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionFlags, SymbolSection};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
-
-/// Which Xen to take.
-#[derive(Args, Clone, Debug)]
-pub struct Arguments {
-    /// The Xen source: `debian` (fetched), or the path of a tree (copied, never changed)
-    #[arg(
-        long,
-        env = "XEN_TREE",
-        default_value = "debian",
-        value_name = "debian|PATH"
-    )]
-    pub xen: String,
-}
 
 /// The two configurations that have no Rust in them.
 const VGICS: [(&str, [&str; 2]); 2] = [
@@ -60,7 +47,7 @@ const BUG_FRAME_LINE: std::ops::Range<usize> = 12..14;
 const SHOWN: usize = 5;
 
 /// Builds the four, compares them, and says how it went on the last line. `false`: something differs.
-pub fn unchanged(arguments: &Arguments) -> Result<bool> {
+pub fn unchanged(arguments: &TreeArguments) -> Result<bool> {
     let source = Source::open(&arguments.xen)?;
     let kconfig = source.path.join("xen/arch/arm/Kconfig");
     let text = fs::read_to_string(&kconfig)

@@ -29,8 +29,14 @@ pub struct Built {
 
 /// Patches and builds what the arguments ask for; nothing is done twice.
 pub fn build(arguments: &XenArguments, release: bool) -> Result<Built> {
-    let source = Source::open(&arguments.xen)?;
+    let source = Source::open(&arguments.tree.xen)?;
     let vgic = arguments.vgic;
+    if arguments.espi && !has_espis(&source)? {
+        bail!(
+            "Xen {} has no extended SPIs (GICV3_ESPI): leave out --espi, or give a later tree with --xen PATH",
+            source.version
+        );
+    }
     // Upstream's vGICs are built from upstream's files as they are.
     let (kind, tree) = if vgic == Vgic::Rust {
         (
@@ -40,10 +46,11 @@ pub fn build(arguments: &XenArguments, release: bool) -> Result<Built> {
     } else {
         ("upstream", source.prepare("upstream", &[], &[])?)
     };
+    let espi = if arguments.espi { "-espi" } else { "" };
     let suffix = if release { "-release" } else { "" };
-    let out = paths::xen(&source.name).join(format!("build-{vgic}{suffix}"));
+    let out = paths::xen(&source.name).join(format!("build-{vgic}{espi}{suffix}"));
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
-    let options = options(vgic, release);
+    let options = options(arguments, release);
     let rust = if vgic == Vgic::Rust {
         glue::variables()?
     } else {
@@ -88,16 +95,27 @@ pub fn build(arguments: &XenArguments, release: bool) -> Result<Built> {
 }
 
 /// What the configuration must say, beyond the defaults.
-fn options(vgic: Vgic, release: bool) -> Vec<&'static str> {
-    let mut options = match vgic {
+fn options(arguments: &XenArguments, release: bool) -> Vec<&'static str> {
+    let mut options = match arguments.vgic {
         Vgic::Rust => vec!["CONFIG_NEW_VGIC=y", "CONFIG_RUST_VGIC=y", "CONFIG_GICV3=y"],
         Vgic::New => vec!["CONFIG_NEW_VGIC=y", "CONFIG_GICV3=n"],
         Vgic::Old => vec!["CONFIG_NEW_VGIC=n", "CONFIG_GICV3=y"],
     };
+    if arguments.espi {
+        options.push("CONFIG_GICV3_ESPI=y");
+    }
     if release {
         options.push("CONFIG_DEBUG=n");
     }
     options
+}
+
+/// Does this release know of extended SPIs?
+fn has_espis(source: &Source) -> Result<bool> {
+    let kconfig = source.path.join("xen/arch/arm/Kconfig");
+    let text = fs::read_to_string(&kconfig)
+        .with_context(|| format!("cannot read {}", kconfig.display()))?;
+    Ok(text.lines().any(|l| l.trim_end() == "config GICV3_ESPI"))
 }
 
 /// Xen's make, for a tree and a place to build in.

@@ -1,0 +1,486 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The disks of Dom0, what it does to their interrupts and to its CPUs (assets/load), and what must come of it.
+//!
+//! With one request in flight each request makes one interrupt, whatever moves meanwhile: the numbers must be equal.
+
+use crate::checks::Check;
+use crate::cli::{BootArguments, Disk};
+use crate::guest_report::GuestReport;
+use crate::interrupts::{self, Interrupts, Row};
+use std::collections::BTreeMap;
+
+/// The disk whose interrupt can be moved: the kernel has one for all its queues.
+const MOVABLE: &str = "movable";
+/// The disk with an interrupt for each CPU: the kernel lets nobody move these.
+const FIXED: &str = "fixed";
+/// Reads for each CPU in the end; so many stand in assets/load.
+const READS_EACH: u64 = 50;
+
+/// The serial numbers of a boot's disks. The first is read alone, the last is the movable one.
+pub fn disks(boot: &BootArguments, disk: Disk) -> Vec<&'static str> {
+    match disk {
+        _ if boot.reads() == 0 => vec![],
+        Disk::Intx => vec![MOVABLE],
+        Disk::Msi if boot.rounds() == 0 => vec![FIXED],
+        Disk::Msi => vec![FIXED, MOVABLE],
+    }
+}
+
+/// QEMU's arguments for them: NVMes that read as zeroes, as many blocks of 4 KiB as are read. There is no file behind
+/// them, whose speed would be the host's.
+pub fn drives(boot: &BootArguments, disk: Disk) -> Vec<String> {
+    let size = u64::from(boot.reads()).next_multiple_of(256).max(4096) * 4096;
+    let drive = |serial| {
+        // A kernel that has but one vector leaves it to the user.
+        let vectors = if serial == MOVABLE {
+            ",msix_qsize=1"
+        } else {
+            ""
+        };
+        [
+            "-blockdev".to_owned(),
+            format!("driver=null-co,node-name={serial},size={size},read-zeroes=on"),
+            "-device".to_owned(),
+            format!("nvme,drive={serial},serial={serial}{vectors}"),
+        ]
+    };
+    disks(boot, disk).into_iter().flat_map(drive).collect()
+}
+
+/// What had been counted at some time.
+struct Snapshot {
+    interrupts: Interrupts,
+    /// Requests that the block layer had completed, by disk (nvme0).
+    requests: BTreeMap<String, u64>,
+}
+
+impl Snapshot {
+    fn of(dom0: &GuestReport, name: &str) -> Snapshot {
+        Snapshot {
+            interrupts: dom0.interrupts(&format!("irq-{name}")),
+            requests: dom0
+                .text(&format!("stat-{name}"))
+                .lines()
+                .filter_map(completed_requests)
+                .collect(),
+        }
+    }
+}
+
+/// A disk, and its requests of all kinds, from its name and its line in /sys/block/*/stat.
+fn completed_requests(line: &str) -> Option<(String, u64)> {
+    let (name, stat) = line.trim().split_once(' ')?;
+    let fields: Vec<u64> = stat
+        .split_whitespace()
+        .map_while(|w| w.parse().ok())
+        .collect();
+    // Reads, writes, discards and flushes completed (Documentation/block/stat.rst); old kernels print fewer fields.
+    let at = |i: usize| fields.get(i).copied().unwrap_or(0);
+    let disk = name.strip_suffix("n1")?.to_owned();
+    (fields.len() >= 11).then(|| (disk, at(0) + at(4) + at(11) + at(15)))
+}
+
+/// Two snapshots, and what has happened between them.
+struct Period {
+    from: Snapshot,
+    to: Snapshot,
+}
+
+impl Period {
+    fn of(dom0: &GuestReport, from: &str, to: &str) -> Period {
+        let (from, to) = (Snapshot::of(dom0, from), Snapshot::of(dom0, to));
+        Period { from, to }
+    }
+
+    /// Requests of a disk.
+    fn requests(&self, disk: &str) -> u64 {
+        let at = |s: &Snapshot| s.requests.get(disk).copied().unwrap_or(0);
+        at(&self.to).saturating_sub(at(&self.from))
+    }
+
+    /// Interrupts of the lines that fit, on each CPU.
+    fn by_cpu(&self, fits: impl Fn(&Row) -> bool) -> Vec<u64> {
+        let old = self.from.interrupts.by_cpu(&fits);
+        let new = self.to.interrupts.by_cpu(&fits);
+        let old = old.into_iter().chain(std::iter::repeat(0));
+        new.into_iter()
+            .zip(old)
+            .map(|(n, o)| n.saturating_sub(o))
+            .collect()
+    }
+
+    /// Interrupts of a disk's queues, on each CPU.
+    fn of_disk(&self, disk: &str) -> Vec<u64> {
+        self.by_cpu(|row| interrupts::disk(row) == Some(disk))
+    }
+
+    /// How many interrupts there were if none of any disk's was lost or doubled.
+    fn exact(&self) -> Result<String, String> {
+        if self.from.requests.is_empty() || self.to.requests.is_empty() {
+            return Err("Dom0 did not report its disks' counts".to_owned());
+        }
+        let mut sum = 0;
+        for disk in self.to.requests.keys() {
+            let requests = self.requests(disk);
+            let interrupts: u64 = self.of_disk(disk).iter().sum();
+            if requests != interrupts {
+                return Err(format!(
+                    "{disk}: {requests} requests, but {interrupts} interrupts"
+                ));
+            }
+            sum += requests;
+        }
+        Ok(format!("{sum} requests, {sum} interrupts"))
+    }
+
+    fn enough(&self, disk: &str, reads: u32) -> Result<(), String> {
+        let requests = self.requests(disk);
+        if requests < u64::from(reads) {
+            return Err(format!(
+                "{reads} reads of {disk} were asked for, {requests} requests were made"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What Dom0 said of something: `name=value` in places.
+struct Said<'a> {
+    at: Option<f64>,
+    text: &'a str,
+}
+
+impl<'a> Said<'a> {
+    fn of(dom0: &'a GuestReport, word: &str) -> Said<'a> {
+        let (at, text) = dom0.said(word).unzip();
+        Said {
+            at,
+            text: text.unwrap_or_default(),
+        }
+    }
+
+    fn value(&self, name: &str) -> Result<&'a str, String> {
+        self.text
+            .split_whitespace()
+            .find_map(|w| w.strip_prefix(name)?.strip_prefix('='))
+            .ok_or_else(|| "Dom0 did not come so far".to_owned())
+    }
+
+    fn number(&self, name: &str) -> Result<u64, String> {
+        let value = self.value(name)?;
+        value
+            .parse()
+            .map_err(|_| format!("{name} is no number: {value}"))
+    }
+
+    /// The disk as its interrupts call it.
+    fn disk(&self) -> Result<&'a str, String> {
+        self.value("disk").map(|d| d.trim_end_matches("n1"))
+    }
+}
+
+/// Judges what became of the disks' interrupts and of the CPUs.
+pub fn judge(dom0: &GuestReport, boot: &BootArguments, disk: Disk) -> Vec<Check> {
+    let read = Period::of(dom0, "before", "after");
+    let mut checks = vec![
+        check("Disk interrupt", None, line(&read.to.interrupts, disk)),
+        check(
+            "Disk interrupts exact",
+            Said::of(dom0, "read").at,
+            plain(&read, boot.reads()),
+        ),
+    ];
+    if boot.rounds() > 0 {
+        let said = Said::of(dom0, "moved");
+        let moved = moved(&Period::of(dom0, "after", "moved"), &said, boot);
+        checks.push(check("... while it moves", said.at, moved));
+        let said = Said::of(dom0, "switched");
+        let switched = switched(&Period::of(dom0, "moved", "switched"), &said, boot);
+        checks.push(check("... and CPUs go off and on", said.at, switched));
+        let said = Said::of(dom0, "used");
+        let used = used(&Period::of(dom0, "switched", "used"), &said, boot);
+        checks.push(check("Each CPU works after that", said.at, used));
+    }
+    checks
+}
+
+fn check(name: &str, at: Option<f64>, result: Result<String, String>) -> Check {
+    Check {
+        name: name.into(),
+        result,
+        at,
+    }
+}
+
+/// Is the disk on the kind of interrupt that was asked for?
+fn line(now: &Interrupts, disk: Disk) -> Result<String, String> {
+    let lines: Vec<&Row> = now
+        .matching(|row| interrupts::disk(row).is_some())
+        .collect();
+    let fits = |row: &&Row| match disk {
+        Disk::Intx => row.what.contains("GIC") && row.what.contains("Level"),
+        Disk::Msi => row.what.contains("MSI"),
+    };
+    match (lines.iter().find(|l| !fits(l)), lines.len()) {
+        (_, 0) => Err("/proc/interrupts has no line for it".to_owned()),
+        (Some(other), _) => Err(format!("{disk} was expected: {}", other.what)),
+        (None, 1) => Ok(format!("{disk}, 1 line")),
+        (None, n) => Ok(format!("{disk}, {n} lines")),
+    }
+}
+
+/// The reads of the first disk, when nothing moved.
+fn plain(period: &Period, reads: u32) -> Result<String, String> {
+    let found = period.exact()?;
+    let most = period.to.requests.keys().max_by_key(|d| period.requests(d));
+    period.enough(most.map_or("", String::as_str), reads)?;
+    Ok(found)
+}
+
+/// The interrupt went from CPU to CPU: each must have got some, or the moves have done nothing.
+fn moved(period: &Period, said: &Said, boot: &BootArguments) -> Result<String, String> {
+    let (disk, moves) = (said.disk()?, said.number("moves")?);
+    if said.number("refused")? > 0 {
+        return Err(format!("the kernel refused some of them: {}", said.text));
+    }
+    let found = period.exact()?;
+    period.enough(disk, boot.reads())?;
+    let counts = period.of_disk(disk);
+    let some = counts.iter().filter(|n| **n > 0).count();
+    if some != boot.cpus as usize {
+        return Err(format!(
+            "after {moves} moves, {some} of {} CPUs have had interrupts: {counts:?}",
+            boot.cpus
+        ));
+    }
+    Ok(format!("{moves} moves, {found} {counts:?}"))
+}
+
+/// CPUs went off and on line: all must have come back.
+fn switched(period: &Period, said: &Said, boot: &BootArguments) -> Result<String, String> {
+    let (moves, switches) = (said.number("moves")?, said.number("switches")?);
+    let wanted = u64::from(boot.rounds()) * 2 * u64::from(boot.cpus.saturating_sub(1));
+    let online = said.value("online")?;
+    if switches != wanted || online != format!("0-{}", boot.cpus.saturating_sub(1)) {
+        return Err(format!(
+            "{switches} of {wanted} switches were done, CPUs {online} are on line"
+        ));
+    }
+    let found = period.exact()?;
+    if let Some(idle) = period.to.requests.keys().find(|d| period.requests(d) == 0) {
+        return Err(format!("{idle} was not read meanwhile"));
+    }
+    Ok(format!("{switches} switches, {moves} moves, {found}"))
+}
+
+/// Each CPU got the disk's interrupt for a number of reads, and ticked.
+fn used(period: &Period, said: &Said, boot: &BootArguments) -> Result<String, String> {
+    let counts = period.of_disk(said.disk()?);
+    period.exact()?;
+    if counts != vec![READS_EACH; boot.cpus as usize] {
+        return Err(format!(
+            "{READS_EACH} interrupts of the disk were due to each CPU: {counts:?}"
+        ));
+    }
+    let ticks = period.by_cpu(interrupts::is_timer);
+    if ticks.len() != boot.cpus as usize || ticks.contains(&0) {
+        return Err(format!("timer ticks do not rise on each CPU: {ticks:?}"));
+    }
+    Ok(format!("disk {counts:?}, timer {ticks:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use crate::console::{Line, Speaker};
+    use clap::Parser;
+
+    fn boot(arguments: &str) -> BootArguments {
+        let words = ["vgic", "boot"].into_iter().chain(arguments.split(' '));
+        match Cli::try_parse_from(words).unwrap().task {
+            crate::cli::Task::Boot(boot) => boot,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Two CPUs' counts of a disk's interrupts and of the timer, and the disk's requests.
+    type Counts = ([u64; 2], [u64; 2], u64);
+
+    /// A boot in which nothing was lost: the counts from snapshot to snapshot, and what Dom0 said.
+    const COUNTS: [(&str, Counts); 5] = [
+        ("before", ([10, 0], [5, 5], 10)),
+        ("after", ([2010, 0], [6, 6], 2010)),
+        ("moved", ([3010, 1000], [7, 7], 4010)),
+        ("switched", ([3110, 1400], [8, 8], 4510)),
+        ("used", ([3160, 1450], [9, 9], 4610)),
+    ];
+    const SAID: [&str; 4] = [
+        "read 2000+0 records out",
+        "moved disk=nvme0n1 moves=50 refused=0",
+        "switched switches=4 online=0-1 moves=20",
+        "used disk=nvme0n1",
+    ];
+
+    fn report(counts: &[(&str, Counts)], said: &[&str]) -> GuestReport {
+        let mut text: Vec<String> = said.iter().map(|s| format!("MARK dom0 {s}")).collect();
+        for (name, (disk, timer, requests)) in counts {
+            text.extend([
+                format!("MARK dom0 begin irq-{name}"),
+                "     CPU0 CPU1".into(),
+                format!("11: {} {} GICv3 27 Level arch_timer", timer[0], timer[1]),
+                format!(
+                    "15: {} {} GICv3 36 Level nvme0q0, nvme0q1",
+                    disk[0], disk[1]
+                ),
+                format!("MARK dom0 end irq-{name}"),
+                format!("MARK dom0 begin stat-{name}"),
+                format!("nvme0n1  {requests} 0 8 1 0 0 0 0 0 0 1"),
+                format!("MARK dom0 end stat-{name}"),
+            ]);
+        }
+        let line = |text| Line {
+            speaker: Speaker::Dom0,
+            text,
+            at: 1.0,
+        };
+        let lines: Vec<Line> = text.into_iter().map(line).collect();
+        GuestReport::collect(&lines, Speaker::Dom0)
+    }
+
+    /// The names of the checks that fail, with the reason.
+    fn failures(counts: &[(&str, Counts)], said: &[&str]) -> Vec<String> {
+        judge(
+            &report(counts, said),
+            &boot("--cpus 2 --rounds 2"),
+            Disk::Intx,
+        )
+        .into_iter()
+        .filter_map(|c| c.result.err().map(|why| format!("{}: {why}", c.name)))
+        .collect()
+    }
+
+    /// The same boot with one thing different; the one check that must fail for it says `why`.
+    fn fails(change: impl Fn(&mut [(&str, Counts)], &mut [&str]), name: &str, why: &str) {
+        let (mut counts, mut said) = (COUNTS, SAID);
+        change(&mut counts, &mut said);
+        let found = failures(&counts, &said);
+        assert!(
+            found.len() == 1 && found[0].starts_with(name) && found[0].contains(why),
+            "{name}, {why}: {found:?}"
+        );
+    }
+
+    /// From this snapshot on, so many interrupts more or less on CPU 0.
+    fn off_by(counts: &mut [(&str, Counts)], from: &str, more: i64) {
+        let start = counts.iter().position(|c| c.0 == from).unwrap();
+        for (_, (disk, ..)) in &mut counts[start..] {
+            disk[0] = disk[0].checked_add_signed(more).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_boot_that_lost_nothing_is_good() {
+        assert_eq!(failures(&COUNTS, &SAID), [""; 0]);
+    }
+
+    #[test]
+    fn one_interrupt_too_few_or_too_many_fails() {
+        for (from, name) in [
+            ("after", "Disk interrupts exact"),
+            ("moved", "... while it moves"),
+            ("switched", "... and CPUs"),
+        ] {
+            fails(|c, _| off_by(c, from, -1), name, "requests, but");
+            fails(|c, _| off_by(c, from, 1), name, "requests, but");
+        }
+        fails(
+            |c, _| off_by(c, "used", 1),
+            "Each CPU works",
+            "101 interrupts",
+        );
+    }
+
+    #[test]
+    fn moves_that_do_nothing_fail() {
+        let still = |c: &mut [(&str, Counts)], _: &mut [&str]| {
+            for (_, (disk, ..)) in &mut c[2..] {
+                *disk = [disk[0] + 1000, disk[1] - 1000];
+            }
+        };
+        fails(still, "... while it moves", "1 of 2 CPUs");
+        let refused = |_: &mut [(&str, Counts)], s: &mut [&str]| {
+            s[1] = "moved disk=nvme0n1 moves=48 refused=2";
+        };
+        fails(refused, "... while it moves", "refused");
+    }
+
+    #[test]
+    fn too_few_reads_while_it_moves_fail() {
+        let few = |c: &mut [(&str, Counts)], _: &mut [&str]| {
+            for (_, (disk, _, requests)) in &mut c[2..] {
+                disk[0] -= 1;
+                *requests -= 1;
+            }
+        };
+        fails(few, "... while it moves", "2000 reads of nvme0");
+    }
+
+    #[test]
+    fn a_cpu_that_does_not_come_back_or_does_not_work_fails() {
+        let off = |_: &mut [(&str, Counts)], s: &mut [&str]| {
+            s[2] = "switched switches=3 online=0 moves=20";
+        };
+        fails(off, "... and CPUs", "3 of 4");
+        let unread = |c: &mut [(&str, Counts)], _: &mut [&str]| {
+            for (_, (disk, _, requests)) in &mut c[3..] {
+                *disk = [disk[0] - 100, disk[1] - 400];
+                *requests -= 500;
+            }
+        };
+        fails(unread, "... and CPUs", "was not read");
+        let deaf = |c: &mut [(&str, Counts)], _: &mut [&str]| c[4].1.0 = [3210, 1400];
+        fails(deaf, "Each CPU works", "due to each CPU");
+        let still = |c: &mut [(&str, Counts)], _: &mut [&str]| c[4].1.1 = [9, 8];
+        fails(still, "Each CPU works", "timer");
+    }
+
+    #[test]
+    fn a_dom0_that_falls_silent_fails() {
+        assert_eq!(failures(&COUNTS[..2], &SAID[..1]).len(), 3);
+        assert_eq!(failures(&[], &[]).len(), 5);
+    }
+
+    #[test]
+    fn a_boot_has_the_disks_that_it_needs() {
+        assert_eq!(disks(&boot("--gic v3"), Disk::Intx), [MOVABLE]);
+        assert_eq!(disks(&boot("--gic v2"), Disk::Msi), [FIXED, MOVABLE]);
+        assert_eq!(disks(&boot("--gic v2 --rounds 0"), Disk::Msi), [FIXED]);
+        assert!(drives(&boot("--reads 0"), Disk::Intx).is_empty());
+        let drives = drives(&boot("--gic v2"), Disk::Msi).join(" ");
+        assert_eq!(drives.matches("msix_qsize=1").count(), 1);
+    }
+
+    #[test]
+    fn requests_of_all_kinds_are_counted() {
+        let stat =
+            "nvme0n1    2001  0  16008  90   3   0   0   0   0   92   92   4   0  0  0  5  1";
+        assert_eq!(completed_requests(stat), Some(("nvme0".into(), 2013)));
+        assert_eq!(completed_requests("nvme0n1 1 2 3"), None);
+    }
+
+    #[test]
+    fn the_kind_of_interrupt_must_be_the_one_asked_for() {
+        let listing = |what: &str| {
+            let text = format!("  CPU0\n 15: 1 {what}\n");
+            Interrupts::parse(text.lines())
+        };
+        let level = listing("GICv3 36 Level nvme0q0, nvme0q1");
+        assert!(line(&level, Disk::Intx).is_ok());
+        assert!(line(&level, Disk::Msi).is_err());
+        let msi = listing("GICv2m-PCI-MSIX-0000:00:01.0 1 Edge nvme0q1");
+        assert!(line(&msi, Disk::Msi).is_ok());
+        assert!(line(&msi, Disk::Intx).is_err());
+        assert!(line(&listing("GICv3 36 Level other"), Disk::Intx).is_err());
+    }
+}
