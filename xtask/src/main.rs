@@ -9,6 +9,7 @@ mod clean;
 mod cli;
 mod command;
 mod console;
+mod copy;
 mod core_library;
 mod dtb;
 mod glue;

@@ -7,20 +7,15 @@
 
 use crate::apt::Apt;
 use crate::command::{output, run};
+use crate::copy::synchronise;
 use crate::paths;
 use crate::progress::Step;
 use anyhow::{Context, Result, bail};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::SystemTime;
-use walkdir::{DirEntry, WalkDir};
-
-/// Top-level directories that the hypervisor's build does not read.
-const NOT_NEEDED: [&str; 6] = ["tools", "stubdom", "dist", "automation", "extras", ".git"];
+use std::process::Command;
 
 /// The release of a Xen tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -309,194 +304,6 @@ fn patched_files(patch: &str) -> Vec<PathBuf> {
         .filter_map(|l| l.split('\t').next())
         .map(|l| PathBuf::from(l.trim_end()))
         .collect()
-}
-
-/// Where a file of the copy comes from, and the stamp that says whether it is the same as last time.
-type Wanted = BTreeMap<PathBuf, (PathBuf, String)>;
-
-fn synchronise(
-    tree: &Path,
-    copy: &Path,
-    scratch: &Path,
-    patched: &BTreeSet<PathBuf>,
-    additions: &[Addition],
-) -> Result<usize> {
-    let mut wanted = Wanted::new();
-    for file in files_of(tree)? {
-        let from = tree.join(&file);
-        let stamp = time_stamp(&from)?;
-        wanted.insert(file, (from, stamp));
-    }
-    for file in patched.iter().filter(|f| scratch.join(f).is_file()) {
-        let from = scratch.join(file);
-        wanted.insert(file.clone(), (from.clone(), content_stamp(&from)?));
-    }
-    for addition in additions {
-        let stamp = content_stamp(&addition.from)?;
-        wanted.insert(addition.to.clone(), (addition.from.clone(), stamp));
-    }
-    let manifest = copy.with_extension("manifest");
-    let old = read_manifest(&manifest);
-    // Until the copy is whole again, nothing is known of the files that are about to change.
-    let mut changed = 0;
-    let mut now: BTreeMap<PathBuf, String> = old.clone();
-    let result = (|| -> Result<()> {
-        for (file, _) in old.iter().filter(|(file, _)| !wanted.contains_key(*file)) {
-            let _ = fs::remove_file(copy.join(file));
-            now.remove(file);
-            changed += 1;
-        }
-        for (file, (from, stamp)) in &wanted {
-            let to = copy.join(file);
-            if old.get(file) == Some(stamp) && to.symlink_metadata().is_ok() {
-                continue;
-            }
-            now.remove(file);
-            copy_file(from, &to)?;
-            now.insert(file.clone(), stamp.clone());
-            changed += 1;
-        }
-        Ok(())
-    })();
-    write_manifest(&manifest, &now)?;
-    result.map(|()| changed)
-}
-
-/// Copies one file, or symbolic link, with its permissions and time.
-fn copy_file(from: &Path, to: &Path) -> Result<()> {
-    let what = || format!("cannot copy {} to {}", from.display(), to.display());
-    if let Some(parent) = to.parent() {
-        fs::create_dir_all(parent).with_context(what)?;
-    }
-    if to.symlink_metadata().is_ok() {
-        fs::remove_file(to).with_context(what)?;
-    }
-    let meta = from.symlink_metadata().with_context(what)?;
-    if meta.is_symlink() {
-        let target = fs::read_link(from).with_context(what)?;
-        return std::os::unix::fs::symlink(target, to).with_context(what);
-    }
-    fs::copy(from, to).with_context(what)?;
-    // Not the original's time: a file that has just been changed must be newer than the objects made from the old one.
-    let file = fs::File::options()
-        .append(true)
-        .open(to)
-        .with_context(what)?;
-    file.set_modified(SystemTime::now()).with_context(what)
-}
-
-/// The files of a tree that a build reads: what git tracks or would track, or else everything but build products.
-fn files_of(tree: &Path) -> Result<Vec<PathBuf>> {
-    let needed = |path: &Path| {
-        path.components()
-            .next()
-            .is_some_and(|c| !NOT_NEEDED.iter().any(|n| c.as_os_str() == *n))
-    };
-    if tree.join(".git").exists()
-        && let Ok(out) = Command::new("git")
-            .arg("-C")
-            .arg(tree)
-            .args([
-                "ls-files",
-                "-z",
-                "--cached",
-                "--others",
-                "--exclude-standard",
-            ])
-            .stderr(Stdio::null())
-            .output()
-        && out.status.success()
-    {
-        let text = String::from_utf8_lossy(&out.stdout);
-        return Ok(text
-            .split('\0')
-            .filter(|f| !f.is_empty())
-            .map(PathBuf::from)
-            .filter(|f| needed(f) && tree.join(f).symlink_metadata().is_ok())
-            .collect());
-    }
-    let keep = |entry: &DirEntry| {
-        entry
-            .path()
-            .strip_prefix(tree)
-            .is_ok_and(|p| p.as_os_str().is_empty() || (needed(p) && !is_product(p)))
-    };
-    let mut files = Vec::new();
-    for entry in WalkDir::new(tree).into_iter().filter_entry(keep) {
-        let entry = entry.with_context(|| format!("cannot read {}", tree.display()))?;
-        if !entry.file_type().is_dir() {
-            files.push(entry.path().strip_prefix(tree)?.to_path_buf());
-        }
-    }
-    Ok(files)
-}
-
-/// Is this something that an earlier build in the tree left there?
-fn is_product(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let directories = [
-        "xen/include/config",
-        "xen/include/generated",
-        "xen/arch/arm/include/generated",
-    ];
-    let endings = [
-        ".o", ".cmd", ".d", ".d2", ".i", ".orig", ".rej", ".new", ".tmp",
-    ];
-    directories.iter().any(|d| path == Path::new(d))
-        || name.starts_with(".config")
-        || name.starts_with("xen-syms")
-        || path == Path::new("xen/xen")
-        || endings.iter().any(|e| name.ends_with(e))
-}
-
-fn time_stamp(path: &Path) -> Result<String> {
-    let meta = path
-        .symlink_metadata()
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    let time = meta
-        .modified()?
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Ok(format!(
-        "t{}.{:09}-{}",
-        time.as_secs(),
-        time.subsec_nanos(),
-        meta.len()
-    ))
-}
-
-fn content_stamp(path: &Path) -> Result<String> {
-    // A link is copied as a link: its content is where it points.
-    let content = if path.is_symlink() {
-        fs::read_link(path).map(|p| p.into_os_string().into_encoded_bytes())
-    } else {
-        fs::read(path)
-    };
-    let content = content.with_context(|| format!("cannot read {}", path.display()))?;
-    let mut hasher = DefaultHasher::new();
-    content.hash(&mut hasher);
-    Ok(format!("c{:016x}-{}", hasher.finish(), content.len()))
-}
-
-fn read_manifest(path: &Path) -> BTreeMap<PathBuf, String> {
-    fs::read_to_string(path)
-        .unwrap_or_default()
-        .lines()
-        .filter_map(|l| l.split_once(' '))
-        .map(|(stamp, file)| (PathBuf::from(file), stamp.to_owned()))
-        .collect()
-}
-
-fn write_manifest(path: &Path, files: &BTreeMap<PathBuf, String>) -> Result<()> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    let mut out = std::io::BufWriter::new(fs::File::create(path)?);
-    for (file, stamp) in files {
-        writeln!(out, "{stamp} {}", file.display())?;
-    }
-    out.flush()
-        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
