@@ -118,6 +118,10 @@ fn registers_read_back() {
             assert!(!linux::bit(cpu, set, intid) && !linux::bit(cpu, clear, intid));
         }
         assert!(linux::bit(cpu, gicd::IGROUPR, intid), "Linux has set it");
+        linux::set_group1(cpu, intid, false);
+        assert!(!linux::bit(cpu, gicd::IGROUPR, intid), "IGROUPRnE");
+        linux::set_group1(cpu, intid, true);
+        assert!(linux::bit(cpu, gicd::IGROUPR, intid), "IGROUPRnE");
         let n = u64::from(intid - 4096);
         let read = |at: u64, size| cpu.load(domain.gicd() + at, size).expect("a register");
         linux::set_priority(cpu, intid, 0x5f);

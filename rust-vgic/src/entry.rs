@@ -178,7 +178,7 @@ impl<H: Host> Domain<H> {
     pub fn sync_to(&self, v: &Vcpu<H::Vcpu>) {
         v.enter_guest();
         if v.flags.load(Ordering::Relaxed) == 0
-            && v.inbox.load(Ordering::Acquire) == NIL
+            && v.inbox.load(Ordering::Relaxed) == NIL
             && v.dirty.load(Ordering::Relaxed) == 0
             && v.backlog.load(Ordering::Relaxed) == 0
             && v.hcr.load(Ordering::Relaxed) != 0

@@ -181,6 +181,12 @@ pub fn retarget(d: &Vgic, n: usize, to: usize) {
     d.dist_write(vcpu(d, n), gicd::ITARGETSR32, Width::Byte, 1 << to);
 }
 
+/// The vCPU that [`SPI`] is routed to.
+pub fn target(d: &Vgic) -> usize {
+    let byte = d.dist_read(vcpu(d, 0), gicd::ITARGETSR32, Width::Byte);
+    byte.trailing_zeros() as usize
+}
+
 /// A GICv2 domain whose guest has switched it on.
 pub fn domain(vcpus: usize) -> Arc<Vgic> {
     domain_with(vcpus, false)

@@ -24,7 +24,8 @@ fn retarget_against_injection_with_the_old_target_switched_off() {
     });
 }
 
-/// Two write the route at once while it is pushed: each moves it, and it must end on one list, of the vCPU that stands.
+/// Two write the route at once while it is pushed: each moves it, and it must end on one list, of the vCPU that stands;
+/// the other one never runs, so nobody but they can see to what was on its way there.
 #[test]
 fn retarget_to_and_fro_against_injection() {
     explore(4, || {
@@ -35,11 +36,31 @@ fn retarget_to_and_fro_against_injection() {
         retarget(&d, 0, 0);
         t.join().unwrap();
         u.join().unwrap();
+        let to = target(&d);
+        enter(&d, to);
+        settle(&d, to);
+        assert_eq!(shown(&d, to, SPI), [1], "left with the other");
+        enter(&d, 1 - to);
+        assert!(shown(&d, 1 - to, SPI).is_empty(), "delivered twice");
+    });
+}
+
+/// On a ready list of a vCPU that is switched off: nobody but the writer can take it from there.
+#[test]
+fn retarget_out_of_ready_against_entry_of_the_new_target() {
+    explore(4, || {
+        let d = domain(2);
+        FIRST.map(|raw| inject_private(&d, 0, raw, true));
+        inject(&d);
         enter(&d, 0);
+        exit(&d, 0);
+        schedule_out(&d, 0);
+        let other = d.clone();
+        let t = thread::spawn(move || retarget(&other, 1, 1));
         enter(&d, 1);
-        settle(&d, 0);
+        t.join().unwrap();
         settle(&d, 1);
-        assert_eq!([shown(&d, 0, SPI), shown(&d, 1, SPI)].concat(), [1]);
+        assert_eq!(shown(&d, 1, SPI), [1], "left with a vCPU that never runs");
     });
 }
 
@@ -71,7 +92,7 @@ fn retarget_out_of_ready_against_exit_and_entry() {
 
 /// In a saved list register: the writer takes it out of the words while the vCPU is scheduled in with the hardware's copy.
 fn retarget_out_of_a_saved_list_register(before: fn(&Vgic)) {
-    explore(4, move || {
+    explore(3, move || {
         let d = domain(2);
         inject(&d);
         enter(&d, 0);
