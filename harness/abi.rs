@@ -5,6 +5,7 @@
 
 use crate::faults::{Memory, vgic};
 use crate::peer;
+use crate::profile::Hardware;
 use libloading::Library;
 use std::ffi::{c_int, c_uint, c_ulong, c_void};
 
@@ -116,9 +117,7 @@ functions! {
         fn arch_move_irqs(v: *mut RawVcpu);
         fn gic_dump_vgic_info(v: *mut RawVcpu);
         // The C half of the mock.
-        fn mock_power_on(
-            version: c_uint, spis: c_uint, espis: c_uint, lrs: c_uint, cpus: c_uint, gicv: bool, aliased: bool
-        );
+        fn mock_power_on(machine: *const Hardware);
         fn mock_irq_begin(irq: c_uint, virq: *mut c_uint) -> *mut RawDomain;
         fn mock_irq_end(irq: c_uint);
         fn mock_irq_in_progress(irq: c_uint) -> bool;

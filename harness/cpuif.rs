@@ -2,9 +2,8 @@
 //! The virtual CPU interface of one physical CPU: the part of a GIC with virtualization that the hypervisor
 //! programs through list registers and the guest uses without a trap.
 //!
-//! IHI 0048B chapter 5 (`GICH_*`, `GICV_*`) and IHI 0069 chapter 6 (`ICH_*_EL2`, `ICV_*`). Five bits of
-//! priority and of preemption, as GIC-400 and most GICv3 cores have. What the architecture leaves open is
-//! decided as real parts do: a priority drop happens before the checks of an EOI, the lowest list register
+//! IHI 0048B chapter 5 (`GICH_*`, `GICV_*`) and IHI 0069 chapter 6 (`ICH_*_EL2`, `ICV_*`). As many bits of priority as of
+//! preemption: five, as GIC-400 and most GICv3 cores have, to seven. What the architecture leaves open is decided as real parts do: a priority drop happens before the checks of an EOI, the lowest list register
 //! wins among equal priorities, and an EOI that drops no priority counts nothing.
 
 use crate::lr::{ListRegister, LrFormat};
@@ -59,9 +58,6 @@ pub const IDLE_PRIORITY: u8 = 0xff;
 
 /// INTIDs from here on are LPIs, which have no active state.
 const FIRST_LPI: u32 = 8192;
-/// The smallest binary point with five preemption bits.
-const MIN_BPR0: u32 = 2;
-const MIN_BPR1: u32 = 3;
 
 /// How the guest reaches the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,16 +91,18 @@ pub struct VirtualCpuInterface {
     lr: Vec<u64>,
     hcr: u32,
     vmcr: u32,
-    /// Active priorities. GICv2 has one register, kept in the first; GICv3 has one per group.
-    apr: [u32; 2],
+    /// Of a priority, and of the part that takes part in preemption.
+    priority_bits: u32,
+    /// Active priorities, a bit for each. GICv2 has one register, kept in the first; GICv3 has one, two or four per group.
+    apr: [u128; 2],
     pub traffic: Traffic,
     /// The list register of an active SGI is found by its number alone, as GIC-400 does, and not by its source, too.
     pub blind_to_sources: bool,
 }
 
 impl VirtualCpuInterface {
-    /// An interface with `lrs` list registers, everything off, as `vcpu.arch.gic` is when Xen creates a vCPU.
-    pub fn new(format: LrFormat, lrs: usize) -> Self {
+    /// An interface with `lrs` list registers and five to seven bits of priority, everything off, as `vcpu.arch.gic` is when Xen creates a vCPU.
+    pub fn new(format: LrFormat, lrs: usize, priority_bits: u32) -> Self {
         let view = if format == LrFormat::Gich {
             View::Gicv
         } else {
@@ -116,6 +114,7 @@ impl VirtualCpuInterface {
             lr: vec![0; lrs.clamp(1, 64)],
             hcr: 0,
             vmcr: 0,
+            priority_bits: priority_bits.clamp(5, 7),
             apr: [0; 2],
             traffic: Traffic::default(),
             blind_to_sources: false,
@@ -147,11 +146,12 @@ impl VirtualCpuInterface {
     /// Writes a list register; writes beyond the last are ignored.
     pub fn write_lr(&mut self, n: usize, value: u64) {
         self.traffic.lr_writes += 1;
+        let mask = self.priority_mask();
         if let Some(lr) = self.lr.get_mut(n) {
             *lr = if self.format == LrFormat::Gich {
                 value & 0xffff_ffff
             } else {
-                value
+                value & !(u64::from(!mask) << 48)
             };
         }
     }
@@ -197,31 +197,32 @@ impl VirtualCpuInterface {
 
     /// Writes `VMCR`; a binary point below the smallest becomes the smallest, the low priority bits stay zero.
     pub fn set_vmcr(&mut self, value: u32) {
-        let bpr0 = (value >> vmcr::BPR0_SHIFT & 7).max(MIN_BPR0);
-        let bpr1 = (value >> vmcr::BPR1_SHIFT & 7).max(MIN_BPR1);
+        let bpr0 = (value >> vmcr::BPR0_SHIFT & 7).max(7 - self.priority_bits);
+        let bpr1 = (value >> vmcr::BPR1_SHIFT & 7).max(8 - self.priority_bits);
         self.vmcr = value & (vmcr::ENG0 | vmcr::ENG1 | vmcr::CBPR | vmcr::EOIM)
             | bpr0 << vmcr::BPR0_SHIFT
             | bpr1 << vmcr::BPR1_SHIFT
-            | value & 0xf8 << vmcr::PMR_SHIFT;
+            | value & u32::from(self.priority_mask()) << vmcr::PMR_SHIFT;
         if self.view == View::Gicv {
             self.vmcr |= value & (vmcr::ACKCTL | vmcr::FIQEN);
         }
     }
 
-    /// `GICH_APR` (n = 0), or `ICH_AP0R0_EL2` (0) and `ICH_AP1R0_EL2` (1).
-    pub fn apr(&self, n: usize) -> u32 {
+    /// `GICH_APR` (n = 0), or `ICH_AP0R<m>_EL2` (0) and `ICH_AP1R<m>_EL2` (1), the registers of a group in one.
+    pub fn apr(&self, n: usize) -> u128 {
         self.apr.get(n).copied().unwrap_or(0)
     }
 
-    pub fn set_apr(&mut self, n: usize, value: u32) {
+    pub fn set_apr(&mut self, n: usize, value: u128) {
         if let Some(apr) = self.apr.get_mut(n) {
             *apr = value;
         }
     }
 
-    /// `GICH_VTR` / `ICH_VTR_EL2`: list registers, and five priority and preemption bits.
+    /// `GICH_VTR` / `ICH_VTR_EL2`: list registers, and priority and preemption bits.
     pub fn vtr(&self) -> u32 {
-        (self.lr.len() as u32 - 1) | 4 << 26 | 4 << 29
+        let bits = self.priority_bits - 1;
+        (self.lr.len() as u32 - 1) | bits << 26 | bits << 29
     }
 
     /// `EISR`: bit n set if list register n asked for a maintenance interrupt at EOI and has ended.
@@ -272,6 +273,16 @@ impl VirtualCpuInterface {
 
     // ------------------------------------------------------------------ priorities
 
+    /// The bits of a priority that exist.
+    fn priority_mask(&self) -> u8 {
+        !(0xff >> self.priority_bits)
+    }
+
+    /// The bit of a group priority among the active ones is its value without this many low bits.
+    fn priority_shift(&self) -> u32 {
+        8 - self.priority_bits
+    }
+
     fn gicv2(&self) -> bool {
         self.format == LrFormat::Gich
     }
@@ -293,8 +304,8 @@ impl VirtualCpuInterface {
     /// `RPR`.
     pub fn running_priority(&self) -> u8 {
         match (self.apr[0] | self.apr[1]).trailing_zeros() {
-            32 => IDLE_PRIORITY,
-            bit => (bit as u8) << 3,
+            128 => IDLE_PRIORITY,
+            bit => (bit as u8) << self.priority_shift(),
         }
     }
 
@@ -384,7 +395,7 @@ impl VirtualCpuInterface {
             self.store(n, &lr);
             return SPURIOUS;
         }
-        let bit = (lr.priority & self.group_priority_mask(lr.group1)) >> 3;
+        let bit = (lr.priority & self.group_priority_mask(lr.group1)) >> self.priority_shift();
         self.apr[self.apr_index(lr.group1)] |= 1 << bit;
         lr.pending = false;
         lr.active = true;
@@ -395,12 +406,12 @@ impl VirtualCpuInterface {
     /// Drops the running priority; its value before, or none if nothing was active.
     fn priority_drop(&mut self) -> Option<(u8, usize)> {
         let bit = (self.apr[0] | self.apr[1]).trailing_zeros();
-        if bit == 32 {
+        if bit == 128 {
             return None;
         }
         let n = usize::from(self.apr[0] >> bit & 1 == 0);
         self.apr[n] &= !(1 << bit);
-        Some(((bit as u8) << 3, n))
+        Some(((bit as u8) << self.priority_shift(), n))
     }
 
     fn find_active(&self, id: u32) -> Option<(usize, ListRegister)> {

@@ -7,7 +7,7 @@ const FORMATS: [(LrFormat, Group); 2] = [(LrFormat::Gich, Group::G0), (LrFormat:
 
 /// A fresh interface with its group on and the mask open.
 fn open(format: LrFormat) -> VirtualCpuInterface {
-    let mut cpu = VirtualCpuInterface::new(format, 4);
+    let mut cpu = VirtualCpuInterface::new(format, 4, 5);
     cpu.write_hcr(hcr::EN);
     cpu.set_pmr(0xf8);
     cpu.set_group_enable(Group::G0, true);
@@ -241,7 +241,7 @@ fn sgi_source_is_read_back_and_must_match() {
 
 #[test]
 fn vmcr_reads_back_what_exists() {
-    let mut cpu = VirtualCpuInterface::new(LrFormat::Ich, 16);
+    let mut cpu = VirtualCpuInterface::new(LrFormat::Ich, 16, 5);
     cpu.set_vmcr(!0);
     assert_eq!(
         cpu.vmcr(),
@@ -250,6 +250,32 @@ fn vmcr_reads_back_what_exists() {
     cpu.set_vmcr(0);
     assert_eq!(cpu.vmcr(), 2 << 21 | 3 << 18);
     assert_eq!(cpu.vtr() & 0x1f, 15);
+}
+
+#[test]
+fn seven_bits_of_priority_have_four_registers_of_active_priorities() {
+    let mut cpu = VirtualCpuInterface::new(LrFormat::Ich, 4, 7);
+    cpu.write_hcr(hcr::EN);
+    cpu.set_pmr(0xff);
+    cpu.set_group_enable(Group::G1, true);
+    cpu.set_bpr(Group::G1, 0);
+    assert_eq!((cpu.vtr() >> 29, cpu.vtr() >> 26 & 7), (6, 6));
+    assert_eq!(cpu.vmcr(), 0xfe << 24 | 1 << 18 | 2);
+    // Priorities that five bits could not tell apart preempt each other, and the lowest bit is none.
+    for (n, priority) in [0xa6, 0xa5, 0xa2].into_iter().enumerate() {
+        put(&mut cpu, n, pending(LrFormat::Ich, 40 + n as u32, priority));
+    }
+    assert_eq!(cpu.ack(Group::G1), 42);
+    assert_eq!((cpu.running_priority(), cpu.apr(1)), (0xa2, 1 << 0x51));
+    assert_eq!(cpu.ack(Group::G1), SPURIOUS);
+    cpu.eoi(Group::G1, 42);
+    assert_eq!(cpu.ack(Group::G1), 41);
+    assert_eq!(cpu.running_priority(), 0xa4);
+    cpu.eoi(Group::G1, 41);
+    assert_eq!(cpu.running_priority(), IDLE_PRIORITY);
+    let mut five = VirtualCpuInterface::new(LrFormat::Ich, 4, 5);
+    put(&mut five, 0, pending(LrFormat::Ich, 40, 0xa6));
+    assert_eq!(five.peek(0).priority, 0xa0);
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn result(rc: i32) -> Result<(), Errno> {
 pub(crate) struct Saved {
     pub lrs: Vec<u64>,
     pub vmcr: u32,
-    pub apr: [u32; 2],
+    pub apr: [u128; 2],
 }
 
 /// The virtual timer, reduced to its interrupt. Xen masks it when it has taken its interrupt; the guest, which moves the
@@ -430,7 +430,7 @@ impl Domain {
             mapped,
             gicv,
             // As Linux does: from the last copy of the first page on, both pages are where they always are.
-            aliased: self.machine.profile.aliased && self.config.hardware,
+            aliased: self.machine.profile.aliased() && self.config.hardware,
         }
     }
 

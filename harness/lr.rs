@@ -23,7 +23,7 @@ pub struct ListRegister {
     pub source: u8,
     /// Physical INTID, of use with `hw`.
     pub pintid: u16,
-    /// Eight-bit priority, of which the top five bits exist.
+    /// Eight-bit priority, of which the top five bits exist, or up to seven with `ICH_LR`.
     pub priority: u8,
     /// State bit 0.
     pub pending: bool,
@@ -83,7 +83,7 @@ impl ListRegister {
                     vintid,
                     source,
                     pintid: if hw { (raw >> 32 & 0x1fff) as u16 } else { 0 },
-                    priority: (raw >> 48) as u8 & 0xf8,
+                    priority: (raw >> 48) as u8,
                     pending: bit(62),
                     active: bit(63),
                     group1: bit(60),
@@ -120,7 +120,7 @@ impl ListRegister {
                 };
                 u64::from(self.iar())
                     | middle
-                    | u64::from(self.priority & 0xf8) << 48
+                    | u64::from(self.priority) << 48
                     | bit(self.group1, 60)
                     | bit(self.hw, 61)
                     | bit(self.pending, 62)

@@ -112,7 +112,7 @@ pub struct Machine {
 }
 
 /// Physical CPUs that the C half has room for.
-const MOST_CPUS: usize = 128;
+const MOST_CPUS: usize = 256;
 
 /// Whether a machine is on.
 static POWER: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
@@ -174,17 +174,7 @@ impl Machine {
                 machine.report("this vGIC has no virtual ITS");
             }
             // SAFETY: no domain exists, as at boot.
-            unsafe {
-                abi::mock_power_on(
-                    profile.gic.into(),
-                    profile.spis as u32,
-                    profile.espis as u32,
-                    profile.lrs as u32,
-                    cpus as u32,
-                    profile.gicv,
-                    profile.aliased,
-                );
-            }
+            unsafe { abi::mock_power_on(&profile.hardware()) };
         });
         machine
     }
@@ -531,7 +521,8 @@ impl Machine {
 
 impl Pcpu {
     fn new(index: usize, bell: Arc<Bell>, profile: &Profile) -> Self {
-        let mut interface = VirtualCpuInterface::new(profile.lr_format(), profile.lrs);
+        let mut interface =
+            VirtualCpuInterface::new(profile.lr_format(), profile.lrs, profile.priority_bits);
         if profile.gic == 3 {
             // gicv3_hyp_init()
             interface.write_hcr(hcr::EN);

@@ -46,11 +46,14 @@ struct Common {
 
 #[derive(Args)]
 struct Run {
-    /// The guest's interrupt controller; both if not given
+    /// The guest's interrupt controller [default: the machine's, or both]
     #[arg(long, value_enum)]
     gic: Option<Gic>,
-    /// vCPUs, each a thread: 1 to 8 with GICv2, to 32 with GICv3
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=32))]
+    /// The machine: a name that `list` shows [default: virt-v2 and virt-v3]
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// vCPUs, each a thread: 1 to 8 with GICv2, to 128 with GICv3
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=128))]
     cpus: u16,
     /// How often each device, timer and SGI is raised
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
@@ -63,6 +66,7 @@ impl Default for Run {
     fn default() -> Self {
         Self {
             gic: None,
+            profile: None,
             cpus: 4,
             rounds: 2000,
             common: Common::default(),
@@ -159,20 +163,34 @@ impl Common {
     }
 }
 
-fn guest(run: &Run) -> Result<()> {
-    let versions: &[u8] = match run.gic {
-        Some(Gic::V2) => &[2],
-        Some(Gic::V3) => &[3],
-        None => &[2, 3],
+/// The machines that are meant, and the version of the guest's GIC on each.
+fn machines(run: &Run) -> Result<Vec<(Profile, u8)>> {
+    let wanted = run.gic.map(Gic::version);
+    let Some(name) = &run.profile else {
+        let all = [Profile::GICV2, Profile::GICV3].map(|p| (p, p.gic));
+        let meant = |(_, gic): &(Profile, u8)| wanted.is_none_or(|wanted| wanted == *gic);
+        return Ok(all.into_iter().filter(meant).collect());
     };
-    if versions.contains(&2) && run.cpus > 8 {
+    let profile = Profile::find(name)
+        .with_context(|| format!("there is no machine {name}: `list` shows those there are"))?;
+    let gic = wanted.unwrap_or(profile.gic);
+    if !profile.runs(gic) {
+        bail!("{name} has no GICv{gic} for guests: leave --gic out");
+    }
+    Ok(vec![(profile, gic)])
+}
+
+fn guest(run: &Run) -> Result<()> {
+    let machines = machines(run)?;
+    if machines.iter().any(|(_, gic)| *gic == 2) && run.cpus > 8 {
         bail!("a GICv2 has at most 8 CPUs: use --gic v3 for {}", run.cpus);
     }
     run.common.load()?;
     run.common.begin();
     let mut good = true;
-    for &gic in versions {
+    for (profile, gic) in machines {
         let options = Options {
+            profile,
             gic,
             cpus: run.cpus.into(),
             rounds: run.rounds,
@@ -307,9 +325,9 @@ fn list() -> Result<()> {
     if files.is_empty() {
         println!("  none");
     }
-    println!("\nMachines that the tests and `run` have:");
-    for profile in Profile::ALL {
-        println!("  {}", profile.name);
+    println!("\nMachines, for `run --profile NAME`:");
+    for profile in Profile::TABLE {
+        println!("  {profile}");
     }
     Ok(())
 }

@@ -26,6 +26,8 @@ const SGI: u32 = 3;
 /// What to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
+    pub profile: Profile,
+    /// The guest's; one that the machine can have.
     pub gic: u8,
     pub cpus: usize,
     pub rounds: u64,
@@ -85,7 +87,6 @@ impl Line {
 /// What happened.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    pub profile: Profile,
     pub options: Options,
     pub interrupts: u32,
     pub lines: Vec<Line>,
@@ -107,11 +108,16 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Options { gic, cpus, rounds } = self.options;
+        let Options {
+            profile,
+            gic,
+            cpus,
+            rounds,
+        } = self.options;
         writeln!(
             f,
             "{}: a guest with a GICv{gic}, {cpus} vCPUs, {rounds} rounds",
-            self.profile.name
+            profile.about
         )?;
         writeln!(f, "its distributor says: {} interrupts", self.interrupts)?;
         writeln!(f)?;
@@ -164,12 +170,7 @@ struct Shared {
 pub fn run(options: Options) -> Result<Summary, Errno> {
     let cpus = options.cpus;
     // One physical CPU more, for the devices.
-    let base = if options.gic == 2 {
-        Profile::GICV2
-    } else {
-        Profile::GICV3
-    };
-    let machine = Machine::power_on(base.with_cpus(cpus + 1).forgiving());
+    let machine = Machine::power_on(options.profile.with_cpus(cpus + 1).forgiving());
     let domain = Domain::with_vcpus(&machine, Config::dom0(options.gic, cpus))?;
     domain.route(HW_LEVEL, HW_LEVEL, true)?;
     domain.route(HW_EDGE, HW_EDGE, false)?;
@@ -232,7 +233,6 @@ pub fn run(options: Options) -> Result<Summary, Errno> {
     let sum = |f: &dyn Fn(usize) -> u64| (0..=cpus).map(f).sum();
     use Ordering::Relaxed;
     Ok(Summary {
-        profile: base,
         options,
         interrupts: interrupts.load(Relaxed),
         lines,

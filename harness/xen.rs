@@ -162,10 +162,10 @@ extern "C" fn rvgic_mock_read_vmcr() -> u32 {
     cpu(|_, p| p.interface().vmcr())
 }
 
-/// The active priorities of the group that Xen's C vGICs use.
+/// The highest 32 active priorities of the group that Xen's C vGICs use.
 #[unsafe(no_mangle)]
 extern "C" fn mock_read_apr() -> u32 {
-    cpu(|m, p| p.interface().apr(usize::from(m.profile.gic == 3)))
+    cpu(|m, p| p.interface().apr(usize::from(m.profile.gic == 3)) as u32)
 }
 
 #[unsafe(no_mangle)]

@@ -11,7 +11,7 @@ use vgic_harness::machine::{Machine, Profile};
 
 /// The machines that GICv2 guests run on, and the guests: Dom0, one at the host's addresses, one elsewhere.
 fn each(vcpus: usize, test: impl Fn(&Domain, &[GuestCpu])) {
-    for profile in [Profile::GICV2, Profile::GICV2_ALIASED, Profile::GICV3_GICV] {
+    for profile in Profile::ALL.into_iter().filter(|p| p.runs(2)) {
         let guest = Config::guest(2, vcpus);
         let direct = Config {
             direct_mapped: true,
@@ -208,17 +208,17 @@ fn only_a_word_at_dir_is_dir() {
 
 #[test]
 fn the_frame_is_whole() {
-    const GICV: u64 = 0x0804_0000;
     each(1, |domain, cpus| {
-        let aliased = domain.machine.profile.aliased;
+        let host = domain.machine.profile.frames.expect("a GICV frame");
+        let aliased = domain.machine.profile.aliased();
         let (whole, expected) = match (aliased, domain.config.hardware) {
             // Dom0 sees the host's frames, all copies of both pages of them.
             (true, true) => (
                 0x20000,
                 Gicc {
-                    base: 0x0801_0000,
+                    base: host.gicc,
                     mapped: 0x10000,
-                    gicv: GICV,
+                    gicv: host.gicv,
                     aliased: true,
                 },
             ),
@@ -226,12 +226,12 @@ fn the_frame_is_whole() {
                 0x2000,
                 Gicc {
                     base: if hardware || domain.config.direct_mapped {
-                        0x0801_0000
+                        host.gicc
                     } else {
                         0x0300_2000
                     },
                     mapped: 0x1000,
-                    gicv: GICV + if aliased { 0xf000 } else { 0 },
+                    gicv: host.gicv + if aliased { 0xf000 } else { 0 },
                     aliased: false,
                 },
             ),

@@ -172,7 +172,7 @@ fn what_a_domain_has_not_is_raz_wi() {
 #[test]
 fn a_gicv2_guest_has_none() {
     let machine = Machine::power_on(Profile {
-        gicv: true,
+        frames: Profile::GICV3_GICV.frames,
         ..Profile::GICV3_ESPI
     });
     // The default that Xen makes of the host's numbers, whatever the guest's version.

@@ -4,6 +4,7 @@
 use recording::text::Script;
 use std::path::Path;
 use std::process::{Command, Output};
+use vgic_harness::machine::Profile;
 
 fn program(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_vgic-harness"))
@@ -101,9 +102,20 @@ fn a_script_of_ones_own_is_played() {
 #[test]
 fn everything_that_can_be_named_is_listed() {
     let text = prints(&["list"]);
-    for word in ["preemption", "Recordings", "GIC-400"] {
+    for word in ["preemption", "Recordings", "GIC-400", "juno-r2"] {
         assert!(text.contains(word), "{text}");
     }
+}
+
+#[test]
+fn the_guest_runs_on_each_machine() {
+    for profile in Profile::TABLE {
+        let name = profile.name;
+        let text = prints(&["run", "--profile", name, "--rounds", "50"]);
+        assert!(text.contains(profile.about), "{name}: {text}");
+    }
+    let arguments = ["run", "--profile", "fvp-base", "--gic", "v2"];
+    assert!(prints(&arguments).contains("a GICv2"));
 }
 
 #[test]
@@ -122,6 +134,15 @@ fn what_is_not_there_is_told_in_a_sentence() {
             "cargo xtask peers",
         ),
         (&["run", "--gic", "v2", "--cpus", "9"], "at most 8"),
+        (&["run", "--profile", "nothing"], "`list` shows"),
+        (
+            &["run", "--profile", "virt-v3", "--gic", "v2"],
+            "leave --gic out",
+        ),
+        (
+            &["run", "--profile", "juno-r2", "--gic", "v3"],
+            "leave --gic out",
+        ),
     ] {
         let text = refuses(arguments);
         assert!(text.contains(word), "{text}");

@@ -3,9 +3,9 @@
 //! tests only after both have been reported.
 
 use std::cell::UnsafeCell;
-use std::ffi::c_uint;
 use std::sync::Barrier;
 use vgic_harness::abi;
+use vgic_harness::machine::Profile;
 
 /// Runs `racy` on two threads, which nothing puts in an order once both are there.
 fn twice(racy: impl Fn() + Sync) {
@@ -35,7 +35,6 @@ fn planted_in_rust() {
 #[test]
 #[ignore = "a data race: for cargo xtask tsan"]
 fn planted_in_c() {
-    const GIC: c_uint = 2;
     // SAFETY: not safe at all: the C half of the mock keeps its machine in plain variables.
-    twice(|| unsafe { abi::mock_power_on(GIC, 32, 0, 4, 1, false, false) });
+    twice(|| unsafe { abi::mock_power_on(&Profile::GICV2.hardware()) });
 }

@@ -73,12 +73,12 @@ fn identification() {
     assert_eq!(cpu.gicd_read(gicd::PIDR2_V2) >> 4 & 0xf, 2, "GICv2");
     drop(cpu);
     drop(v2);
-    let v3 = domain(Profile::GICV3, Config::dom0(3, 3));
+    let v3 = domain(Profile::GICV3_16, Config::dom0(3, 3));
     let cpu = GuestCpu::start(&v3, 1);
     assert_eq!(cpu.gicd_read(gicd::TYPER) & 0x1f, (224 + 32) / 32 - 1);
     assert_eq!(cpu.gicd_read(gicd::PIDR2) >> 4 & 0xf, 3, "GICv3");
     assert_eq!(cpu.gicr_read(gicr::PIDR2) >> 4 & 0xf, 3, "GICv3");
-    // The host's layout has two regions; Last is set at the end of the vCPUs.
+    // The host's first region has room for two; Last is set at the end of the vCPUs.
     for id in 0..3 {
         let base = cpu.gicr_of(id).expect("a redistributor");
         let typer = cpu.load(base + gicr::TYPER, Size::Double).expect("TYPER");

@@ -115,8 +115,19 @@ fn edges(cpu: &GuestCpu, n: usize, vcpus: usize) {
 
 #[test]
 fn the_scripted_guest_is_exact() {
-    for (gic, cpus, rounds) in [(2, 1, 50), (2, 4, 300), (3, 2, 300), (3, 6, 200)] {
-        let summary = scenario::run(Options { gic, cpus, rounds }).expect("a domain");
+    for (profile, cpus, rounds) in [
+        (Profile::GICV2, 1, 50),
+        (Profile::GICV2, 4, 300),
+        (Profile::GICV3, 2, 300),
+        (Profile::GICV3, 6, 200),
+    ] {
+        let summary = scenario::run(Options {
+            profile,
+            gic: profile.gic,
+            cpus,
+            rounds,
+        })
+        .expect("a domain");
         assert!(summary.is_ok(), "{summary}");
     }
 }

@@ -95,23 +95,20 @@ bool _spin_is_locked(const spinlock_t *lock)
 
 /* The machine **************************************************************/
 
-static struct {
-    enum gic_version version;
-    unsigned int lines, espis, lrs;
-} host;
+static struct mock_machine host;
 
 #define MAX_SPIS 992
 #define MAX_ESPIS (ESPI_MAX_INTID - ESPI_BASE_INTID + 1)
 static struct irq_desc descs[MAX_SPIS], espi_descs[MAX_ESPIS];
 #ifdef CONFIG_GICV3
-static struct rdist_region regions[2];
+static struct rdist_region regions[MOCK_CPUS];
 #endif
 
 const bool acpi_disabled = true;
 const struct dt_device_node *dt_interrupt_controller;
 
-enum gic_version gic_hw_version(void) { return host.version; }
-unsigned int gic_number_lines(void) { return host.lines; }
+enum gic_version gic_hw_version(void) { return host.version == 3 ? GIC_V3 : GIC_V2; }
+unsigned int gic_number_lines(void) { return NR_LOCAL_IRQS + host.spis; }
 unsigned int gic_number_espis(void) { return host.espis; }
 unsigned int gic_get_nr_lrs(void) { return host.lrs; }
 
@@ -125,23 +122,25 @@ const cpumask_t *cpumask_of(unsigned int cpu)
 int dt_device_get_paddr(const struct dt_device_node *node, unsigned int index,
                         paddr_t *addr, paddr_t *size)
 {
-    static const paddr_t frames[4] = { 0x08000000, 0x08010000, 0x08030000, 0x08040000 };
+    const paddr_t frames[] = {
+        host.gicd, host.frames.gicc, host.frames.gich, host.frames.gicv
+    };
 
-    if ( index >= 4 )
+    if ( index >= ARRAY_SIZE(frames) )
         return -EINVAL;
     *addr = frames[index];
     if ( size )
-        *size = SZ_64K;
+        *size = index ? host.frames.size : SZ_4K;
 
     return 0;
 }
 
-/* Never read: the mock's GICH registers are reached through calls. */
+/* Of GICH, and never read: the mock's registers are reached through calls. */
 void *ioremap_nocache(paddr_t addr, size_t len)
 {
     static char frame[PAGE_SIZE];
 
-    return len <= sizeof(frame) ? frame : NULL;
+    return addr == host.frames.gich && len <= sizeof(frame) ? frame : NULL;
 }
 
 static void desc_enable(struct irq_desc *desc)
@@ -187,36 +186,35 @@ static void init_descs(struct irq_desc *desc, unsigned int n, unsigned int first
     }
 }
 
-/* Powers the machine up. The frames are those of QEMU's virt machine. */
-void mock_power_on(unsigned int version, unsigned int spis, unsigned int espis,
-                   unsigned int lrs, unsigned int cpus, bool gicv, bool aliased)
+/* Powers the machine up. */
+void mock_power_on(const struct mock_machine *machine)
 {
+    const struct mock_cpu_frames *frames = &machine->frames;
     unsigned int i;
 
     for ( i = 0; i < MOCK_CPUS; i++ )
         masks[i].bits[i / BITS_PER_LONG] = BIT_IN_WORD(i);
 
-    host.version = version == 3 ? GIC_V3 : GIC_V2;
-    host.lines = NR_LOCAL_IRQS + min(spis, (unsigned int)MAX_SPIS);
-    host.espis = min(espis, MAX_ESPIS);
-    host.lrs = lrs;
+    host = *machine;
+    host.spis = min(host.spis, (unsigned int)MAX_SPIS);
+    host.espis = min(host.espis, MAX_ESPIS);
+    host.nr_regions = min(host.nr_regions, (unsigned int)MOCK_CPUS);
 
     init_descs(descs, MAX_SPIS, NR_LOCAL_IRQS);
     init_descs(espi_descs, MAX_ESPIS, ESPI_BASE_INTID);
 
 #ifdef CONFIG_GICV3
-    if ( version == 3 )
-    {
-        /* Two regions, so that lookups across them are exercised. */
-        regions[0] = (struct rdist_region){ .base = 0x080a0000, .size = 2 * GICV3_GICR_SIZE };
-        regions[1] = (struct rdist_region){ .base = 0x4000000000ULL,
-                                            .size = (paddr_t)max(cpus, 3U) * GICV3_GICR_SIZE };
-        vgic_v3_setup_hw(0x08000000, 2, regions, 16);
-    }
+    for ( i = 0; i < host.nr_regions; i++ )
+        regions[i] = (struct rdist_region){
+            .base = host.regions[i].base,
+            .size = host.regions[i].redistributors * GICV3_GICR_SIZE,
+        };
+    if ( host.version == 3 )
+        vgic_v3_setup_hw(host.gicd, host.nr_regions, regions, 16);
 #endif
-    if ( version == 2 || gicv )
-        vgic_v2_setup_hw(0x08000000, 0x08010000, aliased ? SZ_128K : SZ_8K,
-                         0x08040000, aliased ? 0xf000 : 0);
+    if ( frames->size )
+        vgic_v2_setup_hw(host.gicd, frames->gicc, frames->size, frames->gicv,
+                         frames->size == SZ_128K ? 0xf000 : 0);
 }
 
 /* Physical interrupts ******************************************************/
@@ -226,7 +224,7 @@ struct irq_desc *__irq_to_desc(unsigned int irq)
     if ( is_espi(irq) && espi_intid_to_idx(irq) < host.espis )
         return &espi_descs[espi_intid_to_idx(irq)];
 
-    if ( irq < NR_LOCAL_IRQS || irq >= host.lines )
+    if ( irq < NR_LOCAL_IRQS || irq >= gic_number_lines() )
         return NULL;
 
     return &descs[irq - NR_LOCAL_IRQS];

@@ -149,7 +149,7 @@ bool local_irq_is_enabled(void);
 #define spin_unlock_irqrestore(l, f) do { _spin_unlock(l); local_irq_restore(f); } while ( 0 )
 
 /* cpumask.h: a set of CPUs, of which one at least */
-#define MOCK_CPUS 128
+#define MOCK_CPUS 256
 typedef struct { unsigned long bits[MOCK_CPUS / BITS_PER_LONG]; } cpumask_t;
 const cpumask_t *cpumask_of(unsigned int cpu);
 
@@ -176,6 +176,16 @@ static inline unsigned int espi_idx_to_intid(unsigned int idx)
 }
 
 #include <asm/gic_v3_defs.h>
+
+/* The machine that the mock is: profile.rs has the same. */
+struct mock_machine {
+    unsigned int version, spis, espis, lrs;
+    paddr_t gicd;
+    struct mock_cpu_frames { paddr_t gicc, gich, gicv, size; } frames;
+    const struct mock_region { paddr_t base, redistributors; } *regions;
+    unsigned int nr_regions, itses;
+    const paddr_t *its_frames;
+};
 
 enum gic_version gic_hw_version(void);
 unsigned int gic_number_lines(void);

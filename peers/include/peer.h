@@ -102,8 +102,8 @@ typedef struct { spinlock_t lock; } rwlock_t;
 
 /* percpu.h */
 unsigned int mock_this_cpu(void);
-#define DECLARE_PER_CPU(type, name) extern type per_cpu_##name[64]
-#define DEFINE_PER_CPU(type, name) type per_cpu_##name[64]
+#define DECLARE_PER_CPU(type, name) extern type per_cpu_##name[MOCK_CPUS]
+#define DEFINE_PER_CPU(type, name) type per_cpu_##name[MOCK_CPUS]
 #define this_cpu(name) per_cpu_##name[mock_this_cpu()]
 
 DECLARE_PER_CPU(uint64_t, lr_mask);

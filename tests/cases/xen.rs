@@ -7,6 +7,7 @@ use vgic_harness::faults;
 use vgic_harness::guest::{Abort, GICR_STRIDE, GuestCpu, Size, SysReg};
 use vgic_harness::linux::{self, gicd, gicr};
 use vgic_harness::machine::{Machine, Profile};
+use vgic_harness::profile::Region;
 
 #[test]
 fn xsa_94_icfgr_beyond_the_last_interrupt() {
@@ -176,6 +177,21 @@ fn xen_7ad6cfa66f_redistributor_of_a_vcpu_that_was_not_made() {
     assert_eq!((drain(&cpu), drain(&second)), (vec![4], vec![4]));
 }
 
+/// A host whose regions are full with five.
+const FEW_REDISTRIBUTORS: Profile = Profile {
+    regions: &[
+        Region {
+            base: 0x080a_0000,
+            redistributors: 2,
+        },
+        Region {
+            base: 0x40_0000_0000,
+            redistributors: 3,
+        },
+    ],
+    ..Profile::GICV3
+};
+
 /// A Dom0 with more vCPUs than the host's layout has redistributors, and how many there are.
 fn crowded(machine: &std::sync::Arc<Machine>) -> (Domain, usize) {
     let domain = Domain::create(machine, Config::dom0(3, 16)).expect("a domain");
@@ -190,14 +206,14 @@ fn crowded(machine: &std::sync::Arc<Machine>) -> (Domain, usize) {
 
 #[test]
 fn xen_961cc8cc0f_a_vcpu_without_a_redistributor_slot_is_refused() {
-    let machine = Machine::power_on(Profile::GICV3);
+    let machine = Machine::power_on(FEW_REDISTRIBUTORS);
     let (domain, _) = crowded(&machine);
     assert!(domain.create_vcpu(0).is_err());
 }
 
 #[test]
 fn xen_961cc8cc0f_the_other_vcpus_work() {
-    let machine = Machine::power_on(Profile::GICV3);
+    let machine = Machine::power_on(FEW_REDISTRIBUTORS);
     let before = faults::live();
     let (domain, slots) = crowded(&machine);
     // Accepted or not; it must do no harm, and there is no region beyond the host's.
