@@ -13,6 +13,8 @@
 //! | [`replay`], [`script`] | a recording compared with what comes, a script with what it says |
 //! | [`scenario`] | the scripted guest of `cargo run` |
 //! | [`timeline`] | the lives of interrupts, drawn |
+//! | [`generate`], [`compare`], [`transcript`], [`qtest`] | scripts by chance, on ours and on a peer: another vGIC, or QEMU's GIC |
+//! | [`diff`], [`differences`] | the whole comparison, and what is known of it |
 //! | [`linux`] | what Linux's GIC drivers do to a GIC |
 //! | [`peer`] | which vGIC runs: ours, or one in a shared object |
 //! | [`faults`] | the vGIC's allocations: counted, and failed on request |
@@ -21,9 +23,13 @@
 //! xen-glue's C compiles unchanged.
 
 pub mod abi;
+pub mod compare;
 pub mod cpuif;
+pub mod diff;
+pub mod differences;
 pub mod domain;
 pub mod faults;
+pub mod generate;
 pub mod guest;
 pub mod linux;
 pub mod lr;
@@ -32,8 +38,10 @@ pub mod peer;
 pub mod physgic;
 pub mod play;
 pub mod profile;
+pub mod qtest;
 pub mod replay;
 pub mod scenario;
 pub mod script;
 pub mod timeline;
+pub mod transcript;
 mod xen;

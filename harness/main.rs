@@ -6,13 +6,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use recording::Recording;
 use recording::text::Script;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::{fs, io};
+use vgic_harness::compare::Peer;
 use vgic_harness::machine::Profile;
 use vgic_harness::scenario::{self, Options};
 use vgic_harness::script::{self, SCENARIOS, Scenario};
-use vgic_harness::{peer, replay, timeline};
+use vgic_harness::{diff, peer, qtest, replay, timeline, transcript};
 
 /// The vGIC on a mock Xen.
 #[derive(Parser)]
@@ -30,6 +31,26 @@ enum Command {
     Replay(Replay),
     /// Play a script step by step, and check what it says
     Scenario(Play),
+    /// Play random scripts on ours and on peers, and show where they differ
+    Diff {
+        /// With whom: QEMU's model of a GIC, and Xen's C vGICs once `cargo xtask peers` has built them
+        #[arg(
+            long,
+            value_delimiter = ',',
+            default_value = "qemu",
+            value_name = "qemu,new,old"
+        )]
+        against: Vec<Against>,
+        /// Random scripts for each version of the GIC
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        seeds: u64,
+    },
+    /// Play the script on standard input, and print what is seen of each step: for another process to compare
+    #[command(hide = true)]
+    Transcript {
+        #[arg(long)]
+        vgic: String,
+    },
     /// List the scenarios, the recordings and the machines
     List,
 }
@@ -99,6 +120,13 @@ enum Gic {
     V3,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Against {
+    Qemu,
+    New,
+    Old,
+}
+
 impl Gic {
     fn version(self) -> u8 {
         match self {
@@ -114,6 +142,8 @@ fn main() -> ExitCode {
         Command::Run(run) => guest(&run),
         Command::Replay(arguments) => replay_file(&arguments),
         Command::Scenario(arguments) => play(&arguments),
+        Command::Transcript { vgic } => write_transcript(&vgic),
+        Command::Diff { against, seeds } => diff_with(&against, seeds),
         Command::List => list(),
     };
     match done {
@@ -299,6 +329,62 @@ fn play(arguments: &Play) -> Result<()> {
         );
     }
     println!("ok: all as the script says");
+    Ok(())
+}
+
+fn diff_with(against: &[Against], seeds: u64) -> Result<()> {
+    let mut wrong = 0;
+    for peer in against {
+        let name = peer
+            .to_possible_value()
+            .map_or(String::new(), |v| v.get_name().to_owned());
+        let peer = match peer {
+            Against::Qemu if !qtest::is_installed() => {
+                bail!(
+                    "there is no qemu-system-aarch64: install it (Debian: qemu-system-arm), or leave qemu out of --against"
+                )
+            }
+            Against::Qemu => Peer::Qemu,
+            _ if !peer::built(&name).is_file() => {
+                bail!(
+                    "there is no {}: `cargo xtask peers` builds Xen's C vGICs",
+                    peer::built(&name).display()
+                )
+            }
+            _ => Peer::Vgic {
+                which: name.clone(),
+                program: std::env::current_exe()?.to_string_lossy().into_owned(),
+            },
+        };
+        let bar = ProgressBar::new(seeds * diff::versions(&name).len() as u64);
+        bar.set_style(ProgressStyle::with_template(
+            "{bar:40} {percent:>3} %  {pos} of {len} scripts, {eta} left",
+        )?);
+        let findings = diff::compare_with(&peer, seeds, || bar.inc(1))?;
+        bar.finish_and_clear();
+        findings.wrong.iter().for_each(|what| println!("{what}\n"));
+        println!(
+            "{name}: {} random scripts the same, {} known differences",
+            findings.scripts, findings.known
+        );
+        wrong += findings.wrong.len();
+    }
+    if wrong > 0 {
+        bail!("{wrong} differences that are not in the list, or no more: see above");
+    }
+    Ok(())
+}
+
+fn write_transcript(vgic: &str) -> Result<()> {
+    peer::choose(vgic)?;
+    let script: Script = io::read_to_string(io::stdin())?.parse()?;
+    for script in &script.versions {
+        // A line at a time: if the vGIC brings the process down, what was before is out.
+        if let Err(broken) = transcript::write(script, |seen| println!("{seen}")) {
+            println!("broken {broken:#}");
+        }
+    }
+    println!("end");
     Ok(())
 }
 

@@ -27,6 +27,8 @@ pub enum Seen {
     Signal(bool),
     /// The vCPU is blocked, off or preempted, and does nothing.
     Away,
+    /// Who plays cannot do that.
+    Unknown,
 }
 
 /// A vCPU being played.
@@ -341,7 +343,7 @@ impl Player {
 }
 
 /// Takes an INTID out of the list: the last if none is named. One that is named and not there is nobody's but is meant.
-fn pick(list: &mut Vec<u32>, intid: Option<u32>) -> Option<u32> {
+pub(crate) fn pick(list: &mut Vec<u32>, intid: Option<u32>) -> Option<u32> {
     let Some(intid) = intid else {
         return list.pop();
     };

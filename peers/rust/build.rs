@@ -14,6 +14,7 @@ fn main() {
     let sources = [
         "xen-glue/c/glue.c",
         "xen-glue/c/gich.c",
+        "xen-glue/c/its.c",
         "harness/c/mock.c",
         "peers/c/services.c",
     ];

@@ -27,6 +27,8 @@ pub enum Task {
     Unchanged(TreeArguments),
     /// Build Xen's C vGICs, and ours, as shared objects for the mock Xen
     Peers(TreeArguments),
+    /// Compare ours with Xen's C vGICs and QEMU's model of a GIC, on random scripts and on the recordings
+    Diff(DiffArguments),
     /// Run the tests that have threads, C and all, under ThreadSanitizer
     Tsan,
     /// Fetch what boot and xen need, and build nothing
@@ -83,6 +85,16 @@ pub struct TreeArguments {
         value_name = "debian|PATH"
     )]
     pub xen: String,
+}
+
+/// With which C vGICs to compare, and for how long.
+#[derive(Args, Clone, Debug)]
+pub struct DiffArguments {
+    #[command(flatten)]
+    pub tree: TreeArguments,
+    /// Random scripts for each peer and version of the GIC
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000), value_name = "N")]
+    pub seeds: u64,
 }
 
 /// Which hypervisor to build.

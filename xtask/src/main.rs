@@ -11,6 +11,7 @@ mod command;
 mod console;
 mod copy;
 mod core_library;
+mod diff;
 mod dtb;
 mod glue;
 mod guest;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Task::Guest(_) => Some("guest"),
         Task::Test(_) => Some("test"),
         Task::Unchanged(_) => Some("unchanged"),
+        Task::Diff(_) => Some("diff"),
         Task::Tsan => Some("tsan"),
         _ => None,
     };
@@ -90,6 +92,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
             }
             Ok(true)
         }
+        Task::Diff(arguments) => diff::diff(&arguments),
         Task::Tsan => tsan::tsan(),
         Task::Setup => setup().map(|()| true),
     }
