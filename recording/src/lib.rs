@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What happens to a vGIC from outside, in one language: a recorder inside the hypervisor writes [`raw`] records, a [`file`]
+//! What happens to a vGIC from outside, in one language: a recorder inside the hypervisor writes [`raw`] records, a [`mod@file`]
 //! keeps [`Op`]s, people read and write them as [`text`], and the mock Xen plays them.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![cfg_attr(
