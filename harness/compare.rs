@@ -126,10 +126,10 @@ fn other_process(script: &Recording, which: &str, program: &str) -> Result<Trans
     Ok(transcript)
 }
 
-/// Where two transcripts part; what one of the two cannot know is no difference.
+/// Where two transcripts part; what the peer cannot know is no difference.
 pub fn difference(ours: &Transcript, theirs: &Transcript) -> Option<Difference> {
     let pairs = ours.seen.iter().zip(&theirs.seen);
-    let differs = |(a, b): (&Seen, &Seen)| a != b && *a != Seen::Unknown && *b != Seen::Unknown;
+    let differs = |(a, b): (&Seen, &Seen)| a != b && *b != Seen::Unknown;
     if let Some(at) = pairs.clone().position(differs) {
         return Some(Difference {
             at,
