@@ -15,7 +15,7 @@ use crate::progress::Step;
 use crate::qemu::{self, Qemu};
 use crate::table;
 use crate::xen::{self, Built};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -42,6 +42,12 @@ struct Parts {
 /// Does it all; the result is whether every check held.
 pub fn boot(boot: &BootArguments) -> Result<bool> {
     let qemu = qemu::find()?;
+    if boot.icount && boot.cpus > 1 && !qemu.version.counts_on_many_cpus() {
+        bail!(
+            "with QEMU {}, --icount is only the same each time with one CPU: add --cpus 1",
+            qemu.version
+        );
+    }
     let pin = boot.gic == Gic::V2 && qemu.version.loses_moved_spis();
     let still = BootArguments {
         rounds: Some(0),
