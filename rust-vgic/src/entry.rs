@@ -93,6 +93,9 @@ impl<H: Host> Domain<H> {
             return;
         };
         let (pending, active) = self.format.state(seen);
+        // Only the hardware calls an LPI active: nothing has to end it (an EOI without a list register is not even counted),
+        // so it keeps no list register and no vCPU.
+        let holds = active && !IntId::new(intid.into()).is_some_and(IntId::is_lpi);
         if changed {
             later.changed = true;
             slot.shadow.store(seen, Ordering::Relaxed);
@@ -102,7 +105,7 @@ impl<H: Host> Domain<H> {
                 slot.shadow.store(0, Ordering::Relaxed);
             }
             let Some((_, new, ())) = irq.update(|s| {
-                let s = s.fold(pending, active);
+                let s = s.fold(pending, holds);
                 // An orphan's physical interrupt is deactivated on the next entry, out of this.
                 let gone = !s.deliverable() && !s.orphaned();
                 Some((if gone { s.unload().idle() } else { s }, ()))

@@ -31,6 +31,23 @@ fn a_message_becomes_an_interrupt() {
 }
 
 #[test]
+fn what_the_guest_has_acknowledged_is_not_active() {
+    let rig = two_events();
+    rig.inject(8200);
+    let cpu = &rig.domain.host().cpus[1];
+    cpu.vmcr.store(0xff00_0003, SeqCst);
+    rig.domain.enter(1);
+    let lr = &cpu.lrs[0];
+    assert_ne!(lr.load(SeqCst), 0);
+    lr.store(lr.load(SeqCst) & !(3 << 62) | 2 << 62, SeqCst);
+    rig.domain.leave(1);
+    assert_eq!(lr.load(SeqCst), 0, "it keeps no list register");
+    assert!(!rig.state(8200).unwrap().active());
+    rig.inject(8200);
+    assert_eq!(rig.take(1), [8200]);
+}
+
+#[test]
 fn the_host_knows_what_is_mapped() {
     let mut rig = two_events();
     let host = rig.domain.host();
