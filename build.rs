@@ -17,6 +17,7 @@ fn main() {
             "xen-glue/c/gich.c",
             "xen-glue/c/its.c",
             "harness/c/mock.c",
+            "harness/c/its.c",
         ])
         .include("harness/include")
         .include("xen-glue/c")
@@ -24,6 +25,7 @@ fn main() {
         .define("CONFIG_NEW_VGIC", None)
         .define("CONFIG_GICV3", None)
         .define("CONFIG_GICV3_ESPI", None)
+        .define("CONFIG_HAS_ITS", None)
         .flag_if_supported("-Wno-unused-parameter")
         .warnings_into_errors(true)
         .compile("mock_xen");

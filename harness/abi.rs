@@ -129,9 +129,10 @@ functions! {
         fn mock_domain_dying(d: *mut RawDomain);
         fn mock_domain_release(d: *mut RawDomain);
         fn mock_domain_ram(d: *mut RawDomain, base: u64, size: u64);
-        fn access_guest_memory_by_gpa(
+        fn mock_guest_memory(
             d: *mut RawDomain, gpa: u64, buf: *mut c_void, size: u32, is_write: bool
         ) -> c_int;
+        fn mock_domain_ram_accesses(d: *const RawDomain) -> c_ulong;
         fn mock_domain_mmio_used(d: *const RawDomain) -> c_uint;
         fn mock_domain_dbase(d: *const RawDomain) -> u64;
         fn mock_domain_gicc(d: *const RawDomain, mapped: *mut u64, gicv: *mut u64) -> u64;
@@ -149,22 +150,24 @@ functions! {
         fn mock_vcpu_processor(v: *mut RawVcpu) -> *mut c_int;
         fn mock_vcpu_upcall(v: *mut RawVcpu) -> *mut u8;
         fn mock_vcpu_ptimer(v: *mut RawVcpu) -> *mut u64;
-        fn mock_mmio(v: *mut RawVcpu, gpa: u64, size: c_uint, write: bool, value: *mut u64) -> c_int;
+        fn mock_mmio(
+            v: *mut RawVcpu, gpa: u64, size: c_uint, write: bool, aarch32: bool, value: *mut u64
+        ) -> c_int;
         fn mock_samples_lines() -> bool;
         fn mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: u64) -> bool;
     }
-    // What only ours has.
+    // What ours has, and not each of the others. The ITSes are the host's and what a device and the CPU do with them.
     ours {
         fn vgic_vcpu_inject_irq(v: *mut RawVcpu, virq: c_uint);
         fn vgic_maintenance_interrupt();
+        fn mock_translate(d: *mut RawDomain, its: c_uint, device: u32, event: u32, lpi: *mut c_uint);
+        fn mock_do_lpi(lpi: c_uint);
+        fn mock_refuse_devices(on: bool);
     }
     // What Xen's driver of the list registers keeps of a vCPU that does not run.
     theirs {
         fn mock_save_state(v: *mut RawVcpu);
         fn mock_restore_state(v: *mut RawVcpu);
-        // The host's ITSes, and a device's message to one of them.
-        fn mock_set_itses(count: c_uint);
-        fn mock_send_msi(d: *mut RawDomain, its: c_uint, device: u32, event: u32);
     }
 }
 
@@ -201,7 +204,9 @@ calls! {
     Forbidden move_irqs = arch_move_irqs(v: *mut RawVcpu);
     Allowed dump = gic_dump_vgic_info(v: *mut RawVcpu);
     Forbidden route = mock_route(d: *mut RawDomain, virq: c_uint, irq: c_uint, level: bool) -> c_int;
-    Allowed mmio = mock_mmio(v: *mut RawVcpu, gpa: u64, size: c_uint, write: bool, value: *mut u64) -> c_int;
+    Allowed mmio = mock_mmio(
+        v: *mut RawVcpu, gpa: u64, size: c_uint, write: bool, aarch32: bool, value: *mut u64
+    ) -> c_int;
     Allowed sysreg = mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: u64) -> bool;
 }
 
@@ -233,8 +238,14 @@ optional! {
     maintenance = vgic_maintenance_interrupt();
     save_state = mock_save_state(v: *mut RawVcpu);
     restore_state = mock_restore_state(v: *mut RawVcpu);
-    set_itses = mock_set_itses(count: c_uint);
-    send_msi = mock_send_msi(d: *mut RawDomain, its: c_uint, device: u32, event: u32);
+    translate = mock_translate(d: *mut RawDomain, its: c_uint, device: u32, event: u32, lpi: *mut c_uint);
+    do_lpi = mock_do_lpi(lpi: c_uint);
+    refuse_devices = mock_refuse_devices(on: bool);
+}
+
+/// Has this vGIC virtual ITSes?
+pub(crate) fn has_itses() -> bool {
+    peer::functions().mock_do_lpi.is_some()
 }
 
 /// Does this vGIC look at the levels of lines, which Xen then hands it on each exit?

@@ -445,13 +445,7 @@ impl Domain {
         let mut bytes = [0; N];
         // SAFETY: alive, and there are that many bytes.
         let rc = unsafe {
-            abi::access_guest_memory_by_gpa(
-                self.raw,
-                gpa,
-                bytes.as_mut_ptr().cast(),
-                N as u32,
-                false,
-            )
+            abi::mock_guest_memory(self.raw, gpa, bytes.as_mut_ptr().cast(), N as u32, false)
         };
         (rc == 0).then_some(bytes)
     }
@@ -460,15 +454,32 @@ impl Domain {
     pub fn write_memory(&self, gpa: u64, bytes: &[u8]) -> bool {
         let from = bytes.as_ptr().cast_mut().cast();
         // SAFETY: alive, and there are that many bytes, which are only read.
-        let rc = unsafe {
-            abi::access_guest_memory_by_gpa(self.raw, gpa, from, bytes.len() as u32, true)
-        };
+        let rc = unsafe { abi::mock_guest_memory(self.raw, gpa, from, bytes.len() as u32, true) };
         rc == 0
     }
 
-    /// A message of a device of this domain's to one of the host's ITSes: on a CPU of the machine.
+    /// How often the vGIC has accessed it.
+    pub fn memory_accesses(&self) -> u64 {
+        // SAFETY: alive.
+        unsafe { abi::mock_domain_ram_accesses(self.raw) }
+    }
+
+    /// The physical LPI that one of the host's ITSes makes of a device's event.
+    pub fn physical_lpi(&self, its: u32, device: u32, event: u32) -> Option<u32> {
+        let mut lpi = 0;
+        abi::translate(self.raw, its, device, event, &mut lpi);
+        (lpi != 0).then_some(lpi)
+    }
+
+    /// A message of a device of this domain's to one of the host's ITSes, from no CPU. False: the host has not mapped it.
     pub fn send_msi(&self, its: u32, device: u32, event: u32) -> bool {
-        abi::send_msi(self.raw, its, device, event)
+        let lpi = self.physical_lpi(its, device, event);
+        lpi.map(|lpi| self.machine.gic.send_lpi(lpi)).is_some()
+    }
+
+    /// From now on the host refuses to map devices, or takes them again.
+    pub fn refuse_devices(&self, on: bool) {
+        abi::refuse_devices(on);
     }
 
     /// Base and size of each redistributor region.
@@ -592,7 +603,9 @@ impl Drop for Domain {
             // SAFETY: made in `create_vcpu`; the vGIC is done with it.
             unsafe { abi::mock_vcpu_release(v.raw) };
         }
-        // SAFETY: made in `create`; the vGIC is done with it.
-        unsafe { abi::mock_domain_release(self.raw) };
+        self.machine.hypervisor(0, || {
+            // SAFETY: made in `create`; the vGIC is done with it.
+            unsafe { abi::mock_domain_release(self.raw) }
+        });
     }
 }

@@ -9,6 +9,7 @@ use crate::machine::Machine;
 use crate::timeline::{self, Moment};
 pub use recording::{Size, SysReg};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The answer to an access.
@@ -18,6 +19,14 @@ pub enum Abort {
     Refused,
     /// No frame is there.
     Unmapped,
+}
+
+/// What becomes of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    Done,
+    /// The guest executes it once more.
+    Again,
 }
 
 /// How long a blocked vCPU is waited for before a test calls it a hang. Not a measure: only its absence fails.
@@ -31,6 +40,10 @@ pub struct GuestCpu {
     on_cpu: bool,
     /// When an interrupt and a trap come at once, the trap is taken first. Either is right; the ways through Xen differ.
     pub traps_win: bool,
+    /// The guest executes in AArch32.
+    pub aarch32: bool,
+    /// How often stores have trapped.
+    stores: AtomicU64,
     gicd: u64,
     gicc: Gicc,
     gicr: Vec<(u64, u64)>,
@@ -47,6 +60,8 @@ impl GuestCpu {
             cpu,
             on_cpu: false,
             traps_win: false,
+            aarch32: false,
+            stores: AtomicU64::new(0),
             gicd: domain.gicd(),
             gicc: domain.gicc(),
             gicr: domain.gicr_regions(),
@@ -127,24 +142,41 @@ impl GuestCpu {
     pub fn load(&self, address: u64, size: Size) -> Result<u64, Abort> {
         let mut value = 0;
         let v = self.vcpu.raw();
-        match self.trap(|| abi::mmio(v, address, size as u32, false, &mut value)) {
+        match self.trap(|| abi::mmio(v, address, size as u32, false, self.aarch32, &mut value)) {
             1 => Ok(value),
             0 => Err(Abort::Refused),
             _ => Err(Abort::Unmapped),
         }
     }
 
-    /// A store that traps. All of `value` is handed over, as a whole register is by Xen.
+    /// A store that traps, as often as the vGIC has it executed. All of `value` is handed over, as a whole register is
+    /// by Xen.
     ///
     /// # Errors
     /// If the guest would take a data abort.
-    pub fn store(&self, address: u64, size: Size, mut value: u64) -> Result<(), Abort> {
+    pub fn store(&self, address: u64, size: Size, value: u64) -> Result<(), Abort> {
+        while self.store_once(address, size, value)? == Store::Again {}
+        Ok(())
+    }
+
+    /// One trap of a store.
+    ///
+    /// # Errors
+    /// If the guest would take a data abort.
+    pub fn store_once(&self, address: u64, size: Size, mut value: u64) -> Result<Store, Abort> {
         let v = self.vcpu.raw();
-        match self.trap(|| abi::mmio(v, address, size as u32, true, &mut value)) {
-            1 => Ok(()),
+        self.stores.fetch_add(1, Ordering::Relaxed);
+        match self.trap(|| abi::mmio(v, address, size as u32, true, self.aarch32, &mut value)) {
+            1 => Ok(Store::Done),
+            2 => Ok(Store::Again),
             0 => Err(Abort::Refused),
             _ => Err(Abort::Unmapped),
         }
+    }
+
+    /// How often stores have trapped.
+    pub fn stores(&self) -> u64 {
+        self.stores.load(Ordering::Relaxed)
     }
 
     /// Address of the distributor.

@@ -16,6 +16,7 @@
 //! | [`generate`], [`compare`], [`transcript`], [`qtest`] | scripts by chance, on ours and on a peer: another vGIC, or QEMU's GIC |
 //! | [`diff`], [`differences`] | the whole comparison, and what is known of it |
 //! | [`linux`] | what Linux's GIC drivers do to a GIC |
+//! | [`its`] | what Linux's driver does with LPIs and ITSes |
 //! | [`peer`] | which vGIC runs: ours, or one in a shared object |
 //! | [`faults`] | the vGIC's allocations: counted, and failed on request |
 //!
@@ -31,6 +32,7 @@ pub mod domain;
 pub mod faults;
 pub mod generate;
 pub mod guest;
+pub mod its;
 pub mod linux;
 pub mod lr;
 pub mod machine;

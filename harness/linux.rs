@@ -51,6 +51,11 @@ pub mod gicr {
     pub const CTLR: u64 = 0x0;
     pub const TYPER: u64 = 0x8;
     pub const WAKER: u64 = 0x14;
+    pub const PROPBASER: u64 = 0x70;
+    pub const PENDBASER: u64 = 0x78;
+    pub const INVLPIR: u64 = 0xa0;
+    pub const INVALLR: u64 = 0xb0;
+    pub const SYNCR: u64 = 0xc0;
     pub const PIDR2: u64 = 0xffe8;
     /// The second frame: the private interrupts' registers, at the distributor's offsets.
     pub const SGI_BASE: u64 = 0x1_0000;

@@ -170,7 +170,7 @@ impl Machine {
             broken: Mutex::default(),
         });
         machine.on(0, |_, _| {
-            if !abi::set_itses(profile.itses as u32) && profile.itses != 0 {
+            if profile.itses != 0 && !abi::has_itses() {
                 machine.report("this vGIC has no virtual ITS");
             }
             // SAFETY: no domain exists, as at boot.
@@ -311,6 +311,9 @@ impl Machine {
             } else if let Some(irq) = self.gic.acknowledge(p.index) {
                 p.counters.interrupts.fetch_add(1, Ordering::Relaxed);
                 self.do_irq(irq);
+            } else if let Some(lpi) = self.gic.acknowledge_lpi(p.index) {
+                p.counters.interrupts.fetch_add(1, Ordering::Relaxed);
+                abi::do_lpi(lpi);
             } else {
                 break;
             }

@@ -5,8 +5,9 @@
 //! Xen runs it with EOImode = 1: an interrupt for a guest has its priority dropped in `do_IRQ` and stays active
 //! until the guest's own end of interrupt deactivates it through the HW bit of a list register.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// First shared interrupt.
 pub const FIRST_SPI: u16 = 32;
@@ -54,6 +55,9 @@ pub struct PhysicalGic {
     lines: Mutex<Vec<Line>>,
     spis: usize,
     asserted: Vec<AtomicBool>,
+    lpis: Mutex<Lpis>,
+    /// LPIs that are pending at a CPU.
+    pending_lpis: Vec<AtomicUsize>,
     wake: Box<dyn Fn(usize) + Send + Sync>,
 }
 
@@ -70,6 +74,8 @@ impl PhysicalGic {
             lines: Mutex::new(vec![Line::default(); spis + espis]),
             spis,
             asserted: (0..cpus).map(|_| AtomicBool::new(false)).collect(),
+            lpis: Mutex::default(),
+            pending_lpis: (0..cpus).map(|_| AtomicUsize::new(0)).collect(),
             wake: Box::new(wake),
         }
     }
@@ -118,9 +124,10 @@ impl PhysicalGic {
 
     /// Whether the interrupt line to `cpu` is up. Cheap.
     pub fn asserted(&self, cpu: usize) -> bool {
-        self.asserted
-            .get(cpu)
-            .is_some_and(|a| a.load(Ordering::SeqCst))
+        let lpi = self.pending_lpis.get(cpu);
+        let line = self.asserted.get(cpu);
+        line.is_some_and(|a| a.load(Ordering::SeqCst))
+            || lpi.is_some_and(|n| n.load(Ordering::SeqCst) != 0)
     }
 
     /// The wire from the device. A rising edge latches an edge-triggered interrupt.
@@ -208,11 +215,80 @@ impl PhysicalGic {
     }
 }
 
+/// LPIs: edges without an active state, enabled all of them, as Xen has them. At CPU 0 if nobody says otherwise.
+#[derive(Debug, Default)]
+struct Lpis {
+    targets: BTreeMap<u32, usize>,
+    pending: BTreeSet<u32>,
+}
+
+impl Lpis {
+    fn target(&self, lpi: u32) -> usize {
+        self.targets.get(&lpi).copied().unwrap_or(0)
+    }
+}
+
+impl PhysicalGic {
+    /// Runs `f`, then brings what the CPUs see up to date.
+    fn with_lpis<R>(&self, f: impl FnOnce(&mut Lpis) -> R) -> R {
+        let mut lpis = self.lpis.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = f(&mut lpis);
+        let mut counts = vec![0; self.pending_lpis.len()];
+        for lpi in &lpis.pending {
+            counts[lpis.target(*lpi)] += 1;
+        }
+        let mut raised = Vec::new();
+        for (cpu, (pending, count)) in self.pending_lpis.iter().zip(counts).enumerate() {
+            if pending.swap(count, Ordering::SeqCst) == 0 && count != 0 {
+                raised.push(cpu);
+            }
+        }
+        drop(lpis);
+        raised.into_iter().for_each(|cpu| (self.wake)(cpu));
+        result
+    }
+
+    /// An ITS has translated a device's message to this LPI.
+    pub fn send_lpi(&self, lpi: u32) {
+        self.with_lpis(|l| l.pending.insert(lpi));
+    }
+
+    /// MOVI: what is pending goes along.
+    pub fn set_lpi_target(&self, lpi: u32, cpu: usize) {
+        let cpu = cpu.min(self.pending_lpis.len() - 1);
+        self.with_lpis(|l| l.targets.insert(lpi, cpu));
+    }
+
+    /// The CPU that an LPI goes to.
+    pub fn lpi_target(&self, lpi: u32) -> usize {
+        self.with_lpis(|l| l.target(lpi))
+    }
+
+    /// Its event is not mapped any more.
+    pub fn reset_lpi(&self, lpi: u32) {
+        self.with_lpis(|l| {
+            l.targets.remove(&lpi);
+            l.pending.remove(&lpi)
+        });
+    }
+
+    /// `GICC_IAR` on `cpu`, of LPIs: with the end of the interrupt it is over.
+    pub fn acknowledge_lpi(&self, cpu: usize) -> Option<u32> {
+        if self.pending_lpis.get(cpu)?.load(Ordering::SeqCst) == 0 {
+            return None;
+        }
+        self.with_lpis(|l| {
+            let lpi = l.pending.iter().copied().find(|n| l.target(*n) == cpu)?;
+            l.pending.remove(&lpi);
+            Some(lpi)
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
 
     fn gic() -> (PhysicalGic, Arc<AtomicUsize>) {
         let wakes = Arc::new(AtomicUsize::new(0));
@@ -266,6 +342,22 @@ mod tests {
         gic.pulse(3);
         assert_eq!(gic.snapshot(3), None);
         assert_eq!(gic.snapshot(96), None, "beyond the last SPI");
+    }
+
+    #[test]
+    fn an_lpi_merges_while_it_is_pending_and_moves_with_its_event() {
+        let (gic, wakes) = gic();
+        gic.send_lpi(8192);
+        gic.send_lpi(8192);
+        assert!(gic.asserted(0) && wakes.load(Ordering::SeqCst) == 1);
+        gic.set_lpi_target(8192, 1);
+        assert!(!gic.asserted(0) && gic.asserted(1));
+        assert_eq!(gic.acknowledge_lpi(0), None);
+        assert_eq!(gic.acknowledge_lpi(1), Some(8192));
+        assert_eq!(gic.acknowledge_lpi(1), None);
+        gic.send_lpi(8192);
+        gic.reset_lpi(8192);
+        assert!(!gic.asserted(1) && gic.lpi_target(8192) == 0);
     }
 
     #[test]

@@ -159,6 +159,7 @@ impl Profile {
         spis: 960,
         espis: 1024,
         tds: true,
+        itses: 4,
         gicd: 0x4d00_0000,
         regions: &[
             region(0x4d10_0000, 2),

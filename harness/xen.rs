@@ -125,6 +125,16 @@ extern "C" fn mock_phys_target(irq: c_uint, target: c_uint) {
     cpu(|m, _| m.gic.set_target(irq as u16, target as usize));
 }
 
+#[unsafe(no_mangle)]
+extern "C" fn mock_phys_lpi_target(lpi: c_uint, target: c_uint) {
+    cpu(|m, _| m.gic.set_lpi_target(lpi, target as usize));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mock_phys_lpi_reset(lpi: c_uint) {
+    cpu(|m, _| m.gic.reset_lpi(lpi));
+}
+
 // -------------------------------------------------------------------- GICH and ICH registers of this CPU
 
 #[unsafe(no_mangle)]
@@ -213,7 +223,7 @@ pub(crate) fn services() -> Vec<(&'static CStr, *const ())> {
     services! {
         xen: mock_current mock_this_cpu mock_print mock_broken mock_local_irq_save mock_local_irq_restore
             local_irq_is_enabled mock_wake mock_phys_enable mock_phys_trigger mock_phys_active
-            mock_phys_pending mock_phys_is_pending mock_phys_target rvgic_mock_list_registers
+            mock_phys_pending mock_phys_is_pending mock_phys_target mock_phys_lpi_target mock_phys_lpi_reset rvgic_mock_list_registers
             rvgic_mock_read_lr rvgic_mock_write_lr rvgic_mock_read_hcr rvgic_mock_write_hcr
             rvgic_mock_read_vmcr mock_read_apr rvgic_mock_reset rvgic_mock_irq_save rvgic_mock_irq_restore
             rvgic_mock_can_trap_dir rvgic_mock_relax;

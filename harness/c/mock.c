@@ -21,6 +21,15 @@ bool mock_phys_is_pending(unsigned int irq);
 void mock_phys_target(unsigned int irq, unsigned int cpu);
 void mock_wake(struct vcpu *v, int processor, bool running);
 
+/* its.c */
+#ifdef CONFIG_HAS_ITS
+void mock_its_power_on(const struct mock_machine *machine);
+void mock_its_release(struct domain *d);
+#else
+static void mock_its_power_on(const struct mock_machine *machine) {}
+static void mock_its_release(struct domain *d) {}
+#endif
+
 /* Messages *****************************************************************/
 
 static void vprint(const char *fmt, va_list args)
@@ -212,6 +221,7 @@ void mock_power_on(const struct mock_machine *machine)
     if ( host.version == 3 )
         vgic_v3_setup_hw(host.gicd, host.nr_regions, regions, 16);
 #endif
+    mock_its_power_on(&host);
     if ( frames->size )
         vgic_v2_setup_hw(host.gicd, frames->gicc, frames->size, frames->gicv,
                          frames->size == SZ_128K ? 0xf000 : 0);
@@ -399,8 +409,8 @@ void mock_domain_ram(struct domain *d, paddr_t base, paddr_t size)
     d->ram_size = d->ram ? size : 0;
 }
 
-int access_guest_memory_by_gpa(struct domain *d, paddr_t gpa, void *buf, uint32_t size,
-                               bool is_write)
+/* An access of the guest's own, or of a device's. */
+int mock_guest_memory(struct domain *d, paddr_t gpa, void *buf, uint32_t size, bool is_write)
 {
     unsigned char *ram = &d->ram[gpa - d->ram_base];
 
@@ -415,8 +425,27 @@ int access_guest_memory_by_gpa(struct domain *d, paddr_t gpa, void *buf, uint32_
     return 0;
 }
 
+/* The same by the vGIC, which may have to wait for a page. */
+int access_guest_memory_by_gpa(struct domain *d, paddr_t gpa, void *buf, uint32_t size,
+                               bool is_write)
+{
+#ifndef MOCK_PEER
+    /* The old C vGIC reads the configuration of LPIs with a lock held. */
+    ASSERT(local_irq_is_enabled());
+#endif
+    __atomic_fetch_add(&d->ram_accesses, 1, __ATOMIC_RELAXED);
+
+    return mock_guest_memory(d, gpa, buf, size, is_write);
+}
+
+unsigned long mock_domain_ram_accesses(const struct domain *d)
+{
+    return __atomic_load_n(&d->ram_accesses, __ATOMIC_RELAXED);
+}
+
 void mock_domain_release(struct domain *d)
 {
+    mock_its_release(d);
     free(d->ram);
     free(d->mmio);
     free(d->vcpu);
@@ -549,9 +578,21 @@ void register_mmio_handler(struct domain *d, const struct mmio_handler_ops *ops,
         (struct mmio_handler){ .ops = ops, .addr = addr, .size = size, .priv = priv };
 }
 
-/* A trapped access of 1 << size bytes: 1 handled, 0 abort, -1 nothing there. */
-int mock_mmio(struct vcpu *v, paddr_t gpa, unsigned int size, bool write, register_t *value)
+static _Thread_local struct cpu_user_regs guest_regs;
+
+struct cpu_user_regs *guest_cpu_user_regs(void)
 {
+    return &guest_regs;
+}
+
+/*
+ * A trapped access of 1 << size bytes: 1 handled, 0 abort, -1 nothing there, 2 the
+ * guest executes it again: Xen steps over it, and the vGIC has stepped back.
+ */
+int mock_mmio(struct vcpu *v, paddr_t gpa, unsigned int size, bool write, bool aarch32,
+              register_t *value)
+{
+    const register_t pc = 0x1000;
     struct domain *d = v->domain;
     mmio_info_t info = { .dabt = { .size = size, .valid = 1 }, .gpa = gpa };
     unsigned int i;
@@ -564,7 +605,12 @@ int mock_mmio(struct vcpu *v, paddr_t gpa, unsigned int size, bool write, regist
         if ( gpa < h->addr || gpa - h->addr >= h->size )
             continue;
         if ( write )
-            return h->ops->write(v, &info, *value, h->priv);
+        {
+            guest_regs.pc = pc;
+            guest_regs.cpsr = aarch32 ? PSR_MODE_BIT : 0;
+            rc = h->ops->write(v, &info, *value, h->priv);
+            return rc == 1 && guest_regs.pc + 4 == pc ? 2 : rc;
+        }
         *value = 0;
         rc = h->ops->read(v, &info, value, h->priv);
         ASSERT(!rc || size == 3 || !(*value >> (8 << size)));

@@ -26,6 +26,8 @@ typedef uint64_t u64;
 
 #define INVALID_PADDR (~(paddr_t)0)
 
+#include "lists.h"
+
 /* lib.h, compiler.h, bug.h */
 #define __init
 #define __initdata
@@ -193,6 +195,8 @@ unsigned int gic_number_espis(void);
 unsigned int gic_get_nr_lrs(void);
 
 /* irq.h */
+#define LPI_OFFSET 8192U
+#define INVALID_LPI 0U
 #define _IRQ_INPROGRESS 0
 #define _IRQ_DISABLED 1
 #define _IRQ_GUEST 4
@@ -230,7 +234,11 @@ bool irq_type_set_by_domain(const struct domain *d);
 int release_guest_irq(struct domain *d, unsigned int virq);
 
 /* regs.h, hsr.h, cpregs.h */
-struct cpu_user_regs { register_t x[31]; };
+struct cpu_user_regs { register_t x[31], pc, cpsr; };
+#define PSR_MODE_BIT 0x10 /* AArch32 */
+
+/* Of the guest whose access has trapped. */
+struct cpu_user_regs *guest_cpu_user_regs(void);
 
 static inline register_t get_user_reg(const struct cpu_user_regs *regs, int reg)
 {
@@ -340,6 +348,7 @@ struct domain {
     spinlock_t ram_lock;
     paddr_t ram_base, ram_size;
     unsigned char *ram;
+    unsigned long ram_accesses;     /* The vGIC's */
     struct {
         struct vgic_dist vgic;
         unsigned int evtchn_irq;

@@ -87,17 +87,35 @@ static inline bool atomic_dec_and_test(atomic_t *v)
     return __atomic_sub_fetch(&v->counter, 1, __ATOMIC_SEQ_CST) == 0;
 }
 
-/* spinlock.h, rwlock.h: readers exclude each other, too */
-typedef struct { spinlock_t lock; } rwlock_t;
+/* spinlock.h, rwlock.h: who writes holds the lock; who reads, one of the readers */
+typedef struct { spinlock_t lock; unsigned int readers; } rwlock_t;
+
+void rvgic_mock_relax(void);
+
+static inline void read_lock(rwlock_t *l)
+{
+    spin_lock(&l->lock);
+    __atomic_add_fetch(&l->readers, 1, __ATOMIC_SEQ_CST);
+    spin_unlock(&l->lock);
+}
+
+static inline void write_lock(rwlock_t *l)
+{
+    spin_lock(&l->lock);
+    while ( __atomic_load_n(&l->readers, __ATOMIC_SEQ_CST) )
+    {
+        spin_unlock(&l->lock);
+        rvgic_mock_relax();
+        spin_lock(&l->lock);
+    }
+}
 
 #define local_irq_disable() ((void)mock_local_irq_save())
 #define local_irq_enable() mock_local_irq_restore(1)
 #define spin_lock_irq(l) do { local_irq_disable(); spin_lock(l); } while ( 0 )
 #define spin_unlock_irq(l) do { spin_unlock(l); local_irq_enable(); } while ( 0 )
-#define rwlock_init(l) spin_lock_init(&(l)->lock)
-#define read_lock(l) spin_lock(&(l)->lock)
-#define read_unlock(l) spin_unlock(&(l)->lock)
-#define write_lock(l) spin_lock(&(l)->lock)
+#define rwlock_init(l) (spin_lock_init(&(l)->lock), (l)->readers = 0)
+#define read_unlock(l) ((void)__atomic_sub_fetch(&(l)->readers, 1, __ATOMIC_SEQ_CST))
 #define write_unlock(l) spin_unlock(&(l)->lock)
 
 /* percpu.h */
@@ -129,8 +147,6 @@ typedef struct { unsigned long n; } mfn_t;
 typedef struct irq_desc irq_desc_t;
 #define INVALID_IRQ 1023U
 #define NR_ESPI_IRQS 1024U
-#define INVALID_LPI 0U
-#define LPI_OFFSET 8192U
 
 static inline bool is_lpi(unsigned int irq)
 {

@@ -16,6 +16,7 @@ fn main() {
         "xen-glue/c/gich.c",
         "xen-glue/c/its.c",
         "harness/c/mock.c",
+        "harness/c/its.c",
         "peers/c/services.c",
     ];
     cc::Build::new()
@@ -25,6 +26,7 @@ fn main() {
         .define("CONFIG_NEW_VGIC", None)
         .define("CONFIG_GICV3", None)
         .define("CONFIG_GICV3_ESPI", None)
+        .define("CONFIG_HAS_ITS", None)
         .flag_if_supported("-Wno-unused-parameter")
         // As Xen's own files.
         .opt_level(2)

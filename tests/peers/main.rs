@@ -11,16 +11,25 @@ use vgic_harness::domain::{Config, Domain};
 use vgic_harness::machine::{Machine, Profile};
 use vgic_harness::{linux, peer};
 
-/// Runs `command` with a vGIC that has been built, and returns what it writes.
-fn run(vgic: &str, mut command: Command) -> Option<String> {
-    if !peer::built(vgic).is_file() {
-        // Past the test runner, which keeps the output of tests that pass.
+/// Is this vGIC there? If not, says so past the test runner, which keeps the output of tests that pass.
+fn built_or_told(vgic: &str) -> bool {
+    let built = peer::built(vgic).is_file();
+    if !built {
         let _ = writeln!(
             std::io::stderr(),
             "skipped: {vgic}.so is not built; `cargo xtask peers` builds it"
         );
-        return None;
     }
+    built
+}
+
+/// Runs `command` with a vGIC that has been built, and returns what it writes.
+fn run(vgic: &str, command: Command) -> Option<String> {
+    built_or_told(vgic).then(|| output(vgic, command))
+}
+
+/// The same with one that is there.
+fn output(vgic: &str, mut command: Command) -> String {
     let Output {
         status,
         stdout,
@@ -31,7 +40,7 @@ fn run(vgic: &str, mut command: Command) -> Option<String> {
         .expect("a process");
     let text = String::from_utf8_lossy(&stdout) + String::from_utf8_lossy(&stderr);
     assert!(status.success(), "with {vgic}: {text}");
-    Some(text.into_owned())
+    text.into_owned()
 }
 
 /// The scripted guest to its end.

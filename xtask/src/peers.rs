@@ -64,9 +64,9 @@ const PEERS: [Peer; 2] = [
 /// The mock's C half: ours.
 const MOCK: [&str; 5] = [
     "harness/c/mock.c",
+    "harness/c/its.c",
     "peers/c/collections.c",
     "peers/c/gic.c",
-    "peers/c/its.c",
     "peers/c/services.c",
 ];
 

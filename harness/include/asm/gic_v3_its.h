@@ -1,8 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef MOCK_GIC_V3_ITS_H
+#define MOCK_GIC_V3_ITS_H
+
 #include "mock.h"
 
-/* A host without an ITS. */
-static inline unsigned int vgic_v3_its_count(const struct domain *d)
-{
-    return 0;
-}
+#define GICV3_ITS_SIZE SZ_128K
+#define ITS_DOORBELL_OFFSET 0x10040
+/* Physical LPIs come in blocks of this size at least. */
+#define LPI_BLOCK 32
+
+struct host_its {
+    struct list_head entry;
+    paddr_t addr, size;
+    unsigned int devid_bits, evid_bits;
+};
+
+extern struct list_head host_its_list;
+
+unsigned int vgic_v3_its_count(const struct domain *d);
+void vgic_vcpu_inject_lpi(struct domain *d, unsigned int virq);
+
+struct pending_irq;
+int gicv3_its_map_guest_device(struct domain *d, paddr_t host_doorbell, uint32_t host_devid,
+                               paddr_t guest_doorbell, uint32_t guest_devid,
+                               uint64_t nr_events, bool valid);
+struct pending_irq *gicv3_its_get_event_pending_irq(struct domain *d, paddr_t doorbell,
+                                                    uint32_t devid, uint32_t eventid);
+struct pending_irq *gicv3_assign_guest_event(struct domain *d, paddr_t doorbell,
+                                             uint32_t devid, uint32_t eventid, uint32_t lpi);
+int gicv3_remove_guest_event(struct domain *d, paddr_t doorbell, uint32_t devid,
+                             uint32_t eventid);
+int gicv3_its_route_guest_event(struct domain *d, paddr_t doorbell, uint32_t devid,
+                                uint32_t eventid, unsigned int cpu);
+
+#endif /* MOCK_GIC_V3_ITS_H */

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The host's ITSes: devices that are mapped, with the physical LPI of each of
+ * their events, and for each of those the domain and its LPI. Which physical
+ * LPIs are pending, and at which CPU, is up to the physical GIC.
+ */
+
+#include "mock.h"
+
+#ifdef CONFIG_HAS_ITS
+
+#include <asm/gic_v3_its.h>
+
+#define DEVICE_BITS 16
+#define EVENT_BITS 16
+#define HOST_LPIS (65536 - LPI_OFFSET)
+
+/* From the Rust half. */
+void mock_phys_lpi_target(unsigned int lpi, unsigned int cpu);
+void mock_phys_lpi_reset(unsigned int lpi);
+
+struct list_head host_its_list = LIST_HEAD_INIT(host_its_list);
+
+/* By physical LPI. Taken in hard interrupt context, too. */
+static struct {
+    spinlock_t lock;
+    struct host_lpi { bool taken; struct domain *d; uint32_t virt; } lpis[HOST_LPIS];
+} host_lpis;
+
+static struct host_lpi *host_lpi(unsigned int lpi)
+{
+    return &host_lpis.lpis[lpi - LPI_OFFSET];
+}
+
+static bool refuse;
+
+/* Has the host refuse devices from now on, or take them again. */
+void mock_refuse_devices(bool on)
+{
+    __atomic_store_n(&refuse, on, __ATOMIC_SEQ_CST);
+}
+
+void mock_its_power_on(const struct mock_machine *machine)
+{
+    static struct host_its itses[8];
+    unsigned int i;
+
+    mock_refuse_devices(false);
+    memset(host_lpis.lpis, 0, sizeof(host_lpis.lpis));
+    INIT_LIST_HEAD(&host_its_list);
+    for ( i = 0; i < min(machine->itses, (unsigned int)ARRAY_SIZE(itses)); i++ )
+    {
+        itses[i] = (struct host_its){
+            .addr = machine->its_frames[i],
+            .size = GICV3_ITS_SIZE,
+            .devid_bits = DEVICE_BITS,
+            .evid_bits = EVENT_BITS,
+        };
+        list_add_tail(&itses[i].entry, &host_its_list);
+    }
+}
+
+struct its_device {
+    struct its_device *next;
+    paddr_t doorbell;
+    uint32_t id;
+    unsigned int events, first_lpi;
+    struct pending_irq irqs[];
+};
+
+/* The link to a device, or to where one would go. Under its_devices_lock. */
+static struct its_device **find(struct domain *d, paddr_t doorbell, uint32_t id)
+{
+    struct its_device **link = &d->arch.vgic.its_devices.first;
+
+    while ( *link && ((*link)->doorbell != doorbell || (*link)->id != id) )
+        link = &(*link)->next;
+
+    return link;
+}
+
+/* So many physical LPIs in a row. 0: there are none. */
+static unsigned int take_lpis(unsigned int count)
+{
+    unsigned long flags;
+    unsigned int i, run = 0, first = 0;
+
+    spin_lock_irqsave(&host_lpis.lock, flags);
+    for ( i = 0; i < HOST_LPIS && run < count; i++ )
+        run = host_lpis.lpis[i].taken ? 0 : run + 1;
+    if ( run == count )
+    {
+        first = i - count + LPI_OFFSET;
+        for ( i = 0; i < count; i++ )
+            *host_lpi(first + i) = (struct host_lpi){ .taken = true };
+    }
+    spin_unlock_irqrestore(&host_lpis.lock, flags);
+
+    return first;
+}
+
+static void free_lpis(unsigned int first, unsigned int count)
+{
+    unsigned long flags;
+    unsigned int i;
+
+    for ( i = 0; i < count; i++ )
+        mock_phys_lpi_reset(first + i);
+    spin_lock_irqsave(&host_lpis.lock, flags);
+    memset(host_lpi(first), 0, count * sizeof(struct host_lpi));
+    spin_unlock_irqrestore(&host_lpis.lock, flags);
+}
+
+static void destroy(struct its_device *device)
+{
+    free_lpis(device->first_lpi, device->events);
+    xfree(device);
+}
+
+static struct its_device *create(paddr_t doorbell, uint32_t id, unsigned int events)
+{
+    struct its_device *device = _xzalloc(sizeof(*device) + events * sizeof(device->irqs[0]),
+                                         _Alignof(struct its_device));
+
+    if ( !device )
+        return NULL;
+    device->doorbell = doorbell;
+    device->id = id;
+    device->events = events;
+    device->first_lpi = take_lpis(events);
+    if ( !device->first_lpi )
+    {
+        xfree(device);
+        return NULL;
+    }
+
+    return device;
+}
+
+/* What of the host's ITSes a domain has is Xen's to free. */
+void mock_its_release(struct domain *d)
+{
+    struct its_device *device;
+
+    while ( (device = d->arch.vgic.its_devices.first) != NULL )
+    {
+        d->arch.vgic.its_devices.first = device->next;
+        destroy(device);
+    }
+}
+
+int gicv3_its_map_guest_device(struct domain *d, paddr_t host_doorbell, uint32_t host_devid,
+                               paddr_t guest_doorbell, uint32_t guest_devid,
+                               uint64_t nr_events, bool valid)
+{
+    struct its_device **link, *device, *made = NULL;
+    uint64_t events = LPI_BLOCK;
+    int rc = 0;
+
+    while ( events < nr_events )
+        events *= 2;
+    if ( host_devid >> DEVICE_BITS || events >> EVENT_BITS )
+        return -EINVAL;
+    ASSERT(local_irq_is_enabled());
+    if ( valid && __atomic_load_n(&refuse, __ATOMIC_SEQ_CST) )
+        return -ENODEV;
+    if ( valid && !(made = create(guest_doorbell, guest_devid, events)) )
+        return -ENOMEM;
+
+    spin_lock(&d->arch.vgic.its_devices_lock);
+    link = find(d, guest_doorbell, guest_devid);
+    device = *link;
+    if ( device && valid )
+        rc = -EBUSY;
+    else if ( device )
+        *link = device->next;
+    else if ( !valid )
+        rc = -ENOENT;
+    else
+        *link = made;
+    spin_unlock(&d->arch.vgic.its_devices_lock);
+
+    if ( valid && rc )
+        destroy(made);
+    if ( !valid && device )
+        destroy(device);
+
+    return rc;
+}
+
+/* The interrupt of an event, and its physical LPI. */
+static struct pending_irq *event(struct domain *d, paddr_t doorbell, uint32_t id,
+                                 uint32_t number, unsigned int *lpi)
+{
+    struct pending_irq *irq = NULL;
+    struct its_device *device;
+
+    spin_lock(&d->arch.vgic.its_devices_lock);
+    device = *find(d, doorbell, id);
+    if ( device && number < device->events )
+    {
+        irq = &device->irqs[number];
+        *lpi = device->first_lpi + number;
+    }
+    spin_unlock(&d->arch.vgic.its_devices_lock);
+
+    return irq;
+}
+
+struct pending_irq *gicv3_its_get_event_pending_irq(struct domain *d, paddr_t doorbell,
+                                                    uint32_t devid, uint32_t eventid)
+{
+    unsigned int lpi;
+
+    return event(d, doorbell, devid, eventid, &lpi);
+}
+
+static struct pending_irq *assign(struct domain *d, paddr_t doorbell, uint32_t devid,
+                                  uint32_t eventid, uint32_t virt)
+{
+    unsigned long flags;
+    unsigned int lpi;
+    struct pending_irq *irq = event(d, doorbell, devid, eventid, &lpi);
+
+    if ( irq )
+    {
+        spin_lock_irqsave(&host_lpis.lock, flags);
+        host_lpi(lpi)->d = d;
+        host_lpi(lpi)->virt = virt;
+        spin_unlock_irqrestore(&host_lpis.lock, flags);
+    }
+
+    return irq;
+}
+
+struct pending_irq *gicv3_assign_guest_event(struct domain *d, paddr_t doorbell,
+                                             uint32_t devid, uint32_t eventid, uint32_t lpi)
+{
+    return assign(d, doorbell, devid, eventid, lpi);
+}
+
+int gicv3_remove_guest_event(struct domain *d, paddr_t doorbell, uint32_t devid,
+                             uint32_t eventid)
+{
+    return assign(d, doorbell, devid, eventid, INVALID_LPI) ? 0 : -EINVAL;
+}
+
+#ifndef MOCK_PEER
+int gicv3_its_route_guest_event(struct domain *d, paddr_t doorbell, uint32_t devid,
+                                uint32_t eventid, unsigned int cpu)
+{
+    unsigned int lpi;
+
+    if ( !event(d, doorbell, devid, eventid, &lpi) )
+        return -ENOENT;
+    mock_phys_lpi_target(lpi, cpu);
+
+    return 0;
+}
+#else
+void vgic_vcpu_inject_lpi(struct domain *d, unsigned int lpi)
+{
+    struct pending_irq *irq = irq_to_pending(d->vcpu[0], lpi);
+    unsigned int id = irq ? read_atomic(&irq->lpi_vcpu_id) : INVALID_VCPU_ID;
+
+    if ( id < d->max_vcpus )
+        vgic_inject_irq(d, d->vcpu[id], lpi, true);
+}
+#endif
+
+/* A device writes the number of an event to an ITS: its LPI, or 0. No CPU's. */
+void mock_translate(struct domain *d, unsigned int its, uint32_t device, uint32_t number,
+                    unsigned int *lpi)
+{
+    struct host_its *host;
+
+    *lpi = INVALID_LPI;
+    list_for_each_entry ( host, &host_its_list, entry )
+        if ( !its-- )
+            event(d, host->addr + ITS_DOORBELL_OFFSET, device, number, lpi);
+}
+
+/* gicv3_do_LPI(), after the acknowledge. */
+void mock_do_lpi(unsigned int lpi)
+{
+    struct host_lpi entry;
+
+    ASSERT(!local_irq_is_enabled());
+    _spin_lock(&host_lpis.lock);
+    entry = *host_lpi(lpi);
+    _spin_unlock(&host_lpis.lock);
+    if ( entry.virt != INVALID_LPI )
+        vgic_vcpu_inject_lpi(entry.d, entry.virt);
+}
+
+#endif /* CONFIG_HAS_ITS */

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! LPIs and virtual ITSes through the exported functions, with the host's ITSes behind them.
+
+mod delivery;
+
+use std::sync::Arc;
+use vgic_harness::domain::{Config, Domain};
+use vgic_harness::guest::GuestCpu;
+use vgic_harness::its::{self, FIRST_LPI, Its, command};
+use vgic_harness::linux;
+use vgic_harness::machine::{Machine, Profile};
+
+/// A device and its first LPI.
+const DEVICE: u32 = 0x108;
+const LPI: u32 = FIRST_LPI + 8;
+
+/// A Dom0 that has been brought up, with LPIs enabled. `$its` is the driver of its first ITS.
+macro_rules! boot {
+    ($profile:expr, $vcpus:expr, $domain:ident, $cpus:ident, $its:ident) => {
+        let ($domain, $cpus) = $crate::booted($profile, $vcpus);
+        let $its = vgic_harness::its::Its::probe(&$domain, &$cpus[0], 0);
+    };
+}
+use boot;
+
+fn booted(profile: Profile, vcpus: usize) -> (Domain, Vec<GuestCpu>) {
+    let machine: Arc<Machine> = Machine::power_on(profile);
+    let domain = Domain::with_vcpus(&machine, Config::dom0(3, vcpus)).expect("a domain");
+    let cpus = linux::boot(&domain);
+    its::enable_lpis(&domain, &cpus);
+    (domain, cpus)
+}
+
+/// Small, and quick to boot.
+const SMALL: Profile = Profile::GICV3.with_itses(1);
+/// Everything there is, for four vCPUs.
+const LARGE: Profile = Profile::SERVER.with_cpus(4);
+
+/// All that is due happens on every CPU of the machine.
+fn settle(machine: &Machine) {
+    (0..machine.pcpus().len()).for_each(|n| machine.quiesce(n));
+}
+
+/// A device's message to the first ITS, delivered as far as it goes.
+fn send(domain: &Domain, device: u32, event: u32) {
+    domain.send_msi(0, device, event);
+    settle(&domain.machine);
+}
+
+/// What a vCPU takes and ends, until there is no more.
+fn drain(cpu: &GuestCpu) -> Vec<u32> {
+    let all: Vec<u32> = std::iter::from_fn(|| cpu.take(|_| ()))
+        .take(70_000)
+        .collect();
+    assert!(all.len() < 70_000, "it never ends");
+    all
+}
+
+/// What each vCPU takes.
+fn taken(cpus: &[GuestCpu]) -> Vec<Vec<u32>> {
+    settle(cpus[0].machine());
+    cpus.iter().map(drain).collect()
+}
