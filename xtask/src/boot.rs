@@ -73,11 +73,7 @@ pub fn boot(boot: &BootArguments) -> Result<bool> {
             "Xen {} with the {} vGIC{}, GIC{}, {} CPUs, {} DomUs, {}",
             parts.built.version,
             boot.xen.vgic,
-            if boot.xen.espi {
-                " and extended SPIs"
-            } else {
-                ""
-            },
+            extras(boot),
             boot.gic,
             boot.cpus,
             boot.domus,
@@ -118,6 +114,16 @@ fn failed(verdict: &Verdict) -> Option<String> {
     })
 }
 
+/// What Xen is built with beside the vGIC.
+fn extras(boot: &BootArguments) -> &'static str {
+    match (boot.xen.espi, boot.xen.its) {
+        (true, true) => ", extended SPIs and the ITS",
+        (true, false) => " and extended SPIs",
+        (false, true) => " and the ITS",
+        (false, false) => "",
+    }
+}
+
 /// What the boot's disk interrupts with, if it has one.
 fn on(boot: &BootArguments, disk: Disk) -> String {
     match boot.reads() {
@@ -136,12 +142,13 @@ fn name(boot: &BootArguments, disk: Disk) -> String {
     let disk = match disk {
         Disk::Intx => "intx",
         Disk::Msi => "msi",
+        Disk::Lpi => "lpi",
     };
     let count = if boot.icount { "-icount" } else { "" };
-    let espi = if boot.xen.espi { "-espi" } else { "" };
+    let extras = boot.xen.suffix();
     let life = if boot.life > 0 { "-life" } else { "" };
     format!(
-        "{tree}-{}-{}-{}cpus-{}domus-{disk}{espi}{count}{life}",
+        "{tree}-{}-{}-{}cpus-{}domus-{disk}{extras}{count}{life}",
         boot.gic, boot.xen.vgic, boot.cpus, boot.domus
     )
 }

@@ -108,6 +108,9 @@ pub struct XenArguments {
     /// Build Xen with support for extended SPIs (GICV3_ESPI: Xen 4.21 or later)
     #[arg(long)]
     pub espi: bool,
+    /// Build Xen with its support for the ITS (HAS_ITS), and give the machine one: Dom0's disks send LPIs
+    #[arg(long)]
+    pub its: bool,
 }
 
 /// What to boot, and on what.
@@ -128,7 +131,7 @@ pub struct BootArguments {
     /// checks, and no disk unless --reads says so: an emulated disk answers in the host's time)
     #[arg(long)]
     pub icount: bool,
-    /// How the disk of Dom0 interrupts [default: both on GICv2, intx on GICv3]
+    /// How the disk of Dom0 interrupts [default: both on GICv2, intx on GICv3, msi with --its]
     #[arg(long, value_enum, value_name = "KIND")]
     pub disk: Option<DiskChoice>,
     /// Direct reads of the disk, one at a time; 0 for no disk [default: 2000, with --icount 0]
@@ -190,7 +193,7 @@ impl GuestArguments {
 pub enum DiskChoice {
     /// A level SPI (the kernel is given pci=nomsi)
     Intx,
-    /// A message that the GICv2m frame turns into an edge SPI
+    /// A message that the GICv2m frame turns into an edge SPI, or with --its the ITS into an LPI
     Msi,
     /// One boot of each
     Both,
@@ -219,6 +222,8 @@ pub enum Disk {
     Intx,
     /// GICv2m messages.
     Msi,
+    /// Messages that the ITS translates.
+    Lpi,
 }
 
 impl std::fmt::Display for Disk {
@@ -226,17 +231,29 @@ impl std::fmt::Display for Disk {
         f.write_str(match self {
             Disk::Intx => "INTx (a level SPI)",
             Disk::Msi => "MSI (GICv2m)",
+            Disk::Lpi => "MSI-X (LPIs of the ITS)",
         })
     }
 }
 
 impl XenArguments {
+    /// What tells such a build from one without these options.
+    pub fn suffix(&self) -> String {
+        let named = [(self.espi, "-espi"), (self.its, "-its")];
+        named.into_iter().filter(|n| n.0).map(|n| n.1).collect()
+    }
+
     /// What is wrong with the arguments, in one sentence.
     pub fn problem(&self) -> Option<String> {
-        (self.espi && self.vgic == Vgic::New).then(|| {
-            "extended SPIs need a GICv3, which upstream's new C vGIC does not have: leave out --espi, or use --vgic old or \
-             rust"
-                .into()
+        let option = match (self.espi, self.its) {
+            (true, _) => "--espi",
+            (_, true) => "--its",
+            _ => return None,
+        };
+        (self.vgic == Vgic::New).then(|| {
+            format!(
+                "{option} needs a GICv3, which upstream's new C vGIC does not have: leave it out, or use --vgic old or rust"
+            )
         })
     }
 }
@@ -264,9 +281,14 @@ impl BootArguments {
                 "upstream's new C vGIC has no GICv3: use --gic v2, or --vgic old or rust".into(),
             );
         }
-        if self.gic == Gic::V3 && matches!(self.disk, Some(DiskChoice::Msi | DiskChoice::Both)) {
+        if self.gic == Gic::V2 && self.xen.its {
+            return Some("a GICv2 has no ITS: leave out --its, or use --gic v3".into());
+        }
+        let msi = matches!(self.disk, Some(DiskChoice::Msi | DiskChoice::Both));
+        if self.gic == Gic::V3 && !self.xen.its && msi {
             return Some(
-                "a GICv3 without an ITS takes no MSIs: use --disk intx, or --gic v2".into(),
+                "a GICv3 without an ITS takes no MSIs: add --its, or use --disk intx or --gic v2"
+                    .into(),
             );
         }
         if self.reads() > 10_000_000 {
@@ -303,11 +325,17 @@ impl BootArguments {
 
     /// The boots to do, one after the other.
     pub fn disks(&self) -> Vec<Disk> {
+        let msi = match self.gic {
+            Gic::V2 => Disk::Msi,
+            Gic::V3 => Disk::Lpi,
+        };
         match (self.disk, self.gic) {
-            (Some(DiskChoice::Intx), _) | (None, Gic::V3) => vec![Disk::Intx],
-            (Some(DiskChoice::Msi), _) => vec![Disk::Msi],
+            (Some(DiskChoice::Intx), _) => vec![Disk::Intx],
+            (Some(DiskChoice::Msi), _) => vec![msi],
+            (None, Gic::V3) if self.xen.its => vec![msi],
+            (None, Gic::V3) => vec![Disk::Intx],
             (None, Gic::V2) if self.reads() == 0 => vec![Disk::Intx],
-            (Some(DiskChoice::Both), _) | (None, Gic::V2) => vec![Disk::Intx, Disk::Msi],
+            (Some(DiskChoice::Both), _) | (None, Gic::V2) => vec![Disk::Intx, msi],
         }
     }
 }
@@ -346,7 +374,9 @@ mod tests {
             ("--gic v2 --cpus 9", "8"),
             ("--cpus 0", "1 to"),
             ("--gic v3 --vgic new", "GICv3"),
-            ("--gic v3 --disk msi", "ITS"),
+            ("--gic v3 --disk msi", "--its"),
+            ("--gic v2 --its", "--gic v3"),
+            ("--gic v2 --vgic new --its", "--its"),
             ("--domus 9", "0 to 8"),
             ("--gic v2 --vgic new --espi", "--espi"),
             ("--reads 10000001", "--reads"),
@@ -365,6 +395,9 @@ mod tests {
     fn a_gicv2_boots_with_both_kinds_of_disk() {
         assert_eq!(boot("--gic v2").disks(), [Disk::Intx, Disk::Msi]);
         assert_eq!(boot("--gic v2 --disk msi").disks(), [Disk::Msi]);
+        assert_eq!(boot("--its").disks(), [Disk::Lpi]);
+        assert_eq!(boot("--its").problem(), None);
+        assert_eq!(boot("--its --disk both").disks(), [Disk::Intx, Disk::Lpi]);
         assert_eq!(
             boot("--gic v2 --reads 0").disks(),
             [Disk::Intx],

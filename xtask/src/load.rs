@@ -21,8 +21,8 @@ pub fn disks(boot: &BootArguments, disk: Disk) -> Vec<&'static str> {
     match disk {
         _ if boot.reads() == 0 => vec![],
         Disk::Intx => vec![MOVABLE],
-        Disk::Msi if boot.rounds() == 0 => vec![FIXED],
-        Disk::Msi => vec![FIXED, MOVABLE],
+        Disk::Msi | Disk::Lpi if boot.rounds() == 0 => vec![FIXED],
+        Disk::Msi | Disk::Lpi => vec![FIXED, MOVABLE],
     }
 }
 
@@ -220,6 +220,7 @@ fn line(now: &Interrupts, disk: Disk) -> Result<String, String> {
     let fits = |row: &&Row| match disk {
         Disk::Intx => row.what.contains("GIC") && row.what.contains("Level"),
         Disk::Msi => row.what.contains("MSI"),
+        Disk::Lpi => row.what.contains("ITS-"),
     };
     match (lines.iter().find(|l| !fits(l)), lines.len()) {
         (_, 0) => Err("/proc/interrupts has no line for it".to_owned()),
@@ -481,6 +482,9 @@ mod tests {
         let msi = listing("GICv2m-PCI-MSIX-0000:00:01.0 1 Edge nvme0q1");
         assert!(line(&msi, Disk::Msi).is_ok());
         assert!(line(&msi, Disk::Intx).is_err());
+        assert!(line(&msi, Disk::Lpi).is_err());
+        let lpi = listing("ITS-PCI-MSIX-0000:00:01.0 1 Edge nvme0q1");
+        assert!(line(&lpi, Disk::Lpi).is_ok());
         assert!(line(&listing("GICv3 36 Level other"), Disk::Intx).is_err());
     }
 }

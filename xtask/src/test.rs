@@ -42,6 +42,7 @@ pub fn test(arguments: &TestArguments) -> Result<bool> {
             vgic: Vgic::Rust,
             tree: arguments.tree.clone(),
             espi: false,
+            its: false,
         };
         let built = xen::build(&xen, false).context("the build of Xen")?;
         for line in &built.prelink {

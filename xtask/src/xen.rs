@@ -46,9 +46,9 @@ pub fn build(arguments: &XenArguments, release: bool) -> Result<Built> {
     } else {
         ("upstream", source.prepare("upstream", &[], &[])?)
     };
-    let espi = if arguments.espi { "-espi" } else { "" };
+    let extras = arguments.suffix();
     let suffix = if release { "-release" } else { "" };
-    let out = paths::xen(&source.name).join(format!("build-{vgic}{espi}{suffix}"));
+    let out = paths::xen(&source.name).join(format!("build-{vgic}{extras}{suffix}"));
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     let options = options(arguments, release);
     let rust = if vgic == Vgic::Rust {
@@ -103,6 +103,14 @@ fn options(arguments: &XenArguments, release: bool) -> Vec<&'static str> {
     };
     if arguments.espi {
         options.push("CONFIG_GICV3_ESPI=y");
+    }
+    if arguments.its {
+        // Upstream has it behind these two.
+        options.extend([
+            "CONFIG_EXPERT=y",
+            "CONFIG_UNSUPPORTED=y",
+            "CONFIG_HAS_ITS=y",
+        ]);
     }
     if release {
         options.push("CONFIG_DEBUG=n");
