@@ -31,6 +31,8 @@ pub enum Task {
     Diff(DiffArguments),
     /// Run the tests that have threads, C and all, under ThreadSanitizer
     Tsan,
+    /// Plant small faults in the modules that decide; a test must fail for each (hours)
+    Mutants(crate::mutants::Arguments),
     /// Fetch what boot and xen need, and build nothing
     Setup,
 }

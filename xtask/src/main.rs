@@ -20,6 +20,7 @@ mod interrupts;
 mod life;
 mod load;
 mod machine;
+mod mutants;
 mod paths;
 mod peers;
 mod progress;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Task::Unchanged(_) => Some("unchanged"),
         Task::Diff(_) => Some("diff"),
         Task::Tsan => Some("tsan"),
+        Task::Mutants(_) => Some("mutants"),
         _ => None,
     };
     match run(task) {
@@ -94,6 +96,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
         }
         Task::Diff(arguments) => diff::diff(&arguments),
         Task::Tsan => tsan::tsan(),
+        Task::Mutants(arguments) => mutants::mutants(&arguments),
         Task::Setup => setup().map(|()| true),
     }
 }
