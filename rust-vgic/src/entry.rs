@@ -317,4 +317,6 @@ impl<H: Host> Domain<H> {
 }
 
 #[cfg(test)]
+mod maintenance_tests;
+#[cfg(test)]
 mod tests;

@@ -68,6 +68,7 @@ pub(crate) struct Cpu {
     pub(crate) lrs: [AtomicU64; 16],
     pub(crate) hcr: AtomicU32,
     pub(crate) vmcr: AtomicU32,
+    pub(crate) traps_dir: AtomicBool,
 }
 
 impl CpuInterface for &Cpu {
@@ -91,7 +92,7 @@ impl CpuInterface for &Cpu {
     }
     fn sync(&self) {}
     fn can_trap_dir(&self) -> bool {
-        false
+        self.traps_dir.load(SeqCst)
     }
 }
 

@@ -154,3 +154,6 @@ impl Lists {
         irq.list.load(Ordering::Relaxed) == Self::key(Class::of(state), state.priority5())
     }
 }
+
+#[cfg(test)]
+mod tests;

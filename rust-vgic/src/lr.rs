@@ -152,3 +152,6 @@ impl Format {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

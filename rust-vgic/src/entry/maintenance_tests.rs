@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What the guest is entered with in HCR: the maintenance interrupts for what waits outside of the list registers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+use super::*;
+use crate::fake::{self, Fake};
+use std::sync::atomic::Ordering::SeqCst;
+
+/// VMCR: nothing masked.
+const ALL_PRIORITIES: u32 = 0xf800_0000;
+const GROUP0: u32 = 1;
+const GROUP1: u32 = 2;
+const SPLIT_EOI: u32 = 1 << 9;
+/// SPIs that find the four list registers full.
+const TOO_MANY: u32 = 5;
+
+/// A domain in which these groups are on at the distributor and at the CPU interface.
+fn domain(vcpus: usize, distributor: u32, interface: u32) -> Domain<Fake> {
+    let domain = fake::v2(vcpus, 32);
+    domain.ctlr.store(distributor, Ordering::SeqCst);
+    for cpu in &domain.host().cpus {
+        cpu.vmcr.store(ALL_PRIORITIES | interface, SeqCst);
+    }
+    domain
+}
+
+/// SPIs from `first` on become pending for vCPU 0.
+fn raise(domain: &Domain<Fake>, first: u32, count: u32, priority: u8, group1: bool) {
+    let v = domain.v(0);
+    for intid in (first..first + count).map(|n| IntId::new(n).unwrap()) {
+        for event in [
+            Event::Targets(1, Some(v.id())),
+            Event::Priority(priority),
+            Event::Group1(group1),
+            Event::Enable(true),
+        ] {
+            domain.post(v, intid, event);
+        }
+        domain.inject(None, intid, true);
+    }
+}
+
+/// Enters the guest and says what HCR is.
+fn enter(domain: &Domain<Fake>) -> Hcr {
+    domain.enter(0);
+    Hcr::from_bits(domain.host().cpus[0].hcr.load(SeqCst)).unwrap()
+}
+
+/// The guest acknowledges all that its list registers have, and exits.
+fn acknowledge(domain: &Domain<Fake>) {
+    for lr in &domain.host().cpus[0].lrs[..4] {
+        lr.store(lr.load(SeqCst) & !(3 << 28) | 2 << 28, SeqCst);
+    }
+    domain.leave(0);
+}
+
+#[test]
+fn nothing_waits_nothing_is_asked_for() {
+    let domain = domain(1, GROUP0 | GROUP1, GROUP0 | GROUP1);
+    assert_eq!(enter(&domain), Hcr::EN);
+    domain.leave(0);
+    raise(&domain, 32, TOO_MANY - 1, 0xa0, false);
+    assert_eq!(enter(&domain), Hcr::EN, "each has a list register");
+}
+
+#[test]
+fn what_waits_is_to_follow_at_once_and_its_group_may_go_off() {
+    for (group1, group, disable) in [
+        (false, GROUP0, Hcr::VGRP0DIE),
+        (true, GROUP1, Hcr::VGRP1DIE),
+    ] {
+        let domain = domain(1, GROUP0 | GROUP1, group);
+        raise(&domain, 32, TOO_MANY, 0xa0, group1);
+        assert_eq!(enter(&domain), Hcr::EN | Hcr::NPIE | disable);
+    }
+}
+
+#[test]
+fn either_group_may_go_off_while_one_waits() {
+    let domain = domain(1, GROUP0 | GROUP1, GROUP0 | GROUP1);
+    raise(&domain, 32, TOO_MANY, 0xa0, false);
+    let both = Hcr::VGRP0DIE | Hcr::VGRP1DIE;
+    assert_eq!(enter(&domain), Hcr::EN | Hcr::NPIE | both);
+}
+
+#[test]
+fn what_waits_for_its_group_is_told_when_the_guest_enables_it() {
+    for (group1, other, enable, disable) in [
+        (false, GROUP1, Hcr::VGRP0EIE, Hcr::VGRP1DIE),
+        (true, GROUP0, Hcr::VGRP1EIE, Hcr::VGRP0DIE),
+    ] {
+        let domain = domain(1, GROUP0 | GROUP1, other);
+        raise(&domain, 32, 1, 0xa0, group1);
+        assert_eq!(enter(&domain), Hcr::EN | enable | disable);
+    }
+}
+
+#[test]
+fn the_distributors_groups_are_trapped_and_need_none() {
+    let domain = domain(1, 0, 0);
+    raise(&domain, 32, 1, 0xa0, false);
+    raise(&domain, 33, 1, 0xa0, true);
+    assert_eq!(enter(&domain), Hcr::EN);
+}
+
+#[test]
+fn an_active_one_outside_is_ended_out_of_sight() {
+    let domain = domain(1, GROUP0, GROUP0);
+    raise(&domain, 32, 4, 0xa0, false);
+    enter(&domain);
+    acknowledge(&domain);
+    raise(&domain, 36, 1, 0x20, false);
+    assert_eq!(enter(&domain), Hcr::EN | Hcr::LRENPIE);
+}
+
+#[test]
+fn dir_is_trapped_where_it_may_concern_another_list_register() {
+    let hcr = |vcpus, interface, traps| {
+        let domain = domain(vcpus, GROUP0, GROUP0 | interface);
+        domain.host().cpus[0].traps_dir.store(traps, SeqCst);
+        enter(&domain)
+    };
+    assert_eq!(hcr(2, SPLIT_EOI, true), Hcr::EN | Hcr::TDIR);
+    assert_eq!(hcr(2, SPLIT_EOI, false), Hcr::EN, "the hardware cannot");
+    assert_eq!(hcr(2, 0, true), Hcr::EN, "EOI deactivates");
+    assert_eq!(hcr(1, SPLIT_EOI, true), Hcr::EN, "all of them are here");
+}
+
+#[test]
+fn the_only_vcpus_dir_is_trapped_while_some_are_active_outside() {
+    let domain = domain(1, GROUP0, GROUP0 | SPLIT_EOI);
+    domain.host().cpus[0].traps_dir.store(true, SeqCst);
+    raise(&domain, 32, 4, 0xa0, false);
+    enter(&domain);
+    acknowledge(&domain);
+    raise(&domain, 36, 1, 0x20, false);
+    assert_eq!(enter(&domain), Hcr::EN | Hcr::LRENPIE | Hcr::TDIR);
+}
