@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! LPIs and virtual ITSes through the exported functions, with the host's ITSes behind them.
 
+mod cases;
 mod delivery;
+mod failures;
+mod hostile;
+mod queue;
+mod threads;
 
 use std::sync::Arc;
 use vgic_harness::domain::{Config, Domain};

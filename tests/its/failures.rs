@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The host refuses, or has no memory.
+
+use super::*;
+use vgic_harness::faults;
+use vgic_harness::guest::Size;
+use vgic_harness::its::gits;
+
+#[test]
+fn a_device_that_the_host_refuses_is_not_mapped() {
+    boot!(SMALL, 1, domain, cpus, its);
+    domain.refuse_devices(true);
+    its.map_device(&cpus[0], DEVICE, LPI, 2, |_| 0);
+    assert!(!domain.send_msi(0, DEVICE, 0), "the host has not mapped it");
+    its.send(&cpus[0], &[command::int(DEVICE, 0)]);
+    assert_eq!(taken(&cpus), [vec![]], "nor have we");
+    domain.refuse_devices(false);
+    its.map_device(&cpus[0], DEVICE, LPI, 2, |_| 0);
+    send(&domain, DEVICE, 1);
+    assert_eq!(taken(&cpus), [vec![LPI + 1]]);
+    // One that is mapped stays unmapped if the host does not take it back.
+    domain.refuse_devices(true);
+    its.send(&cpus[0], &[command::mapd(DEVICE, 5, its.itt(DEVICE))]);
+    assert!(!domain.send_msi(0, DEVICE, 1));
+    its.send(&cpus[0], &[command::int(DEVICE, 1)]);
+    assert_eq!(taken(&cpus), [vec![]]);
+}
+
+#[test]
+fn an_event_beyond_what_the_host_has_is_not_mapped() {
+    boot!(SMALL, 1, domain, cpus, its);
+    // The host has blocks of 32 events.
+    let bits = 4;
+    its.send(&cpus[0], &[command::mapd(DEVICE, bits, its.itt(DEVICE))]);
+    its.send(&cpus[0], &[command::mapti(DEVICE, 16, LPI, 0)]);
+    its::configure(&domain, LPI, 0xa0, true);
+    its.send(&cpus[0], &[command::int(DEVICE, 16)]);
+    assert_eq!(taken(&cpus), [vec![]]);
+    its.send(&cpus[0], &[command::mapti(DEVICE, 15, LPI, 0)]);
+    its.send(&cpus[0], &[command::int(DEVICE, 15)]);
+    assert_eq!(taken(&cpus), [vec![LPI]], "the LPI was not used up");
+}
+
+/// Lets each allocation for a domain fail in turn; how many there are.
+fn fail_creation(profile: Profile) -> usize {
+    let machine = Machine::power_on(profile);
+    let before = faults::live();
+    for n in 0.. {
+        faults::fail_nth(n);
+        let made = Domain::with_vcpus(&machine, Config::dom0(3, 2));
+        let failed = faults::fail_none();
+        assert_eq!(made.is_err(), failed, "allocation {n}");
+        drop(made);
+        assert_eq!(faults::live(), before, "allocation {n} leaks");
+        if !failed {
+            return n;
+        }
+    }
+    0
+}
+
+#[test]
+fn creation_may_fail_at_each_allocation() {
+    // The ITSes, their devices, and the LPIs.
+    assert!(fail_creation(LARGE) >= fail_creation(LARGE.with_itses(0)) + 2);
+}
+
+#[test]
+fn each_command_may_find_no_memory() {
+    for n in 0.. {
+        let (domain, cpus) = booted(SMALL, 1);
+        let before = faults::live();
+        let its = Its::probe(&domain, &cpus[0], 0);
+        faults::fail_nth(n);
+        // On pages of their own, of events and of LPIs.
+        for (event, lpi) in [(0, LPI), (500, LPI + 1000), (1000, 65535)] {
+            let commands = [
+                command::mapd(DEVICE + event, 10, its.itt(event)),
+                command::mapti(DEVICE + event, event, lpi, 0),
+                command::inv(DEVICE + event, event),
+            ];
+            its::configure(&domain, lpi, 0xa0, true);
+            its.send(&cpus[0], &commands);
+        }
+        let failed = faults::fail_none();
+        // Whatever could be mapped works, and nothing else does.
+        let mut expected = vec![];
+        for (event, lpi) in [(0, LPI), (500, LPI + 1000), (1000, 65535)] {
+            its.send(&cpus[0], &[command::int(DEVICE + event, event)]);
+            let got = drain(&cpus[0]);
+            assert!(got.is_empty() || got == [lpi], "{got:?} after failure {n}");
+            expected.extend(got);
+        }
+        assert_eq!(expected.len(), if failed { 2 } else { 3 }, "failure {n}");
+        // It can be mapped now.
+        for (event, lpi) in [(0, LPI), (500, LPI + 1000), (1000, 65535)] {
+            let commands = [
+                command::mapd(DEVICE + event, 10, its.itt(event)),
+                command::mapti(DEVICE + event, event, lpi, 0),
+            ];
+            its.send(&cpus[0], &commands);
+            assert!(domain.send_msi(0, DEVICE + event, event));
+            assert_eq!(taken(&cpus), [vec![lpi]]);
+        }
+        // Without its tables the ITS has nothing.
+        its.write(&cpus[0], gits::CTLR, 0);
+        for table in 0..2 {
+            its.write(&cpus[0], gits::BASER + table * 8, 0);
+        }
+        assert!(!domain.send_msi(0, DEVICE, 0));
+        let machine = Arc::clone(&domain.machine);
+        drop((cpus, domain));
+        assert!(faults::live() <= before, "failure {n} leaks");
+        drop(machine);
+        if !failed {
+            assert!(n >= 6, "devices, events and LPIs are allocated");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_store_of_any_size_is_survived_without_memory() {
+    boot!(SMALL, 1, domain, cpus, its);
+    faults::fail_nth(0);
+    for size in [Size::Byte, Size::Half, Size::Word, Size::Double] {
+        for offset in (0..0x200).step_by(4) {
+            let _ = cpus[0].store(its.base + offset, size, !0);
+        }
+    }
+    faults::fail_none();
+    its.set_up(&cpus[0]);
+    its.send(&cpus[0], &[command::mapc(0, 0)]);
+    its.map_device(&cpus[0], DEVICE, LPI, 1, |_| 0);
+    send(&domain, DEVICE, 0);
+    assert_eq!(taken(&cpus), [vec![LPI]]);
+}

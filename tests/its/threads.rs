@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Several vCPUs, devices and ITSes at once, each a thread.
+
+use super::*;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+use vgic_harness::guest::{PATIENCE, Size};
+use vgic_harness::linux::gicr;
+
+/// A device that sends when it has been served.
+#[derive(Default)]
+struct Source {
+    wants: AtomicBool,
+    served: AtomicU64,
+    /// Without having sent.
+    spurious: AtomicU64,
+}
+
+impl Source {
+    /// Counted before it may send again.
+    fn serve(&self) {
+        if self.wants.load(SeqCst) {
+            self.served.fetch_add(1, SeqCst);
+            self.wants.store(false, SeqCst);
+        } else {
+            self.spurious.fetch_add(1, SeqCst);
+        }
+    }
+}
+
+/// Lets each device send `rounds` times, the next time when it has been served.
+fn devices(domain: &Domain, sources: &[Source], rounds: u64) {
+    let mut last = Instant::now();
+    let left = |s: &Source| s.served.load(SeqCst) < rounds;
+    while sources.iter().any(left) {
+        for (event, source) in (0..).zip(sources) {
+            if left(source) && !source.wants.swap(true, SeqCst) {
+                assert!(domain.send_msi(0, DEVICE, event));
+                last = Instant::now();
+            }
+        }
+        if last.elapsed() > PATIENCE {
+            domain.machine.report("a message is lost");
+            return;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Serves the devices on all vCPUs, with `also` done after each LPI.
+fn serve(
+    domain: &Domain,
+    cpus: Vec<GuestCpu>,
+    sources: &[Source],
+    rounds: u64,
+    also: impl Fn(&GuestCpu, u32) + Sync,
+) {
+    let stop = AtomicBool::new(false);
+    let vcpus = cpus.len();
+    std::thread::scope(|scope| {
+        for mut cpu in cpus {
+            let (also, stop) = (&also, &stop);
+            scope.spawn(move || {
+                cpu.traps_win = cpu.vcpu.id % 2 == 1;
+                let woken = cpu.serve(
+                    || stop.load(SeqCst),
+                    |cpu, lpi| {
+                        let event = lpi.wrapping_sub(LPI);
+                        also(cpu, event);
+                        match sources.get(event as usize) {
+                            Some(source) => source.serve(),
+                            None => cpu.machine().report(format!("{lpi} is nobody's")),
+                        }
+                    },
+                );
+                if !woken && !stop.load(SeqCst) {
+                    cpu.machine().report("a vCPU is never woken");
+                }
+            });
+        }
+        devices(domain, sources, rounds);
+        stop.store(true, SeqCst);
+        (0..vcpus).for_each(|n| domain.machine.ring(n));
+    });
+    for (event, source) in sources.iter().enumerate() {
+        let counts = (source.served.load(SeqCst), source.spurious.load(SeqCst));
+        assert_eq!(counts, (rounds, 0), "served and spurious, event {event}");
+    }
+}
+
+#[test]
+fn movi_under_load_loses_and_doubles_nothing() {
+    for profile in [SMALL, LARGE] {
+        boot!(profile, 4, domain, cpus, its);
+        its.map_device(&cpus[0], DEVICE, LPI, 6, |n| n as u16 % 4);
+        let sources: [Source; 6] = Default::default();
+        serve(&domain, cpus, &sources, 200, |cpu, event| {
+            // Each goes on with the next vCPU, now by MOVI, now because all of this one's do.
+            let own = cpu.vcpu.id;
+            let to = (own + 1) % 4;
+            if event == 5 {
+                its.send(cpu, &[command::movall(own, to)]);
+            } else {
+                let moved = command::movi(DEVICE, event, to as u16);
+                its.send(cpu, &[moved, command::sync(to)]);
+            }
+        });
+    }
+}
+
+#[test]
+fn lpis_are_configured_under_load() {
+    boot!(SMALL, 3, domain, cpus, its);
+    its.map_device(&cpus[0], DEVICE, LPI, 6, |n| n as u16 % 3);
+    let sources: [Source; 6] = Default::default();
+    serve(&domain, cpus, &sources, 150, |cpu, event| {
+        // Off and on again, as irq_mask() and irq_unmask() do; one that comes meanwhile waits.
+        for on in [false, true] {
+            its::configure(&domain, LPI + event, 0xa0, on);
+            its.send(cpu, &[command::inv(DEVICE, event)]);
+        }
+        its.send(cpu, &[command::invall(cpu.vcpu.id as u16)]);
+    });
+}
+
+/// The same sequence each time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: u32) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 33) as u32 % n
+    }
+}
+
+/// vCPU n maps, unmaps, moves and invalidates the same few LPIs through ITS n, and by its redistributor, while messages
+/// arrive: each of which may be in the middle of being translated or delivered.
+fn invalidate_and_inject(time: Duration) {
+    const LPIS: u32 = 6;
+    let (domain, cpus) = booted(LARGE, 4);
+    let all: Vec<Its> = (0..4).map(|n| Its::probe(&domain, &cpus[0], n)).collect();
+    (0..LPIS).for_each(|n| its::configure(&domain, LPI + n, 0xa0, true));
+    let end = Instant::now() + time;
+    let commands = AtomicU64::new(0);
+    let cpus: Vec<GuestCpu> = std::thread::scope(|scope| {
+        let workers: Vec<_> = cpus
+            .into_iter()
+            .map(|cpu| {
+                let (its, commands) = (&all[cpu.vcpu.id], &commands);
+                scope.spawn(move || {
+                    let mut dice = Dice(0x1234_5678_9abc_def1 + cpu.vcpu.id as u64);
+                    while Instant::now() < end {
+                        abuse(&cpu, its, &mut dice, LPIS);
+                        commands.fetch_add(1, SeqCst);
+                        drain(&cpu);
+                    }
+                    cpu
+                })
+            })
+            .collect();
+        let mut dice = Dice(99);
+        while Instant::now() < end {
+            domain.send_msi(dice.below(4), DEVICE + dice.below(2), dice.below(LPIS));
+            std::thread::yield_now();
+        }
+        workers
+            .into_iter()
+            .map(|w| w.join().expect("a vCPU"))
+            .collect()
+    });
+    assert!(commands.load(SeqCst) > 100, "something happens");
+    // Nothing has been left behind: whoever maps an LPI now has it, and once only.
+    for (n, its) in all.iter().enumerate() {
+        for device in [DEVICE, DEVICE + 1] {
+            its.send(&cpus[n], &[command::unmapd(device)]);
+        }
+    }
+    for cpu in &cpus {
+        cpu.gicr_write(gicr::CTLR, 1);
+    }
+    taken(&cpus);
+    for (n, its) in (0..).zip(&all) {
+        its.send(&cpus[0], &[command::mapc(0, n)]);
+        its.map_device(&cpus[0], DEVICE, LPI, LPIS, |_| 0);
+        for event in 0..LPIS {
+            assert!(domain.send_msi(n as u32, DEVICE, event));
+            let mut expected = vec![vec![]; 4];
+            expected[n] = vec![LPI + event];
+            assert_eq!(taken(&cpus), expected);
+        }
+        its.send(&cpus[0], &[command::unmapd(DEVICE)]);
+    }
+}
+
+fn abuse(cpu: &GuestCpu, its: &Its, dice: &mut Dice, lpis: u32) {
+    let (device, event) = (DEVICE + dice.below(2), dice.below(lpis));
+    let icid = dice.below(4) as u16;
+    let any = LPI + dice.below(lpis);
+    let one = match dice.below(12) {
+        0 => command::mapd(device, 5, its.itt(device)),
+        1 => command::unmapd(device),
+        2..=4 => command::mapti(device, event, any, icid),
+        5 => command::discard(device, event),
+        6 => command::movi(device, event, icid),
+        7 => command::mapc(icid, dice.below(4) as usize),
+        8 => command::movall(dice.below(4) as usize, cpu.vcpu.id),
+        9 => command::invall(icid),
+        10 => command::clear(device, event),
+        _ => command::inv(device, event),
+    };
+    its.send(cpu, &[one, command::int(device, event)]);
+    let frame = cpu.gicr_of(cpu.vcpu.id).unwrap_or_default();
+    let (register, value) = match dice.below(20) {
+        0 => (gicr::INVALLR, 0),
+        1..=4 => (gicr::INVLPIR, any.into()),
+        5 => {
+            cpu.gicr_write(gicr::CTLR, 0);
+            cpu.gicr_write(gicr::CTLR, 1);
+            return;
+        }
+        _ => return,
+    };
+    if cpu.store(frame + register, Size::Double, value).is_err() {
+        cpu.machine().report("a redistributor's register aborts");
+    }
+}
+
+/// KVM dropped a reference of a cached translation twice, from three callers without a common lock. Here there is no
+/// cache and no reference: whoever invalidates, the word of an LPI stays where it is.
+#[test]
+fn cve_2026_46316_invalidation_races_with_itself() {
+    invalidate_and_inject(Duration::from_secs(2));
+}
+
+/// KVM used a cached translation without a reference while it was being invalidated.
+#[test]
+fn cve_2024_26598_injection_races_with_unmapping() {
+    boot!(SMALL, 2, domain, cpus, its);
+    let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+    its::configure(&domain, LPI, 0xa0, true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(SeqCst) {
+                sent.fetch_add(domain.send_msi(0, DEVICE, 0).into(), SeqCst);
+                settle(&domain.machine);
+            }
+        });
+        for round in 0..300 {
+            let to = round % 2;
+            let commands = [
+                command::mapd(DEVICE, 5, its.itt(DEVICE)),
+                command::mapti(DEVICE, 0, LPI, to),
+                command::int(DEVICE, 0),
+                command::unmapd(DEVICE),
+            ];
+            its.send(&cpus[0], &commands[..3]);
+            let both = taken(&cpus);
+            assert!(!both[usize::from(to)].is_empty(), "round {round}: {both:?}");
+            its.send(&cpus[0], &commands[3..]);
+            // What was on its way is gone with the mapping.
+            taken(&cpus);
+            assert_eq!(taken(&cpus), [vec![], vec![]], "round {round}");
+        }
+        stop.store(true, SeqCst);
+    });
+    assert!(sent.load(SeqCst) > 0);
+}
