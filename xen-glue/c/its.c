@@ -4,6 +4,7 @@
  * those of the hardware domain. Nothing here knows what a command is.
  */
 
+#include <xen/atomic.h>
 #include <xen/lib.h>
 #include <xen/list.h>
 #include <xen/rbtree.h>
@@ -153,7 +154,9 @@ void rvgic_unmap_event(struct domain *d, unsigned int n, uint32_t device,
 void rvgic_route_event(struct domain *d, unsigned int n, uint32_t device,
                        uint32_t event, const struct vcpu *v)
 {
-    gicv3_its_route_guest_event(d, doorbell(n), device, event, v->processor);
+    /* The scheduler may be moving it. */
+    gicv3_its_route_guest_event(d, doorbell(n), device, event,
+                                read_atomic(&v->processor));
 }
 
 #else /* !CONFIG_HAS_ITS: no domain has LPIs, and nothing of this is called */
