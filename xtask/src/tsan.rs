@@ -18,7 +18,7 @@ use std::time::Instant;
 const RACES: &str = "races";
 const PLANTED: [(&str, &str); 2] = [("planted_in_rust", "Rust"), ("planted_in_c", "C")];
 /// The test binaries that have threads.
-const THREADED: [&str; 1] = ["threads"];
+const THREADED: [&str; 2] = ["threads", "its"];
 
 /// Runs them; the result is whether nothing was reported.
 pub fn tsan() -> Result<bool> {
