@@ -4,7 +4,6 @@
  * those of the hardware domain. Nothing here knows what a command is.
  */
 
-#include <xen/atomic.h>
 #include <xen/lib.h>
 #include <xen/list.h>
 #include <xen/rbtree.h>
