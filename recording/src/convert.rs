@@ -5,8 +5,11 @@
 //! exit after it. From these changes, and from what is active already, follows an order in which the guest can have done it;
 //! where several are possible, the one in which an interrupt is ended as soon as nothing preempts it.
 //!
+//! When it did that is not known either. Until the exit the hypervisor does not see it, so that the vGIC does the same whenever it
+//! was: all of it is put right after the entry. An interrupt that was sent again meanwhile is then a second one, if it was.
+//!
 //! Of the sources of private interrupts, which Xen looks at on every exit, only the changes are kept. A line that fell while the
-//! guest ran fell because the guest served its device: between the acknowledge and the end of that interrupt.
+//! guest ran fell because the guest served its device: before the end of that interrupt, if it ended.
 
 use crate::head::{Error, HardwareLine, Head, Recording};
 use crate::op::{Field, Op, Register, SysReg};
@@ -55,6 +58,8 @@ fn steps(before: LrState, after: LrState) -> Option<VecDeque<Step>> {
 #[derive(Default)]
 struct Guest {
     inside: bool,
+    /// The record of its last entry.
+    entered: usize,
     /// It has done something since it was left.
     busy: bool,
     changes: Vec<Change>,
@@ -63,8 +68,8 @@ struct Guest {
     new_vmcr: Option<u32>,
     /// Acknowledged and not ended, innermost last: INTID and priority.
     active: Vec<(u32, u8)>,
-    /// Private lines that changed while the guest ran.
-    moved: Vec<(u32, bool)>,
+    /// Private lines that changed while the guest ran, and in which records.
+    moved: Vec<(usize, u32, bool)>,
     /// Private lines: their level, and whether they were ever seen low, which an edge never is.
     level: u32,
     lowered: u32,
@@ -116,6 +121,7 @@ impl Guest {
         // Ended without a list register: the innermost of those that are left.
         for _ in 0..std::mem::take(&mut self.eoicount) {
             let intid = self.active.pop().map(|(intid, _)| intid);
+            ops.extend(intid.and_then(|intid| self.served(vcpu, intid)));
             ops.push(if self.eoimode() {
                 Op::Dir { vcpu, intid }
             } else {
@@ -124,12 +130,16 @@ impl Guest {
         }
         self.changes.clear();
         ops.extend(closing);
-        ops.extend(self.moved.drain(..).map(|(intid, level)| Op::PrivateLine {
-            vcpu,
-            intid,
-            level,
-        }));
         ops
+    }
+
+    /// The fall of a line whose interrupt the guest has taken, if it fell while the guest ran.
+    fn served(&mut self, vcpu: u8, intid: u32) -> Option<Op> {
+        let fell = |&(_, line, level): &(usize, u32, bool)| line == intid && !level;
+        let n = self.moved.iter().position(fell)?;
+        self.moved.remove(n);
+        let level = false;
+        Some(Op::PrivateLine { vcpu, intid, level })
     }
 
     /// The interrupt to take next if there is one that can be, else the one to end.
@@ -161,6 +171,7 @@ impl Guest {
             change.steps.pop_front();
             let intid = change.intid;
             self.active.retain(|(n, _)| *n != intid);
+            ops.extend(self.served(vcpu, intid));
             let intid = Some(intid);
             return Some(if self.eoimode() {
                 Op::Dir { vcpu, intid }
@@ -184,13 +195,7 @@ impl Guest {
             vcpu,
             intid: Some(intid),
         }];
-        self.moved.retain(|&(line, level)| {
-            let served = line == intid && !level;
-            if served {
-                new.push(Op::PrivateLine { vcpu, intid, level });
-            }
-            !served
-        });
+        new.extend(self.served(vcpu, intid));
         if self.eoimode() {
             // Who splits the end in two drops the priority at once.
             new.push(Op::Eoi {
@@ -213,7 +218,10 @@ impl Guest {
 struct Converter {
     head: Head,
     guests: Vec<Guest>,
-    ops: Vec<Op>,
+    /// The number of the record.
+    now: usize,
+    /// Each with the record that it belongs to.
+    ops: Vec<(usize, Op)>,
 }
 
 impl Converter {
@@ -231,8 +239,13 @@ impl Converter {
         if let Some(vcpu) = op.vcpu() {
             self.guest(vcpu)?.busy = true;
         }
+        self.add(self.now, op)
+    }
+
+    /// An operation, where a record is.
+    fn add(&mut self, at: usize, op: Op) -> Result<(), Error> {
         self.head.check_op(&op)?;
-        self.ops.push(op);
+        self.ops.push((at, op));
         Ok(())
     }
 
@@ -298,10 +311,12 @@ impl Converter {
                 level,
             } => self.push(Op::Line { intid, level })?,
             Event::Entered { vcpu } => {
+                let now = self.now;
                 let guest = self.guest(vcpu)?;
                 guest.inside = true;
+                guest.entered = now;
                 if !std::mem::take(&mut guest.busy) {
-                    self.ops.push(Op::Exit { vcpu });
+                    self.add(now, Op::Exit { vcpu })?;
                 }
             }
             Event::ListRegister {
@@ -326,16 +341,24 @@ impl Converter {
                 let guest = self.guest(vcpu)?;
                 guest.inside = false;
                 guest.busy = false;
-                let ops = guest.run(vcpu);
-                for op in &ops {
-                    self.head.check_op(op)?;
+                let (entered, ops) = (guest.entered, guest.run(vcpu));
+                let moved = std::mem::take(&mut guest.moved);
+                for op in ops {
+                    self.add(entered, op)?;
                 }
-                self.ops.extend(ops);
+                for (at, intid, level) in moved {
+                    self.add(at, Op::PrivateLine { vcpu, intid, level })?;
+                }
             }
             Event::Vmcr { vcpu, value } => self.guest(vcpu)?.new_vmcr = Some(value),
             Event::EoiCount { vcpu, count } => self.guest(vcpu)?.eoicount = count & 31,
             Event::Off { vcpu } => self.push(Op::Off { vcpu })?,
-            Event::On { vcpu } => self.push(Op::On { vcpu })?,
+            Event::On { vcpu } => {
+                let guest = self.guest(vcpu)?;
+                guest.vmcr = 0;
+                guest.active.clear();
+                self.push(Op::On { vcpu })?;
+            }
             Event::Moved { vcpu } => self.push(Op::Migrate { vcpu })?,
         }
         Ok(())
@@ -352,12 +375,13 @@ impl Converter {
     }
 
     fn private_line(&mut self, vcpu: u8, intid: u32, level: bool) -> Result<(), Error> {
+        let now = self.now;
         let guest = self.guest(vcpu)?;
         if !guest.line_changes(intid, level) {
             return Ok(());
         }
         if guest.inside {
-            guest.moved.push((intid, level));
+            guest.moved.push((now, intid, level));
             return Ok(());
         }
         self.push(Op::PrivateLine { vcpu, intid, level })
@@ -411,23 +435,31 @@ pub fn convert(
                 converter = Some(Converter {
                     head,
                     guests,
+                    now: n,
                     ops: Vec::new(),
                 });
             }
-            (event, Some(converter)) => converter.event(event).map_err(at)?,
+            (event, Some(converter)) => {
+                converter.now = n;
+                converter.event(event).map_err(at)?;
+            }
             // Of a domain that was there before the recorder.
             (_, None) => {}
         }
     }
     match converter {
-        Some(Converter { head, ops, .. }) => Ok(Recording { head, ops }),
+        Some(Converter { head, mut ops, .. }) => {
+            ops.sort_by_key(|(at, _)| *at);
+            let ops = ops.into_iter().map(|(_, op)| op).collect();
+            Ok(Recording { head, ops })
+        }
         None => Err(Error::new(format!(
             "domain {domain} is not made in these records"
         ))),
     }
 }
 
-/// The records of a dump: sixteen bytes each, those that were not written left out.
+/// The records of a dump, sixteen bytes each, to the first that was not written: what follows that has a gap before it.
 ///
 /// # Errors
 /// If a record is none.
@@ -439,7 +471,7 @@ pub fn records(dump: &[u8]) -> Result<Vec<Raw>, Error> {
             rest.len()
         )));
     }
-    let written = chunks.iter().enumerate().filter(|(_, c)| c[0] != 0);
+    let written = chunks.iter().enumerate().take_while(|(_, c)| c[0] != 0);
     let records = written
         .map(|(n, c)| Raw::from_bytes(c).ok_or_else(|| Error::new(format!("record {n} is none"))));
     records.collect()

@@ -144,6 +144,51 @@ fn a_timer_falls_while_its_interrupt_is_served() {
 }
 
 #[test]
+fn what_is_sent_again_while_the_guest_runs_comes_after_the_first() {
+    let again = Event::Injected {
+        vcpu: None,
+        intid: 40,
+        level: true,
+    };
+    let taken = lr(40, 0xa0, Pending, Invalid);
+    assert_eq!(
+        runs(&[&[again, taken], &[taken]]),
+        "ack 0 40; eoi 0 40; line 40 up; exit 0; ack 0 40; eoi 0 40"
+    );
+}
+
+#[test]
+fn a_line_falls_before_the_end_of_what_was_taken_earlier() {
+    let low = [inject(27, false)];
+    let taken = [inject(27, true), lr(27, 0xa0, Pending, Active)];
+    let ended = [inject(27, false), lr(27, 0xa0, Active, Invalid)];
+    assert_eq!(
+        runs(&[&low, &[inject(27, true)], &taken, &ended]),
+        "exit 0; ppi 0 27 up; exit 0; ack 0 27; exit 0; ppi 0 27 down; eoi 0 27"
+    );
+}
+
+#[test]
+fn a_vcpu_that_comes_on_again_has_a_fresh_interface() {
+    let on = Event::Vmcr { vcpu: 0, value: 2 };
+    assert_eq!(
+        runs(&[&[on], &[Event::On { vcpu: 0 }], &[on]]),
+        "set 0 group1 0x1; exit 0; on 0; exit 0; set 0 group1 0x1"
+    );
+}
+
+#[test]
+fn a_dump_ends_before_a_record_that_was_not_written() {
+    let bytes = |event| {
+        let [first, second] = Raw { domain: 0, event }.encode();
+        (u128::from(first) | u128::from(second) << 64).to_le_bytes()
+    };
+    let exit = Event::Exited { vcpu: 0 };
+    let dump = [bytes(MADE), bytes(exit), [0; BYTES], bytes(exit)].concat();
+    assert_eq!(records(&dump).map(|all| all.len()), Ok(2));
+}
+
+#[test]
 fn traps_and_lines_follow_the_run() {
     let register = Register::gicr(1, 0x14);
     let trap = Event::Mmio {
