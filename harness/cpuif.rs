@@ -96,6 +96,8 @@ pub struct VirtualCpuInterface {
     /// Active priorities, a bit for each. GICv2 has one register, kept in the first; GICv3 has one, two or four per group.
     apr: [u128; 2],
     pub traffic: Traffic,
+    /// Which of several interrupts of the highest priority is taken, as `IAR` reads; the architecture leaves that open.
+    pub preferred: Option<u32>,
     /// The list register of an active SGI is found by its number alone, as GIC-400 does, and not by its source, too.
     pub blind_to_sources: bool,
 }
@@ -117,6 +119,7 @@ impl VirtualCpuInterface {
             priority_bits: priority_bits.clamp(5, 7),
             apr: [0; 2],
             traffic: Traffic::default(),
+            preferred: None,
             blind_to_sources: false,
         };
         new.set_vmcr(0);
@@ -321,7 +324,7 @@ impl VirtualCpuInterface {
         self.list_registers()
             .enumerate()
             .filter(|(_, lr)| lr.pending && !lr.active && self.group_enabled(lr.group1))
-            .min_by_key(|(_, lr)| lr.priority)
+            .min_by_key(|(_, lr)| (lr.priority, Some(lr.iar()) != self.preferred))
     }
 
     fn can_preempt(&self, lr: &ListRegister) -> bool {

@@ -295,6 +295,13 @@ impl Stage {
         }
     }
 
+    /// Of several interrupts of the highest priority, the vCPU is to take this one.
+    pub fn prefer(&mut self, vcpu: u8, intid: u32) {
+        if let Some(cpu) = &self.player(vcpu).cpu {
+            cpu.interface(|i| i.preferred = Some(intid));
+        }
+    }
+
     /// What a vCPU has acknowledged and not ended, innermost last.
     pub fn active(&self, vcpu: u8) -> &[u32] {
         &self.vcpus[usize::from(vcpu)].active
