@@ -11,7 +11,13 @@ fn main() {
         println!("cargo::error={error:#}");
         return;
     }
-    cc::Build::new()
+    let mut build = cc::Build::new();
+    if env::var_os("CARGO_FEATURE_RECORD").is_some() {
+        build
+            .file("xen-glue/c/record.c")
+            .define("CONFIG_RUST_VGIC_RECORD", None);
+    }
+    build
         .files([
             "xen-glue/c/glue.c",
             "xen-glue/c/gich.c",

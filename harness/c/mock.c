@@ -61,6 +61,23 @@ void panic(const char *fmt, ...)
     abort();
 }
 
+/* Memory *******************************************************************/
+
+void *alloc_xenheap_pages(unsigned int order, unsigned int memflags)
+{
+    return aligned_alloc(PAGE_SIZE, (size_t)PAGE_SIZE << order);
+}
+
+unsigned int get_order_from_bytes(paddr_t size)
+{
+    unsigned int order = 0;
+
+    while ( ((paddr_t)PAGE_SIZE << order) < size )
+        order++;
+
+    return order;
+}
+
 /* Spin locks ***************************************************************/
 
 static unsigned long myself(void)

@@ -129,6 +129,11 @@ static inline void *xzalloc_array_checked(unsigned long size, unsigned long alig
 #define xmalloc(type) xzalloc(type)
 #define XFREE(p) do { xfree(p); (p) = NULL; } while ( 0 )
 
+/* mm.h: memory is where it is. */
+void *alloc_xenheap_pages(unsigned int order, unsigned int memflags);
+unsigned int get_order_from_bytes(paddr_t size);
+#define virt_to_maddr(p) ((paddr_t)(unsigned long)(p))
+
 /* spinlock.h, and this CPU's interrupt mask */
 typedef struct { unsigned long owner; } spinlock_t;
 

@@ -154,6 +154,11 @@ impl<H: Host> Domain<H> {
         self.version
     }
 
+    /// How the list registers of this hardware are laid out.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
     /// SPIs, a multiple of 32.
     pub fn spis(&self) -> usize {
         self.spis.len()

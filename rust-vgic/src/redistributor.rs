@@ -155,6 +155,12 @@ impl<H: Host + 'static> Domain<H> {
         self.reserved(cur, access);
     }
 
+    /// Whose redistributor is at `offset` of a region, and the offset in that.
+    pub fn redistributor_at(&self, region: usize, offset: u64) -> Option<(VcpuId, u32)> {
+        let owner = self.redistributor(region, offset)?.owner.id();
+        Some((owner, (offset % STRIDE) as u32))
+    }
+
     /// What is at `offset` of a region.
     fn redistributor(&self, region: usize, offset: u64) -> Option<Frame<'_, H>> {
         let here = self.regions.get(region)?;

@@ -88,6 +88,13 @@ void rvgic_desc_done(struct irq_desc *desc);
 /* Needs no lock. Routes to the pCPU that v is on, or is to run on next. */
 void rvgic_desc_route(struct irq_desc *desc, const struct vcpu *v);
 
+#ifdef CONFIG_RUST_VGIC_RECORD
+/* Memory of zeroes for the recorder, a power of two of bytes, or NULL. */
+uint64_t *rvgic_record_buffer(size_t size);
+/* Is it level-sensitive, as far as Xen was told? */
+bool rvgic_desc_is_level(const struct irq_desc *desc);
+#endif
+
 /* Text of len bytes, without an end. level: 1 error to 5 trace (crate log). */
 void rvgic_log(unsigned int level, const char *text, size_t len);
 /* Console output as it is, for dumps. */

@@ -9,6 +9,8 @@ use crate::ffi::{self, domain, irq_desc, vcpu};
 use crate::host::{Desc, Vcpu, Vgic, XenHost};
 use crate::layout::{self, NONE, XenDomain, XenVcpu};
 use crate::log::{self as console, Console};
+#[cfg(feature = "record")]
+use crate::record::Place;
 use crate::virq;
 use alloc::boxed::Box;
 use core::alloc::Layout;
@@ -230,6 +232,7 @@ fn create(d: XenDomain, nr_spis: c_uint) -> Result<(), Error> {
     for sgi in 0..IntId::PPI {
         virq::reserve(d, sgi);
     }
+    record!(made(&vgic));
     d.set_private(Box::into_raw(vgic).cast());
     // SAFETY: registers as many handlers as domain_vgic_register() has counted; they find the vGIC in place.
     unsafe { ffi::rvgic_register_frames(d.as_ptr()) };
@@ -263,6 +266,7 @@ pub unsafe extern "C" fn domain_vgic_free(d: *mut domain) {
         for (intid, active) in vgic.connected() {
             release(vgic, intid, active);
         }
+        record!(freed(vgic));
     }
     let vgic = xen.private().cast::<Vgic>();
     xen.set_private(NONE);
@@ -366,10 +370,12 @@ pub unsafe extern "C" fn vgic_inject_irq(d: *mut domain, v: *mut vcpu, virq: c_u
     if v.is_null() {
         // SAFETY: alive, see above.
         if let Some(vgic) = unsafe { vgic_of(d) } {
+            record!(injected(vgic, None, intid, level));
             vgic.inject(None, intid, level);
         }
     // SAFETY: the same.
     } else if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
+        record!(injected(vgic, Some(own), intid, level));
         vgic.inject(Some(own), intid, level);
     }
 }
@@ -397,6 +403,7 @@ pub unsafe extern "C" fn vgic_vcpu_inject_irq(v: *mut vcpu, virq: c_uint) {
 pub unsafe extern "C" fn vgic_sync_from_lrs(v: *mut vcpu) {
     // SAFETY: alive, see above.
     if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
+        record!(exited(vgic, own));
         vgic.sync_from(own);
     }
 }
@@ -406,6 +413,7 @@ pub unsafe extern "C" fn vgic_sync_from_lrs(v: *mut vcpu) {
 pub unsafe extern "C" fn vgic_sync_to_lrs() {
     if let Some((vgic, own)) = current() {
         vgic.sync_to(own);
+        record!(entered(vgic, own));
     }
 }
 
@@ -443,6 +451,7 @@ pub unsafe extern "C" fn vgic_evtchn_irq_pending(v: *mut vcpu) -> bool {
 pub unsafe extern "C" fn vgic_clear_pending_irqs(v: *mut vcpu) {
     // SAFETY: alive, see above.
     if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
+        record!(switched_on(vgic, own));
         vgic.cpu_on(own);
     }
 }
@@ -452,6 +461,7 @@ pub unsafe extern "C" fn vgic_clear_pending_irqs(v: *mut vcpu) {
 pub unsafe extern "C" fn arch_move_irqs(v: *mut vcpu) {
     // SAFETY: alive, see above.
     if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
+        record!(moved(vgic, own));
         vgic.moved(own);
     }
 }
@@ -495,7 +505,10 @@ pub unsafe extern "C" fn vgic_connect_hw_irq(
         vgic.phys_of(intid)
     };
     let result = match phys {
-        Some(phys) if connect => vgic.connect(intid, phys),
+        Some(phys) if connect => {
+            record!(connected(vgic, intid, phys));
+            vgic.connect(intid, phys)
+        }
         Some(phys) => vgic.disconnect(intid, phys),
         None => Err(Error::Invalid),
     };
@@ -509,7 +522,9 @@ pub unsafe extern "C" fn vgic_connect_hw_irq(
 pub unsafe extern "C" fn rvgic_dist_read(v: *mut vcpu, offset: u32, size: u8) -> u64 {
     // SAFETY: alive, see above.
     unsafe { vcpu_of(v) }.map_or(0, |(vgic, own)| {
-        vgic.dist_read(own, offset, Width::from_log2(size))
+        let value = vgic.dist_read(own, offset, Width::from_log2(size));
+        record!(read(vgic, own, Place::Gicd(offset), size, value));
+        value
     })
 }
 
@@ -518,7 +533,9 @@ pub unsafe extern "C" fn rvgic_dist_read(v: *mut vcpu, offset: u32, size: u8) ->
 pub unsafe extern "C" fn rvgic_dist_write(v: *mut vcpu, offset: u32, size: u8, value: u64) {
     // SAFETY: alive, see above.
     if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
+        record!(writing(vgic, own, Place::Gicd(offset), size, value));
         vgic.dist_write(own, offset, Width::from_log2(size), value);
+        record!(written(vgic, own, Place::Gicd(offset), size, value));
     }
 }
 
@@ -532,7 +549,9 @@ pub unsafe extern "C" fn rvgic_redist_read(
 ) -> u64 {
     // SAFETY: alive, see above.
     unsafe { vcpu_of(v) }.map_or(0, |(vgic, own)| {
-        vgic.redist_read(own, region as usize, offset, Width::from_log2(size))
+        let value = vgic.redist_read(own, region as usize, offset, Width::from_log2(size));
+        record!(read(vgic, own, Place::Gicr(region, offset), size, value));
+        value
     })
 }
 
@@ -548,7 +567,9 @@ pub unsafe extern "C" fn rvgic_redist_write(
     // SAFETY: alive, see above.
     if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
         let width = Width::from_log2(size);
+        record!(writing(vgic, own, Place::Gicr(region, offset), size, value));
         vgic.redist_write(own, region as usize, offset, width, value);
+        record!(written(vgic, own, Place::Gicr(region, offset), size, value));
     }
 }
 
@@ -582,6 +603,7 @@ pub unsafe extern "C" fn rvgic_its_write(
 pub unsafe extern "C" fn rvgic_write_dir(v: *mut vcpu, value: u64) {
     // SAFETY: alive, see above.
     if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
+        record!(dir(vgic, own, value));
         // The guest may have set EOImode a moment ago, in memory.
         vgic.host().interface().sync();
         vgic.write_dir(own, value);
@@ -591,13 +613,16 @@ pub unsafe extern "C" fn rvgic_write_dir(v: *mut vcpu, value: u64) {
 /// A write of one of the RVGIC_ registers above; `false`: the domain has no such register.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rvgic_send_sgi(v: *mut vcpu, register: c_uint, value: u64) -> bool {
-    let register = match register {
+    let sgi_register = match register {
         RVGIC_SGI1R => SgiRegister::Sgi1r,
         RVGIC_ASGI1R => SgiRegister::Asgi1r,
         _ => SgiRegister::Sgi0r,
     };
     // SAFETY: alive, see above.
-    unsafe { vcpu_of(v) }.is_some_and(|(vgic, own)| vgic.send_sgi(own, register, value))
+    unsafe { vcpu_of(v) }.is_some_and(|(vgic, own)| {
+        record!(sgi(vgic, own, register, value));
+        vgic.send_sgi(own, sgi_register, value)
+    })
 }
 
 // Debug ----------------------------------------------------------------------------------------------------------

@@ -73,3 +73,10 @@ unsafe extern "C" {
     pub fn rvgic_unmap_event(d: *mut domain, n: c_uint, device: u32, event: u32);
     pub fn rvgic_route_event(d: *mut domain, n: c_uint, device: u32, event: u32, v: *const vcpu);
 }
+
+// c/record.c
+#[cfg(feature = "record")]
+unsafe extern "C" {
+    pub fn rvgic_record_buffer(size: usize) -> *mut u64;
+    pub fn rvgic_desc_is_level(desc: *const irq_desc) -> bool;
+}

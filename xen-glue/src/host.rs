@@ -172,6 +172,13 @@ impl Desc {
         // SAFETY: exists for ever; the flag is atomic.
         unsafe { ffi::rvgic_desc_done(self.0) }
     }
+
+    /// Is it level-sensitive, as far as Xen was told?
+    #[cfg(feature = "record")]
+    pub(crate) fn is_level(&self) -> bool {
+        // SAFETY: exists for ever.
+        unsafe { ffi::rvgic_desc_is_level(self.0) }
+    }
 }
 
 impl PhysIrq for Desc {

@@ -91,7 +91,7 @@ impl XenDomain {
         self.0
     }
 
-    fn id(self) -> u16 {
+    pub fn id(self) -> u16 {
         // SAFETY: alive (see `new`); set at creation.
         unsafe { field(self.0, rvgic_layout.domain_id) }
     }

@@ -10,6 +10,14 @@
 
 extern crate alloc;
 
+/// Calls a function of the recorder, if there is one.
+macro_rules! record {
+    ($($call:tt)*) => {
+        #[cfg(feature = "record")]
+        crate::record::$($call)*;
+    };
+}
+
 #[cfg(target_os = "none")]
 mod allocator;
 #[cfg_attr(target_os = "none", path = "cpu.rs")]
@@ -22,4 +30,6 @@ mod layout;
 mod log;
 #[cfg(target_os = "none")]
 mod panic;
+#[cfg(feature = "record")]
+pub mod record;
 pub mod virq;

@@ -34,6 +34,7 @@ pub fn write_from(from: &Path, to: &Path) -> Result<()> {
         no_includes: true,
         usize_is_size_t: true,
         documentation: false,
+        defines: HashMap::from([("feature = record".into(), "CONFIG_RUST_VGIC_RECORD".into())]),
         export: ExportConfig {
             // The C half defines the object, of the structure that is declared here.
             exclude: vec!["rvgic_layout".into()],
