@@ -31,36 +31,44 @@ const OTHER_MEMORY: u32 = 768;
 const PATIENCE: &str = "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120";
 
 /// What a machine is made of.
-struct Parts {
-    qemu: Qemu,
-    built: Built,
+pub struct Parts {
+    /// The emulator.
+    pub qemu: Qemu,
+    /// The hypervisor.
+    pub built: Built,
     guest: Guest,
     /// Whether Dom0's vCPUs must stay on their CPUs, and its interrupts on them.
-    pin: bool,
+    pub pin: bool,
+}
+
+impl Parts {
+    /// Finds or makes them.
+    pub fn gather(boot: &BootArguments) -> Result<Parts> {
+        let qemu = qemu::find()?;
+        if boot.icount && boot.cpus > 1 && !qemu.version.counts_on_many_cpus() {
+            bail!(
+                "with QEMU {}, --icount is only the same each time with one CPU: add --cpus 1",
+                qemu.version
+            );
+        }
+        fs::create_dir_all(paths::boot())?;
+        Ok(Parts {
+            pin: boot.gic == Gic::V2 && qemu.version.loses_moved_spis(),
+            qemu,
+            built: xen::build(&boot.xen, boot.icount)?,
+            guest: guest::prepare()?,
+        })
+    }
 }
 
 /// Does it all; the result is whether every check held.
 pub fn boot(boot: &BootArguments) -> Result<bool> {
-    let qemu = qemu::find()?;
-    if boot.icount && boot.cpus > 1 && !qemu.version.counts_on_many_cpus() {
-        bail!(
-            "with QEMU {}, --icount is only the same each time with one CPU: add --cpus 1",
-            qemu.version
-        );
-    }
-    let pin = boot.gic == Gic::V2 && qemu.version.loses_moved_spis();
+    let parts = Parts::gather(boot)?;
     let still = BootArguments {
         rounds: Some(0),
         ..boot.clone()
     };
-    let boot = if pin { &still } else { boot };
-    let parts = Parts {
-        pin,
-        qemu,
-        built: xen::build(&boot.xen, boot.icount)?,
-        guest: guest::prepare()?,
-    };
-    fs::create_dir_all(paths::boot())?;
+    let boot = if parts.pin { &still } else { boot };
     let mut failure = None;
     for disk in boot.disks() {
         let name = name(boot, disk);
@@ -133,7 +141,7 @@ fn on(boot: &BootArguments, disk: Disk) -> String {
 }
 
 /// The name of a boot's files.
-fn name(boot: &BootArguments, disk: Disk) -> String {
+pub fn name(boot: &BootArguments, disk: Disk) -> String {
     let tree = if boot.xen.tree.xen == "debian" {
         "debian"
     } else {
@@ -162,7 +170,7 @@ fn load() -> String {
 }
 
 /// Makes the device tree and the disk; the result is the command that starts the machine.
-fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> Result<Vec<String>> {
+pub fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> Result<Vec<String>> {
     let memory = OTHER_MEMORY + DOM0_MEMORY + DOMU_MEMORY * boot.domus;
     let mut command = machine::arguments(&parts.qemu, boot, memory.next_multiple_of(256));
     command.extend(load::drives(boot, disk));
@@ -245,7 +253,7 @@ fn watch(boot: &BootArguments, disk: Disk, command: &[String], log: &Path) -> Re
         }
         if running.is_empty() && !told {
             told = true;
-            return Wish::Type("go\n");
+            return Wish::Type("go\n".into());
         }
         Wish::None
     })?;
@@ -261,7 +269,7 @@ fn who(line: &Line) -> String {
 }
 
 /// What is worth a line of its own while a machine boots.
-fn milestone(line: &Line) -> Option<String> {
+pub fn milestone(line: &Line) -> Option<String> {
     if line.speaker == Speaker::Xen && line.text.contains("Xen version") {
         return Some("Xen has started".into());
     }

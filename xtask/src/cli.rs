@@ -2,6 +2,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
 
 /// Tasks of the Rust vGIC that Cargo has no verb for.
 #[derive(Parser, Debug)]
@@ -21,6 +22,8 @@ pub enum Task {
     Guest(GuestArguments),
     /// Patch and build Xen only
     Xen(XenArguments),
+    /// Boot as `boot` does, and record what Dom0 does with its interrupt controller
+    Record(RecordArguments),
     /// Run all tests: the workspace's, the loom models, the header against Xen's own prototypes
     Test(TestArguments),
     /// Show that the patches change no object while RUST_VGIC is off
@@ -113,6 +116,9 @@ pub struct XenArguments {
     /// Build Xen with its support for the ITS (HAS_ITS), and give the machine one: Dom0's disks send LPIs
     #[arg(long)]
     pub its: bool,
+    /// Build the recorder into ours.
+    #[arg(skip)]
+    pub record: bool,
 }
 
 /// What to boot, and on what.
@@ -149,6 +155,66 @@ pub struct BootArguments {
     /// Seconds after which a boot is given up
     #[arg(long, default_value_t = 900, value_name = "SECONDS")]
     pub limit: u64,
+}
+
+/// What to record.
+#[derive(Args, Clone, Debug)]
+pub struct RecordArguments {
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The interrupt controller of the machine
+    #[arg(long, value_enum, default_value_t = Gic::V3)]
+    pub gic: Gic,
+    /// CPUs of the machine and of Dom0
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub cpus: u32,
+    /// Direct reads of the disk, one at a time; 0 for no disk
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub reads: u32,
+    /// As boot has it: the disk's interrupt moves, then CPUs go off and on line
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub rounds: u32,
+    /// Keep this many records of the hypervisor's at the most
+    #[arg(long, default_value_t = usize::MAX, hide_default_value = true, value_name = "N")]
+    pub records: usize,
+    #[command(flatten)]
+    pub tree: TreeArguments,
+    /// Seconds after which it is given up
+    #[arg(long, default_value_t = 900, value_name = "SECONDS")]
+    pub limit: u64,
+}
+
+impl RecordArguments {
+    /// What is wrong with the arguments, in one sentence.
+    pub fn problem(&self) -> Option<String> {
+        if self.records == 0 {
+            return Some("--records 0: give 1 or more".into());
+        }
+        self.machine().problem()
+    }
+
+    /// The boot that is recorded.
+    pub fn machine(&self) -> BootArguments {
+        BootArguments {
+            gic: self.gic,
+            cpus: self.cpus,
+            domus: 0,
+            xen: XenArguments {
+                vgic: Vgic::Rust,
+                tree: self.tree.clone(),
+                espi: false,
+                its: false,
+                record: true,
+            },
+            icount: false,
+            disk: Some(DiskChoice::Intx),
+            reads: Some(self.reads),
+            rounds: Some(self.rounds),
+            life: 0,
+            limit: self.limit,
+        }
+    }
 }
 
 /// What to run the test guest on.
@@ -241,7 +307,11 @@ impl std::fmt::Display for Disk {
 impl XenArguments {
     /// What tells such a build from one without these options.
     pub fn suffix(&self) -> String {
-        let named = [(self.espi, "-espi"), (self.its, "-its")];
+        let named = [
+            (self.espi, "-espi"),
+            (self.its, "-its"),
+            (self.record, "-record"),
+        ];
         named.into_iter().filter(|n| n.0).map(|n| n.1).collect()
     }
 
@@ -389,6 +459,30 @@ mod tests {
             ("--life 20001", "--life"),
         ] {
             let problem = boot(arguments).problem().unwrap_or_default();
+            assert!(problem.contains(word), "{arguments}: {problem}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_recorded_is_refused_in_words() {
+        for (arguments, word) in [
+            ("", ""),
+            ("--records 0", "--records"),
+            ("--cpus 0", "1 to"),
+            ("--rounds 1", "disk"),
+        ] {
+            let words = ["vgic", "record", "--out", "x"]
+                .into_iter()
+                .chain(arguments.split_whitespace());
+            let Task::Record(record) = Cli::try_parse_from(words).unwrap().task else {
+                panic!("{arguments}");
+            };
+            let problem = record.problem().unwrap_or_default();
+            assert_eq!(
+                problem.is_empty(),
+                word.is_empty(),
+                "{arguments}: {problem}"
+            );
             assert!(problem.contains(word), "{arguments}: {problem}");
         }
     }

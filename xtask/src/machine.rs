@@ -22,7 +22,7 @@ pub enum Wish {
     /// Nothing.
     None,
     /// Type this.
-    Type(&'static str),
+    Type(String),
     /// Something fatal was seen: give it a moment, then switch off.
     GiveUp,
 }
@@ -274,7 +274,7 @@ mod tests {
             20.0,
             |line| {
                 if line.text == "ready" {
-                    Wish::Type("go\n")
+                    Wish::Type("go\n".into())
                 } else {
                     Wish::None
                 }

@@ -25,6 +25,7 @@ mod paths;
 mod peers;
 mod progress;
 mod qemu;
+mod record;
 mod table;
 mod test;
 mod tree;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     let title = match task {
         Task::Boot(_) => Some("boot"),
         Task::Guest(_) => Some("guest"),
+        Task::Record(_) => Some("record"),
         Task::Test(_) => Some("test"),
         Task::Unchanged(_) => Some("unchanged"),
         Task::Diff(_) => Some("diff"),
@@ -86,6 +88,10 @@ fn run(task: Task) -> anyhow::Result<bool> {
             println!("{} (with symbols)", built.symbols.display());
             Ok(true)
         }
+        Task::Record(arguments) => match arguments.problem() {
+            Some(problem) => bail!(problem),
+            None => record::record(&arguments),
+        },
         Task::Test(arguments) => test::test(&arguments),
         Task::Unchanged(arguments) => unchanged::unchanged(&arguments),
         Task::Peers(arguments) => {

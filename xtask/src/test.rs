@@ -20,6 +20,8 @@ pub fn test(arguments: &TestArguments) -> Result<bool> {
     }
     let mut done = vec!["workspace"];
     cargo(&["test", "--workspace"], &arguments.rest, None).context("the workspace's tests")?;
+    let recorder = ["test", "--features", "record", "--test", "recorder"];
+    cargo(&recorder, &[], None).context("the recorder")?;
     if !arguments.no_loom {
         eprintln!(
             "\nThe loom models: every order of a few threads' accesses, on the real code ..."
@@ -38,15 +40,18 @@ pub fn test(arguments: &TestArguments) -> Result<bool> {
         done.push("loom");
     }
     if !arguments.no_xen {
-        let xen = XenArguments {
-            vgic: Vgic::Rust,
-            tree: arguments.tree.clone(),
-            espi: false,
-            its: false,
-        };
-        let built = xen::build(&xen, false).context("the build of Xen")?;
-        for line in &built.prelink {
-            eprintln!("{line}");
+        for record in [false, true] {
+            let xen = XenArguments {
+                vgic: Vgic::Rust,
+                tree: arguments.tree.clone(),
+                espi: false,
+                its: false,
+                record,
+            };
+            let built = xen::build(&xen, false).context("the build of Xen")?;
+            for line in &built.prelink {
+                eprintln!("{line}");
+            }
         }
         done.push("Xen's prototypes and the prelinked object");
     }

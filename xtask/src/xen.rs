@@ -112,6 +112,9 @@ fn options(arguments: &XenArguments, release: bool) -> Vec<&'static str> {
             "CONFIG_HAS_ITS=y",
         ]);
     }
+    if arguments.record {
+        options.push("CONFIG_RUST_VGIC_RECORD=y");
+    }
     if release {
         options.push("CONFIG_DEBUG=n");
     }
