@@ -13,7 +13,7 @@
 //! of LPIs; never to find out where anything of the host's is, and nothing twice. All that a guest can make is counted against
 //! the limits of [`LpiConfig`](crate::lpi::LpiConfig).
 //!
-//! Injection needs nothing of this: who has translated a message has the INTID, and [`Domain::inject_lpi`] does the rest.
+//! Injection needs nothing of this: who has translated a message has the INTID, and [`Domain::inject_lpi`](crate::Domain::inject_lpi) does the rest.
 
 mod command;
 mod execute;
