@@ -4,7 +4,7 @@
 //! With one request in flight each request makes one interrupt, whatever moves meanwhile: the numbers must be equal.
 
 use crate::checks::Check;
-use crate::cli::{BootArguments, Disk};
+use crate::cli::{BootArguments, Disk, Gic};
 use crate::guest_report::GuestReport;
 use crate::interrupts::{self, Interrupts, Row};
 use std::collections::BTreeMap;
@@ -114,23 +114,28 @@ impl Period {
         self.by_cpu(|row| interrupts::disk(row) == Some(disk))
     }
 
-    /// How many interrupts there were if none of any disk's was lost or doubled.
-    fn exact(&self) -> Result<String, String> {
+    /// How many interrupts there were if none of any disk's was lost, and no more than `doubled` were doubled.
+    fn exact(&self, doubled: u64) -> Result<String, String> {
         if self.from.requests.is_empty() || self.to.requests.is_empty() {
             return Err("Dom0 did not report its disks' counts".to_owned());
         }
-        let mut sum = 0;
+        let (mut all_requests, mut all_interrupts) = (0, 0);
         for disk in self.to.requests.keys() {
             let requests = self.requests(disk);
             let interrupts: u64 = self.of_disk(disk).iter().sum();
-            if requests != interrupts {
+            if !(requests..=requests + doubled).contains(&interrupts) {
                 return Err(format!(
                     "{disk}: {requests} requests, but {interrupts} interrupts"
                 ));
             }
-            sum += requests;
+            all_requests += requests;
+            all_interrupts += interrupts;
         }
-        Ok(format!("{sum} requests, {sum} interrupts"))
+        let numbers = format!("{all_requests} requests, {all_interrupts} interrupts");
+        Ok(match all_interrupts - all_requests {
+            0 => numbers,
+            n => format!("{numbers} ({n} doubled by QEMU's GICv2)"),
+        })
     }
 
     fn enough(&self, disk: &str, reads: u32) -> Result<(), String> {
@@ -141,6 +146,19 @@ impl Period {
             ));
         }
         Ok(())
+    }
+}
+
+/// How many interrupts may come twice when the interrupt has been moved so often: none, but for a level on QEMU's GICv2.
+///
+/// There an SPI is active for the CPU that has acknowledged it, and for no other. One that is pending as well, as a level
+/// is until it has been served, is signalled anew to the CPU that it is routed to meanwhile, and acknowledged a second
+/// time: a trace of QEMU 10.0 shows it right behind the write of GICD_ITARGETSR. A GICv2 signals an active SPI to nobody.
+/// An edge is pending no more once acknowledged.
+fn doubled(boot: &BootArguments, disk: Disk, moves: u64) -> u64 {
+    match (boot.gic, disk) {
+        (Gic::V2, Disk::Intx) => moves,
+        _ => 0,
     }
 }
 
@@ -192,10 +210,10 @@ pub fn judge(dom0: &GuestReport, boot: &BootArguments, disk: Disk) -> Vec<Check>
     ];
     if boot.rounds() > 0 {
         let said = Said::of(dom0, "moved");
-        let moved = moved(&Period::of(dom0, "after", "moved"), &said, boot);
+        let moved = moved(&Period::of(dom0, "after", "moved"), &said, boot, disk);
         checks.push(check("... while it moves", said.at, moved));
         let said = Said::of(dom0, "switched");
-        let switched = switched(&Period::of(dom0, "moved", "switched"), &said, boot);
+        let switched = switched(&Period::of(dom0, "moved", "switched"), &said, boot, disk);
         checks.push(check("... and CPUs go off and on", said.at, switched));
         let said = Said::of(dom0, "used");
         let used = used(&Period::of(dom0, "switched", "used"), &said, boot);
@@ -232,19 +250,19 @@ fn line(now: &Interrupts, disk: Disk) -> Result<String, String> {
 
 /// The reads of the first disk, when nothing moved.
 fn plain(period: &Period, reads: u32) -> Result<String, String> {
-    let found = period.exact()?;
+    let found = period.exact(0)?;
     let most = period.to.requests.keys().max_by_key(|d| period.requests(d));
     period.enough(most.map_or("", String::as_str), reads)?;
     Ok(found)
 }
 
 /// The interrupt went from CPU to CPU: each must have got some, or the moves have done nothing.
-fn moved(period: &Period, said: &Said, boot: &BootArguments) -> Result<String, String> {
+fn moved(period: &Period, said: &Said, boot: &BootArguments, kind: Disk) -> Result<String, String> {
     let (disk, moves) = (said.disk()?, said.number("moves")?);
     if said.number("refused")? > 0 {
         return Err(format!("the kernel refused some of them: {}", said.text));
     }
-    let found = period.exact()?;
+    let found = period.exact(doubled(boot, kind, moves))?;
     period.enough(disk, boot.reads() / 4)?;
     let counts = period.of_disk(disk);
     let some = counts.iter().filter(|n| **n > 0).count();
@@ -258,7 +276,12 @@ fn moved(period: &Period, said: &Said, boot: &BootArguments) -> Result<String, S
 }
 
 /// CPUs went off and on line: all must have come back.
-fn switched(period: &Period, said: &Said, boot: &BootArguments) -> Result<String, String> {
+fn switched(
+    period: &Period,
+    said: &Said,
+    boot: &BootArguments,
+    kind: Disk,
+) -> Result<String, String> {
     let (moves, switches) = (said.number("moves")?, said.number("switches")?);
     let wanted = u64::from(boot.rounds()) * 2 * u64::from(boot.cpus.saturating_sub(1));
     let online = said.value("online")?;
@@ -267,7 +290,7 @@ fn switched(period: &Period, said: &Said, boot: &BootArguments) -> Result<String
             "{switches} of {wanted} switches were done, CPUs {online} are on line"
         ));
     }
-    let found = period.exact()?;
+    let found = period.exact(doubled(boot, kind, moves + switches))?;
     if let Some(idle) = period.to.requests.keys().find(|d| period.requests(d) == 0) {
         return Err(format!("{idle} was not read meanwhile"));
     }
@@ -277,7 +300,7 @@ fn switched(period: &Period, said: &Said, boot: &BootArguments) -> Result<String
 /// Each CPU got the disk's interrupt for a number of reads, and ticked.
 fn used(period: &Period, said: &Said, boot: &BootArguments) -> Result<String, String> {
     let counts = period.of_disk(said.disk()?);
-    period.exact()?;
+    period.exact(0)?;
     if counts != vec![READS_EACH; boot.cpus as usize] {
         return Err(format!(
             "{READS_EACH} interrupts of the disk were due to each CPU: {counts:?}"
@@ -351,9 +374,13 @@ mod tests {
 
     /// The names of the checks that fail, with the reason.
     fn failures(counts: &[(&str, Counts)], said: &[&str]) -> Vec<String> {
+        failures_on("v3", counts, said)
+    }
+
+    fn failures_on(gic: &str, counts: &[(&str, Counts)], said: &[&str]) -> Vec<String> {
         judge(
             &report(counts, said),
-            &boot("--cpus 2 --rounds 2"),
+            &boot(&format!("--gic {gic} --cpus 2 --rounds 2")),
             Disk::Intx,
         )
         .into_iter()
@@ -400,6 +427,23 @@ mod tests {
             "Each CPU works",
             "101 interrupts",
         );
+    }
+
+    #[test]
+    fn only_a_level_that_moves_on_a_gicv2_may_come_twice() {
+        let failing = |from, more| {
+            let mut counts = COUNTS;
+            off_by(&mut counts, from, more);
+            failures_on("v2", &counts, &SAID).len()
+        };
+        assert_eq!(failing("after", 1), 1, "nothing moves");
+        assert_eq!(failing("moved", 50), 0, "50 moves");
+        assert_eq!(failing("moved", 51), 1);
+        assert_eq!(failing("moved", -1), 1, "lost");
+        assert_eq!(failing("switched", 24), 0, "20 moves and 4 switches");
+        assert_eq!(failing("switched", 25), 1);
+        assert_eq!(failing("used", 1), 1, "each waits for the one before");
+        assert_eq!(doubled(&boot("--gic v2"), Disk::Msi, 50), 0);
     }
 
     #[test]
