@@ -154,6 +154,7 @@ functions! {
             v: *mut RawVcpu, gpa: u64, size: c_uint, write: bool, aarch32: bool, value: *mut u64
         ) -> c_int;
         fn mock_samples_lines() -> bool;
+        fn mock_embedded(vcpu: bool) -> c_ulong;
         fn mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: u64) -> bool;
     }
     // What ours has, and not each of the others. The ITSes are the host's and what a device and the CPU do with them.
@@ -252,4 +253,10 @@ pub(crate) fn has_itses() -> bool {
 pub(crate) fn samples_lines() -> bool {
     // SAFETY: takes nothing.
     unsafe { mock_samples_lines() }
+}
+
+/// Bytes of the vGIC within `struct domain`, or within `struct vcpu`.
+pub(crate) fn embedded(vcpu: bool) -> u64 {
+    // SAFETY: takes anything.
+    unsafe { mock_embedded(vcpu) }
 }

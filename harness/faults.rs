@@ -24,6 +24,8 @@ thread_local! {
 
 /// Allocations that are not freed yet.
 static LIVE: AtomicIsize = AtomicIsize::new(0);
+/// Their bytes.
+static BYTES: AtomicIsize = AtomicIsize::new(0);
 /// Allocations left until one fails; negative: none does.
 static UNTIL_FAILURE: AtomicIsize = AtomicIsize::new(-1);
 static FAILED: AtomicBool = AtomicBool::new(false);
@@ -39,8 +41,8 @@ fn inside() -> Option<Memory> {
     INSIDE.try_with(Cell::get).ok().flatten()
 }
 
-/// Whether this allocation is to fail; counts it if not.
-fn refused() -> bool {
+/// Whether this allocation of so many bytes is to fail; counts it if not.
+fn refused(size: usize) -> bool {
     if inside() == Some(Memory::Forbidden) {
         FORBIDDEN.store(true, Ordering::Relaxed);
     }
@@ -51,20 +53,22 @@ fn refused() -> bool {
         return true;
     }
     LIVE.fetch_add(1, Ordering::Relaxed);
+    BYTES.fetch_add(size as isize, Ordering::Relaxed);
     false
 }
 
-fn freed() {
+fn freed(size: usize) {
     if inside() == Some(Memory::Forbidden) {
         FORBIDDEN.store(true, Ordering::Relaxed);
     }
     LIVE.fetch_sub(1, Ordering::Relaxed);
+    BYTES.fetch_sub(size as isize, Ordering::Relaxed);
 }
 
 // SAFETY: hands everything on to the system's allocator, or reports failure.
 unsafe impl GlobalAlloc for MockAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if inside().is_some() && refused() {
+        if inside().is_some() && refused(layout.size()) {
             return std::ptr::null_mut();
         }
         // SAFETY: the caller's promise is passed on.
@@ -72,7 +76,7 @@ unsafe impl GlobalAlloc for MockAllocator {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if inside().is_some() && refused() {
+        if inside().is_some() && refused(layout.size()) {
             return std::ptr::null_mut();
         }
         // SAFETY: the caller's promise is passed on.
@@ -81,7 +85,7 @@ unsafe impl GlobalAlloc for MockAllocator {
 
     unsafe fn dealloc(&self, p: *mut u8, layout: Layout) {
         if inside().is_some() {
-            freed();
+            freed(layout.size());
         }
         // SAFETY: the caller's promise is passed on.
         unsafe { System.dealloc(p, layout) }
@@ -89,10 +93,10 @@ unsafe impl GlobalAlloc for MockAllocator {
 
     unsafe fn realloc(&self, p: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         if inside().is_some() {
-            if refused() {
+            if refused(size) {
                 return std::ptr::null_mut();
             }
-            freed();
+            freed(layout.size());
         }
         // SAFETY: the caller's promise is passed on.
         unsafe { System.realloc(p, layout, size) }
@@ -125,7 +129,7 @@ pub fn mock<R>(f: impl FnOnce() -> R) -> R {
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn _xzalloc(size: u64, align: u64) -> *mut u8 {
     crate::xen::check_allocation_context();
-    if refused() {
+    if refused(size as usize) {
         return std::ptr::null_mut();
     }
     // A header in front remembers the size.
@@ -168,10 +172,10 @@ pub(crate) unsafe extern "C" fn xfree(p: *mut u8) {
         return;
     }
     crate::xen::check_allocation_context();
-    freed();
     // SAFETY: `_xzalloc` left the header there, and made the allocation with this layout.
     unsafe {
         let [size, align] = p.sub(HEADER).cast::<[usize; 2]>().read();
+        freed(size - align);
         System.dealloc(p.sub(align), Layout::from_size_align_unchecked(size, align));
     }
 }
@@ -191,6 +195,11 @@ pub fn fail_none() -> bool {
 /// Allocations of the vGIC that are not freed.
 pub fn live() -> isize {
     LIVE.load(Ordering::Relaxed)
+}
+
+/// Bytes of these, as they were asked for.
+pub fn live_bytes() -> isize {
+    BYTES.load(Ordering::Relaxed)
 }
 
 /// Whether memory was touched where Xen forbids it, since last asked.

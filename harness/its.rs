@@ -251,6 +251,14 @@ impl<'a> Its<'a> {
     /// Puts commands into the queue, has them executed, and waits until the ITS has read the last. As many as there is
     /// room for.
     pub fn send(&self, cpu: &GuestCpu, commands: &[Command]) {
+        self.submit(commands, |written| {
+            self.write(cpu, gits::CWRITER, written);
+            self.wait(cpu, written);
+        });
+    }
+
+    /// Puts commands into the queue; `execute` gets what GITS_CWRITER is to be for them, and writes it.
+    pub(crate) fn submit(&self, commands: &[Command], execute: impl FnOnce(u64)) {
         assert!(commands.len() as u64 * 32 < QUEUE_SIZE, "too many commands");
         let mut written = lock(&self.written);
         for command in commands {
@@ -260,8 +268,7 @@ impl<'a> Its<'a> {
             }
             *written = (*written + 32) % QUEUE_SIZE;
         }
-        self.write(cpu, gits::CWRITER, *written);
-        self.wait(cpu, *written);
+        execute(*written);
     }
 
     /// Waits for GITS_CREADR to get there, as Linux does: for a second, which is here so many reads.

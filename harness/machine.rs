@@ -332,7 +332,7 @@ impl Machine {
     }
 
     /// `do_IRQ()` for an interrupt that belongs to a guest.
-    fn do_irq(&self, irq: u16) {
+    pub(crate) fn do_irq(&self, irq: u16) {
         let mut virq = 0;
         // SAFETY: a shared interrupt that the machine has; the lock is released below.
         let d = unsafe { abi::mock_irq_begin(irq.into(), &mut virq) };

@@ -13,7 +13,7 @@ use vgic_harness::compare::Peer;
 use vgic_harness::machine::Profile;
 use vgic_harness::scenario::{self, Options};
 use vgic_harness::script::{self, SCENARIOS, Scenario};
-use vgic_harness::{diff, peer, qtest, replay, timeline, transcript};
+use vgic_harness::{bench, diff, peer, qtest, replay, timeline, transcript};
 
 /// The vGIC on a mock Xen.
 #[derive(Parser)]
@@ -50,6 +50,18 @@ enum Command {
     Transcript {
         #[arg(long)]
         vgic: String,
+    },
+    /// Measure rows of the table of `cargo xtask bench`, and print one on each line
+    #[command(hide = true)]
+    Bench {
+        #[arg(long)]
+        vgic: String,
+        /// Fewer operations: callgrind counts what each of them costs
+        #[arg(long)]
+        counting: bool,
+        /// Only rows whose name contains this
+        #[arg(long, default_value = "")]
+        only: String,
     },
     /// List the scenarios, the recordings and the machines
     List,
@@ -144,6 +156,11 @@ fn main() -> ExitCode {
         Command::Scenario(arguments) => play(&arguments),
         Command::Transcript { vgic } => write_transcript(&vgic),
         Command::Diff { against, seeds } => diff_with(&against, seeds),
+        Command::Bench {
+            vgic,
+            counting,
+            only,
+        } => measure(&vgic, counting, &only),
         Command::List => list(),
     };
     match done {
@@ -385,6 +402,24 @@ fn write_transcript(vgic: &str) -> Result<()> {
         }
     }
     println!("end");
+    Ok(())
+}
+
+/// A line for each row: its name, whether it is hot, and the unit; if the vGIC can do it, the parts in which it was measured,
+/// the operations, and the value of one.
+fn measure(vgic: &str, counting: bool, only: &str) -> Result<()> {
+    peer::choose(vgic)?;
+    for row in bench::rows() {
+        if !row.name.contains(only) {
+            continue;
+        }
+        let measure = row.run(counting).with_context(|| row.name.clone())?;
+        print!("{}\t{}\t{}", row.name, row.hot, row.unit);
+        match measure {
+            Some(m) => println!("\t{}\t{}\t{}", m.parts, m.operations, m.value()),
+            None => println!(),
+        }
+    }
     Ok(())
 }
 

@@ -555,6 +555,12 @@ void mock_vcpu_release(struct vcpu *v)
     free(v);
 }
 
+/* What a vGIC has within struct domain, and within struct vcpu. */
+unsigned long mock_embedded(bool vcpu)
+{
+    return vcpu ? sizeof(struct vgic_cpu) : sizeof(struct vgic_dist);
+}
+
 struct domain *mock_vcpu_domain(const struct vcpu *v) { return v->domain; }
 unsigned long *mock_vcpu_pause_flags(struct vcpu *v) { return &v->pause_flags; }
 bool *mock_vcpu_is_running(struct vcpu *v) { return &v->is_running; }

@@ -3,7 +3,9 @@
 
 mod apt;
 mod bare;
+mod bench;
 mod boot;
+mod callgrind;
 mod checks;
 mod clean;
 mod cli;
@@ -101,6 +103,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
             Ok(true)
         }
         Task::Diff(arguments) => diff::diff(&arguments),
+        Task::Bench(arguments) => bench::bench(&arguments).map(|()| true),
         Task::Tsan => tsan::tsan(),
         Task::Mutants(arguments) => mutants::mutants(&arguments),
         Task::Setup => setup().map(|()| true),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The tables at the end of a boot.
+//! Tables: those at the end of a boot, and what all of them look like.
 
 use crate::checks::Verdict;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, presets};
@@ -13,7 +13,7 @@ pub fn print(title: &str, machine: &str, verdict: &Verdict) {
     }
 }
 
-fn empty() -> Table {
+pub fn empty() -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()))
@@ -21,7 +21,7 @@ fn empty() -> Table {
     table
 }
 
-fn right(table: &mut Table, columns: std::ops::Range<usize>) {
+pub fn right(table: &mut Table, columns: std::ops::Range<usize>) {
     for column in table
         .column_iter_mut()
         .skip(columns.start)

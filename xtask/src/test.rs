@@ -6,7 +6,7 @@
 //! instruction, symbol and relocation of the object.
 
 use crate::cli::{TestArguments, Vgic, XenArguments};
-use crate::{paths, peers, xen};
+use crate::{bench, command, paths, peers, xen};
 use anyhow::{Context, Result, bail};
 use std::process::Command;
 use std::time::Instant;
@@ -16,7 +16,12 @@ pub fn test(arguments: &TestArguments) -> Result<bool> {
     let started = Instant::now();
     if !arguments.no_xen {
         // Before the workspace's tests, some of which run on them.
-        peers::build(&arguments.tree.xen).context("Xen's C vGICs for the mock Xen")?;
+        let objects =
+            peers::build(&arguments.tree.xen).context("Xen's C vGICs for the mock Xen")?;
+        // What it makes of callgrind's files is tested without it, too.
+        if command::exists("valgrind") {
+            bench::smoke(&objects).context("one row of bench")?;
+        }
     }
     let mut done = vec!["workspace"];
     cargo(&["test", "--workspace"], &arguments.rest, None).context("the workspace's tests")?;

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Bytes of the hypervisor's memory: what the vGIC allocates, as it asks for it, and what it has within Xen's own
+//! structures. What a hundred more cost says what one costs.
+
+use super::bed::profile;
+use super::commands;
+use super::{Needs, Row, Unit, Work};
+use crate::abi;
+use crate::domain::{Config, Domain};
+use crate::faults;
+use crate::its::Its;
+use crate::machine::{Machine, Profile};
+use anyhow::{Result, bail};
+
+/// LPIs that are mapped at the least and at the most.
+const LPIS: [u32; 2] = [1000, 40_000];
+
+pub(super) fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut row = |name: String, needs, run: Work| {
+        rows.push(Row::new(name, Unit::Bytes, needs, run));
+    };
+    for gic in [2, 3] {
+        let needs = Needs::Gic(gic);
+        row(
+            format!("v{gic}: a domain of 1 vCPU, 32 SPIs"),
+            needs,
+            Box::new(move |m| {
+                m.found(domain(gic, 1, 32)?, 1);
+                Ok(())
+            }),
+        );
+        row(
+            format!("v{gic}: one more vCPU"),
+            needs,
+            Box::new(move |m| {
+                m.found(domain(gic, 8, 32)? - domain(gic, 1, 32)?, 7);
+                Ok(())
+            }),
+        );
+        row(
+            format!("v{gic}: one more SPI"),
+            needs,
+            Box::new(move |m| {
+                m.found(domain(gic, 1, 960)? - domain(gic, 1, 32)?, 960 - 32);
+                Ok(())
+            }),
+        );
+    }
+    row(
+        "v3: one more LPI".into(),
+        Needs::Its,
+        Box::new(|m| {
+            let [few, many] = LPIS;
+            m.found(lpis(many)? - lpis(few)?, (many - few).into());
+            Ok(())
+        }),
+    );
+    rows
+}
+
+/// What a domain takes, once it has been made.
+fn domain(gic: u8, vcpus: usize, spis: u32) -> Result<u64> {
+    let machine = Machine::power_on(Profile {
+        spis: spis as usize,
+        ..profile(gic, vcpus)
+    });
+    let before = faults::live_bytes();
+    let config = Config {
+        spis,
+        ..Config::guest(gic, vcpus)
+    };
+    let Ok(_domain) = Domain::with_vcpus(&machine, config) else {
+        bail!("the vGIC refuses a domain of {vcpus} vCPUs and {spis} SPIs");
+    };
+    let allocated = (faults::live_bytes() - before) as u64;
+    Ok(allocated + abi::embedded(false) + vcpus as u64 * abi::embedded(true))
+}
+
+/// What so many LPIs take.
+fn lpis(count: u32) -> Result<u64> {
+    let bed = commands::bed()?;
+    let its = Its::probe(&bed.domain, &bed.cpus[0], 0);
+    let before = faults::live_bytes();
+    commands::map(&bed, &its, count);
+    let taken = (faults::live_bytes() - before) as u64;
+    bed.end()?;
+    Ok(taken)
+}
