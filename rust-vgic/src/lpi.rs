@@ -18,8 +18,8 @@ use crate::vcpu::Vcpu;
 use alloc::boxed::Box;
 use once_cell::race::OnceBox;
 
-/// LPIs on a page of the table.
-const PAGE: usize = 256;
+/// LPIs on a page of the table. A model has few: each of their words costs loom time.
+const PAGE: usize = if cfg!(loom) { 4 } else { 256 };
 
 /// How much of a guest's table is read at a time.
 const WINDOW: usize = 64;
@@ -62,8 +62,8 @@ pub(crate) struct Lpis {
     propbaser: AtomicU64,
     /// Redistributors with EnableLPIs set.
     enabled: AtomicU32,
-    /// Held while configuration is read from guest memory and applied: the last reading wins. Interrupts on; above the
-    /// vCPU locks and the tables of an ITS.
+    /// Held while configuration is read from guest memory and applied: the last reading wins; and while it is decided whose an
+    /// LPI is. Interrupts on; above the vCPU locks and the tables of an ITS.
     config: Mutex<()>,
 }
 
@@ -113,7 +113,7 @@ impl Lpis {
         Ok(Self {
             pages: try_boxed(numbers / PAGE, |_| OnceBox::new()).ok_or(Error::NoMemory)?,
             id_bits: config.id_bits,
-            pages_left: Budget::new(config.most / 256),
+            pages_left: Budget::new((config.most as usize / PAGE) as u32),
             devices_left: Budget::new(config.devices),
             events_left: Budget::new(config.events),
             propbaser: AtomicU64::new(0),
@@ -203,20 +203,16 @@ impl Lpi {
         }
     }
 
-    /// Gives it to an event of ITS number `its`, if no event has it.
+    /// Gives it to an event of ITS number `its`, if no event has it. Under the configuration lock.
     #[must_use]
     fn claim(&self, its: u16, (device, event): (u32, u32)) -> bool {
-        let free = self.owner.compare_exchange(
-            0,
-            its.wrapping_add(1),
-            Ordering::AcqRel,
-            Ordering::Relaxed,
-        );
-        if free.is_ok() {
+        let free = self.owner.load(Ordering::Acquire) == 0;
+        if free {
             self.device.store(device, Ordering::Relaxed);
-            self.event.store(event, Ordering::Release);
+            self.event.store(event, Ordering::Relaxed);
+            self.owner.store(its.wrapping_add(1), Ordering::Release);
         }
-        free.is_ok()
+        free
     }
 }
 
@@ -290,11 +286,14 @@ impl<H: Host> Domain<H> {
         target: Option<VcpuId>,
     ) -> Result<&Lpi, Error> {
         let lpi = self.lpis.make(intid).ok_or(Error::NoMemory)?;
-        if !lpi.claim(its, at) {
-            return Err(Error::Busy);
+        {
+            let _held = self.lpis.config.lock();
+            if !lpi.claim(its, at) {
+                return Err(Error::Busy);
+            }
+            self.post_lpi(intid, &lpi.irq, Event::Route(target));
+            self.post_lpi(intid, &lpi.irq, Event::Map(true));
         }
-        self.post_lpi(intid, &lpi.irq, Event::Route(target));
-        self.post_lpi(intid, &lpi.irq, Event::Map(true));
         self.reload(intid);
         Ok(lpi)
     }
@@ -356,7 +355,7 @@ impl<H: Host> Domain<H> {
         let its = lpi.owner.load(Ordering::Acquire).checked_sub(1);
         let v = target.and_then(|id| self.slot(id));
         if let (Some(its), Some(vcpu)) = (its, v.and_then(Vcpu::handle)) {
-            let event = lpi.event.load(Ordering::Acquire);
+            let event = lpi.event.load(Ordering::Relaxed);
             let device = lpi.device.load(Ordering::Relaxed);
             self.host.route_event(its, device, event, vcpu);
         }
@@ -453,15 +452,19 @@ impl<H: Host> Domain<H> {
         let Some(lpi) = self.lpis.make(intid) else {
             return;
         };
-        // One that an ITS sends elsewhere is pending there if at all.
-        if lpi.owner.load(Ordering::Acquire) == 0 {
-            self.post_lpi(intid, &lpi.irq, Event::Route(Some(v.id())));
-            self.post_lpi(intid, &lpi.irq, Event::Map(true));
-            self.reload(intid);
-        } else if lpi.irq.state().target() != Some(v.id()) {
-            return;
+        {
+            // An ITS that maps it meanwhile says where it goes.
+            let _held = self.lpis.config.lock();
+            if lpi.owner.load(Ordering::Acquire) == 0 {
+                self.post_lpi(intid, &lpi.irq, Event::Route(Some(v.id())));
+                self.post_lpi(intid, &lpi.irq, Event::Map(true));
+            }
         }
-        self.post_lpi(intid, &lpi.irq, Event::SetPending);
+        // One that an ITS sends elsewhere is pending there if at all.
+        if lpi.irq.state().target() == Some(v.id()) {
+            self.reload(intid);
+            self.post_lpi(intid, &lpi.irq, Event::SetPending);
+        }
     }
 
     /// Writes what is pending at `v` to guest memory; nothing is afterwards.

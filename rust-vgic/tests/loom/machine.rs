@@ -5,14 +5,17 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use loom::thread;
 use rust_vgic::lr::Format;
-use rust_vgic::{Config, CpuInterface, Domain, Host, IntId, PhysIrq, Vcpu, VcpuId, Version, Width};
+use rust_vgic::{
+    Config, CpuInterface, Domain, Host, IntId, LpiConfig, PhysIrq, Vcpu, VcpuId, Version, Width,
+};
+use std::collections::BTreeMap;
 
 /// The SPI that most models are about: edge-triggered, enabled, for vCPU 0.
 pub const SPI: u32 = 32;
 /// A level-sensitive PPI, and two that are always of a higher priority than [`SPI`].
 pub const PPI: u32 = 27;
 pub const FIRST: [u32; 2] = [16, 17];
-const LRS: usize = 2;
+pub const LRS: usize = 2;
 
 /// GICv2 distributor registers.
 pub mod gicd {
@@ -54,6 +57,9 @@ pub struct Mock {
     vcpus: [Machine; 2],
     /// An inter-processor interrupt is on its way to a physical CPU.
     ipi: [AtomicBool; 3],
+    /// Guest memory. What is in it is not loom's, and is as it was written last; `touched` has loom try its accesses in all orders.
+    memory: std::sync::Mutex<BTreeMap<u64, u8>>,
+    touched: AtomicBool,
     /// What models ask afterwards. Not loom's: looking at it must not order anything.
     pub kicks: std::sync::atomic::AtomicUsize,
     pub waits: std::sync::atomic::AtomicUsize,
@@ -144,6 +150,20 @@ impl Host for Mock {
     fn may_set_trigger(&self) -> bool {
         false
     }
+    fn read_guest(&self, address: u64, to: &mut [u8]) -> bool {
+        self.touched.load(Ordering::Relaxed);
+        let memory = self.memory.lock().unwrap();
+        for (byte, at) in to.iter_mut().zip(address..) {
+            *byte = memory.get(&at).copied().unwrap_or(0);
+        }
+        true
+    }
+    fn write_guest(&self, address: u64, from: &[u8]) -> bool {
+        let bytes = (address..).zip(from.iter().copied());
+        self.touched.store(true, Ordering::Relaxed);
+        self.memory.lock().unwrap().extend(bytes);
+        true
+    }
 }
 
 pub type Vgic = Domain<Mock>;
@@ -197,13 +217,24 @@ pub fn resampled_domain() -> Arc<Vgic> {
     domain_with(1, true)
 }
 
-fn domain_with(vcpus: usize, resampled: bool) -> Arc<Vgic> {
+/// A domain as its host creates it.
+pub fn create(config: &Config<'_>, resampled: bool) -> Vgic {
     let host = Mock {
         vcpus: [Machine::new(0, resampled), Machine::new(1, resampled)],
         ipi: [false; 3].map(AtomicBool::new),
+        memory: Default::default(),
+        touched: AtomicBool::new(false),
         kicks: Default::default(),
         waits: Default::default(),
     };
+    let d = Domain::new(config, host).unwrap();
+    for n in 0..config.vcpus {
+        d.create_vcpu(VcpuId::new(n as u32).unwrap(), n).unwrap();
+    }
+    d
+}
+
+fn domain_with(vcpus: usize, resampled: bool) -> Arc<Vgic> {
     let config = Config {
         version: Version::V2,
         vcpus,
@@ -212,13 +243,10 @@ fn domain_with(vcpus: usize, resampled: bool) -> Arc<Vgic> {
         list_registers: LRS,
         format: Format::V2,
         regions: &[],
-        lpis: rust_vgic::LpiConfig::default(),
+        lpis: LpiConfig::default(),
         its: &[],
     };
-    let d = Domain::new(&config, host).unwrap();
-    for n in 0..vcpus {
-        d.create_vcpu(VcpuId::new(n as u32).unwrap(), n).unwrap();
-    }
+    let d = create(&config, resampled);
     write(&d, 0, gicd::CTLR, 1);
     write(&d, 0, gicd::ICFGR2, 2);
     d.dist_write(vcpu(&d, 0), gicd::IPRIORITYR32, Width::Byte, 0x80);
@@ -235,6 +263,11 @@ pub fn enter(d: &Vgic, n: usize) {
     m.running.store(true, Ordering::Relaxed);
     fence(Ordering::SeqCst); // the scheduler's lock
     d.sync_to(vcpu(d, n));
+}
+
+/// Has the scheduler chosen vCPU `n`?
+pub fn is_running(d: &Vgic, n: usize) -> bool {
+    d.host().vcpus[n].running.load(Ordering::SeqCst)
 }
 
 pub fn exit(d: &Vgic, n: usize) {
@@ -281,20 +314,30 @@ pub fn settle(d: &Vgic, n: usize) {
 
 /// The states in which list registers of vCPU `n` show an interrupt: bit 0 pending, bit 1 active.
 pub fn shown(d: &Vgic, n: usize, raw: u32) -> Vec<u64> {
+    let (number, state) = fields(d);
     let lrs = &d.host().vcpus[n].lrs;
     lrs.iter()
         .map(|lr| lr.load(Ordering::SeqCst))
-        .filter(|lr| lr & 0x3ff == u64::from(raw) && lr >> 28 & 3 != 0)
-        .map(|lr| lr >> 28 & 3)
+        .filter(|lr| lr & number == u64::from(raw) && lr >> state & 3 != 0)
+        .map(|lr| lr >> state & 3)
         .collect()
+}
+
+/// In a list register: the mask of the INTID, and where the state is.
+fn fields(d: &Vgic) -> (u64, u32) {
+    match d.format() {
+        Format::V2 => (0x3ff, 28),
+        Format::V3 { .. } => (0xffff_ffff, 62),
+    }
 }
 
 /// The guest moves what its list registers show of an interrupt from one state to another.
 pub fn guest(d: &Vgic, n: usize, raw: u32, from: u64, to: u64) {
+    let (number, state) = fields(d);
     for lr in &d.host().vcpus[n].lrs {
         let old = lr.load(Ordering::Relaxed);
-        if old & 0x3ff == u64::from(raw) && old >> 28 & 3 == from {
-            lr.store(old & !(3 << 28) | to << 28, Ordering::Relaxed);
+        if old & number == u64::from(raw) && old >> state & 3 == from {
+            lr.store(old & !(3 << state) | to << state, Ordering::Relaxed);
             return;
         }
     }

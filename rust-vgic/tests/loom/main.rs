@@ -12,6 +12,7 @@
 
 mod injection;
 mod life;
+mod lpi;
 mod machine;
 mod registers;
 mod routing;
