@@ -5,6 +5,7 @@ use crate::checks::{self, DOMU_CPUS, Verdict};
 use crate::clean;
 use crate::cli::{BootArguments, Disk, Gic};
 use crate::console::{Line, Speaker};
+use crate::count::Counter;
 use crate::dtb::{self, Chosen, Layout, Module};
 use crate::guest::{self, Guest};
 use crate::guest_report::mark;
@@ -74,7 +75,19 @@ pub fn boot(boot: &BootArguments) -> Result<bool> {
         let name = name(boot, disk);
         let log = paths::boot().join(format!("{name}.log"));
         let load = load();
-        let command = prepare(boot, disk, &name, &parts)?;
+        let mut command = prepare(boot, disk, &name, &parts)?;
+        let counter = boot
+            .count
+            .then(|| {
+                Counter::new(
+                    &name,
+                    &parts.qemu,
+                    &parts.built,
+                    boot.xen.vgic,
+                    &mut command,
+                )
+            })
+            .transpose()?;
         let run = watch(boot, disk, &command, &log)?;
         let verdict = checks::judge(&run, boot, disk);
         let title = format!(
@@ -103,6 +116,9 @@ pub fn boot(boot: &BootArguments) -> Result<bool> {
         if let Some(failed) = failed(&verdict) {
             failure = Some(failed);
             break;
+        }
+        if let Some(counter) = counter {
+            counter.read()?.print();
         }
     }
     match &failure {

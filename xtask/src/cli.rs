@@ -141,6 +141,9 @@ pub struct BootArguments {
     /// checks, and no disk unless --reads says so: an emulated disk answers in the host's time)
     #[arg(long)]
     pub icount: bool,
+    /// Count the hypervisor's instructions, and say whose they were (with --icount)
+    #[arg(long)]
+    pub count: bool,
     /// How the disk of Dom0 interrupts [default: both on GICv2, intx on GICv3, msi with --its]
     #[arg(long, value_enum, value_name = "KIND")]
     pub disk: Option<DiskChoice>,
@@ -210,6 +213,7 @@ impl RecordArguments {
                 record: true,
             },
             icount: false,
+            count: false,
             disk: Some(DiskChoice::Intx),
             reads: Some(self.reads),
             rounds: Some(self.rounds),
@@ -249,6 +253,7 @@ impl GuestArguments {
             domus: 0,
             xen: self.xen.clone(),
             icount: false,
+            count: false,
             disk: None,
             reads: Some(0),
             rounds: None,
@@ -337,6 +342,9 @@ impl BootArguments {
     pub fn problem(&self) -> Option<String> {
         if let Some(problem) = self.xen.problem() {
             return Some(problem);
+        }
+        if self.count && !self.icount {
+            return Some("--count compares nothing without --icount: add it".into());
         }
         let most = if self.gic == Gic::V2 { 8 } else { 64 };
         if self.cpus == 0 || self.cpus > most {
@@ -459,6 +467,7 @@ mod tests {
             ("--rounds 2 --reads 0", "disk"),
             ("--limit 1", "--limit"),
             ("--life 20001", "--life"),
+            ("--count", "--icount"),
         ] {
             let problem = boot(arguments).problem().unwrap_or_default();
             assert!(problem.contains(word), "{arguments}: {problem}");

@@ -13,6 +13,7 @@ mod command;
 mod console;
 mod copy;
 mod core_library;
+mod count;
 mod diff;
 mod dtb;
 mod glue;

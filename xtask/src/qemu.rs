@@ -43,6 +43,11 @@ impl Version {
         self < Version { major: 9, minor: 1 }
     }
 
+    /// The version of its interface to plugins that ours are compiled for.
+    pub fn plugin_interface(self) -> u32 {
+        if self.major >= 9 { 2 } else { 1 }
+    }
+
     /// Whether counting instructions makes boots of several CPUs the same each time. 7.2 does not, 10.0 does.
     pub fn counts_on_many_cpus(self) -> bool {
         self.major >= 10

@@ -13,6 +13,17 @@ pub fn print(title: &str, machine: &str, verdict: &Verdict) {
     }
 }
 
+/// A table of numbers, each row with its name first.
+pub fn numbers<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> Table {
+    let mut table = empty();
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    right(&mut table, 1..N);
+    table
+}
+
 pub fn empty() -> Table {
     let mut table = Table::new();
     table
