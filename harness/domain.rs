@@ -200,9 +200,9 @@ impl Vcpu {
         self.pause_flags().load(Ordering::SeqCst) == 0
     }
 
-    /// `vtimer_update_irqs()` and `vcpu_update_evtchn_irq()`, on every exit from the guest.
+    /// `vtimer_update_irqs()` and `vcpu_update_evtchn_irq()`, on exits from the guest: ours asks for it.
     pub(crate) fn update_lines(&self) {
-        if !abi::samples_lines() {
+        if !abi::wants_lines(self.raw, self.timer.is_pending()) {
             return;
         }
         let ptimer = self.ptimer().load(Ordering::SeqCst);

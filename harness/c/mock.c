@@ -577,13 +577,25 @@ void vcpu_kick(struct vcpu *v)
               running && v != current);
 }
 
-/* Does the vGIC look at levels, which Xen then hands it on each exit? */
+/* Does the vGIC look at levels, which Xen then hands it on exits? */
 bool mock_samples_lines(void)
 {
 #ifdef CONFIG_NEW_VGIC
     return true;
 #else
     return false;
+#endif
+}
+
+/* Does it want to see them on this exit? */
+bool mock_wants_lines(struct vcpu *v, bool vtimer)
+{
+#ifdef MOCK_PEER
+    return mock_samples_lines();
+#else
+    v->arch.virt_timer.ctl = vtimer ? CNTx_CTL_ENABLE | CNTx_CTL_PENDING : 0;
+
+    return !vgic_lines_quiet(v);
 #endif
 }
 

@@ -40,7 +40,17 @@ impl<H: Host> Domain<H> {
     /// `vcpu` says whose private interrupt it is, and is ignored for others. For an edge-triggered interrupt `true` is a pulse
     /// and `false` nothing; for a hardware-mapped one `true` is the physical interrupt, which is active from now on.
     /// A number that does not exist is ignored. Any context, also with the lock of a physical interrupt held.
+    #[inline]
     pub fn inject(&self, vcpu: Option<&Vcpu<H::Vcpu>>, intid: IntId, level: bool) {
+        // Hosts say again and again how high the lines of a vCPU's timers are.
+        let own = vcpu.and_then(|v| v.private(intid));
+        if !own.is_some_and(|irq| irq.state().is_line_at(level)) {
+            self.inject_change(vcpu, intid, level);
+        }
+    }
+
+    #[inline(never)]
+    fn inject_change(&self, vcpu: Option<&Vcpu<H::Vcpu>>, intid: IntId, level: bool) {
         let Some(v) = vcpu.or_else(|| self.vcpus.first().filter(|_| !intid.is_private())) else {
             return;
         };

@@ -28,13 +28,19 @@ struct Later {
 impl<H: Host> Domain<H> {
     /// The guest of `v` has just been left, on the CPU that runs it: what it did to its list registers comes
     /// into the words. Not to be called twice without [`Domain::sync_to`] between.
+    #[inline]
     pub fn sync_from(&self, v: &Vcpu<H::Vcpu>) {
         let used = v.used.load(Ordering::Relaxed);
         let hcr = v.hcr.load(Ordering::Relaxed);
         if used == 0 && hcr == Hcr::EN.bits() {
             v.leave_guest();
-            return;
+        } else {
+            self.fold_slots(v, used, hcr);
         }
+    }
+
+    #[inline(never)]
+    fn fold_slots(&self, v: &Vcpu<H::Vcpu>, used: u32, hcr: u32) {
         let cpu = self.host.cpu();
         cpu.sync();
         let mut later = Later::default();
@@ -178,6 +184,7 @@ impl<H: Host> Domain<H> {
     }
 
     /// The guest of `v` is about to be entered on this CPU, whose interrupts are masked.
+    #[inline]
     pub fn sync_to(&self, v: &Vcpu<H::Vcpu>) {
         v.enter_guest();
         if v.flags.load(Ordering::Relaxed) == 0
@@ -188,6 +195,11 @@ impl<H: Host> Domain<H> {
         {
             return;
         }
+        self.prepare_entry(v);
+    }
+
+    #[inline(never)]
+    fn prepare_entry(&self, v: &Vcpu<H::Vcpu>) {
         let cpu = self.host.cpu();
         // Before the flags are taken: it may raise some.
         if Flags::from_bits_retain(v.flags.load(Ordering::Acquire)).contains(Flags::RESET) {

@@ -159,6 +159,11 @@ fn every_event_in_every_state() {
             assert_eq!(Model::of(new), expected, "{}", context());
             assert_eq!(Duties::of(effect), duties, "{}", context());
             check_event(&m, event, &expected, duties, context);
+            if let Event::Line(level) = event {
+                let known = s.level() && !s.hw() && s.line() == level;
+                assert_eq!(s.is_line_at(level), known, "{}", context());
+                assert!(!known || (new == s && effect.is_empty()), "{}", context());
+            }
             transitions += 1;
         }
     }

@@ -76,6 +76,7 @@ const struct rvgic_layout rvgic_layout = {
     .vcpu_down = _VPF_down,
     .vgic_dist = offsetof(struct vcpu, arch.vgic.dist),
     .vgic_priv = offsetof(struct vcpu, arch.vgic.priv),
+    .vgic_lines_up = offsetof(struct vcpu, arch.vgic.lines_up),
     .desc_irq = offsetof(struct irq_desc, irq),
 };
 
@@ -97,8 +98,9 @@ static void __init __maybe_unused build_assertions(void)
     BUILD_BUG_ON(FIELD_SIZE(struct vcpu, pause_flags) != 8);
     BUILD_BUG_ON(FIELD_SIZE(struct vcpu, arch.vgic.dist) != 8);
     BUILD_BUG_ON(FIELD_SIZE(struct vcpu, arch.vgic.priv) != 8);
+    BUILD_BUG_ON(FIELD_SIZE(struct vcpu, arch.vgic.lines_up) != 1);
     BUILD_BUG_ON(FIELD_SIZE(struct irq_desc, irq) != 4);
-    BUILD_BUG_ON(sizeof(struct vgic_cpu) != 2 * sizeof(void *));
+    BUILD_BUG_ON(sizeof(struct vgic_cpu) != 3 * sizeof(void *));
     /* Rust compares dist_version with the architecture's version. */
     BUILD_BUG_ON(GIC_V2 + 1 != 2 || GIC_V3 + 1 != 3);
 }
@@ -538,21 +540,45 @@ __typeof__(vcpu_vgic_free(NULL)) vcpu_vgic_free(struct vcpu *v)
 
 /* Lines that Xen keeps *****************************************************/
 
+static bool ptimer_is_up(const struct vcpu *v)
+{
+    register_t ctl = v->arch.phys_timer.ctl;
+
+    ctl &= CNTx_CTL_ENABLE | CNTx_CTL_PENDING | CNTx_CTL_MASK;
+
+    return ctl == (CNTx_CTL_ENABLE | CNTx_CTL_PENDING);
+}
+
 int rvgic_line(const struct vcpu *v, unsigned int virq)
 {
     if ( virq == v->domain->arch.evtchn_irq )
         return !!read_atomic(&vcpu_info(v, evtchn_upcall_pending));
 
     if ( virq == v->arch.phys_timer.irq )
-    {
-        register_t ctl = v->arch.phys_timer.ctl;
-
-        ctl &= CNTx_CTL_ENABLE | CNTx_CTL_PENDING | CNTx_CTL_MASK;
-
-        return ctl == (CNTx_CTL_ENABLE | CNTx_CTL_PENDING);
-    }
+        return ptimer_is_up(v);
 
     return -1;
+}
+
+bool vgic_lines_quiet(struct vcpu *v)
+{
+    register_t vtimer = CNTx_CTL_ENABLE | CNTx_CTL_PENDING;
+
+    /* Xen masks the virtual timer when it expires: see vtimer_update_irqs(). */
+    if ( likely(!read_atomic(&v->arch.vgic.lines_up)) &&
+         (READ_SYSREG(CNTV_CTL_EL0) & vtimer) != vtimer &&
+         !ptimer_is_up(v) &&
+         !read_atomic(&vcpu_info(v, evtchn_upcall_pending)) )
+        return true;
+
+    /*
+     * Before the lines are looked at: each that is found up sets it again, and
+     * so does who raises one meanwhile (see vgic_inject_irq()).
+     */
+    write_atomic(&v->arch.vgic.lines_up, false);
+    smp_mb();
+
+    return false;
 }
 
 /* Physical interrupts ******************************************************/

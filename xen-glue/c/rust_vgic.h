@@ -45,6 +45,7 @@ struct vgic_dist {
 struct vgic_cpu {
     void *dist;                 /* The domain's Rust object, NULL for idle vCPUs */
     void *priv;                 /* The vCPU's */
+    bool lines_up;              /* See vgic_lines_quiet() */
 };
 
 static inline paddr_t vgic_cpu_base(const struct vgic_dist *vgic)
@@ -70,6 +71,12 @@ struct pending_irq {
 
 /* The older name of vgic_inject_irq() for an interrupt of the vCPU itself. */
 void vgic_vcpu_inject_irq(struct vcpu *v, unsigned int virq);
+
+/*
+ * The vCPU has left its guest: may its timers' and its event channel's lines be
+ * left as they are? True if none is up, and none was when last looked at.
+ */
+bool vgic_lines_quiet(struct vcpu *v);
 
 /* To be called by the handler of the maintenance interrupt. */
 void vgic_maintenance_interrupt(void);

@@ -376,7 +376,17 @@ pub unsafe extern "C" fn vgic_inject_irq(d: *mut domain, v: *mut vcpu, virq: c_u
     // SAFETY: the same.
     } else if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
         record!(injected(vgic, Some(own), intid, level));
+        // SAFETY: the same.
+        let lines = unsafe { XenVcpu::new(v) };
+        // Before: nobody finds the interrupt pending and the line forgotten. After: an exit between the two may have
+        // looked at the line when it was not up any more.
+        if level {
+            lines.line_is_up();
+        }
         vgic.inject(Some(own), intid, level);
+        if level {
+            lines.line_is_up();
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::ffi::{domain, irq_desc, vcpu};
 use core::ffi::{c_int, c_uint, c_ulong, c_void};
 use core::fmt;
 use core::ptr;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use rust_vgic::Handle;
 
 /// `struct rvgic_layout` of exports.h, which the C half fills in: offsets in bytes.
@@ -32,6 +32,7 @@ struct Layout {
     // struct vcpu, in arch.vgic: pointers.
     vgic_dist: u32,
     vgic_priv: u32,
+    vgic_lines_up: u32,
     // struct irq_desc: unsigned int.
     desc_irq: u32,
 }
@@ -216,6 +217,14 @@ impl XenVcpu {
         // SAFETY: the same.
         let own = unsafe { field(self.0, rvgic_layout.vgic_priv) };
         (dist, own)
+    }
+
+    /// Some line of the vCPU's own may be up: see vgic_lines_quiet() in c/glue.c. Any CPU.
+    #[inline(always)]
+    pub fn line_is_up(self) {
+        let at = place::<_, bool>(self.0, rvgic_layout.vgic_lines_up);
+        // SAFETY: alive; aligned, and changed atomically by everybody.
+        unsafe { AtomicBool::from_ptr(at) }.store(true, Ordering::Release);
     }
 
     pub fn set_private(self, dist: *mut c_void, own: *mut c_void) {

@@ -134,6 +134,14 @@ impl State {
         Self(bits)
     }
 
+    /// Is this the level of its input line, as far as a line decides? Then to say so again changes nothing.
+    #[must_use]
+    pub const fn is_line_at(self, level: bool) -> bool {
+        let line = if level { Bits::LINE.bits() } else { 0 };
+        let fields = Bits::LEVEL.bits() | Bits::HW.bits() | Bits::LINE.bits();
+        self.0 & fields == Bits::LEVEL.bits() | line
+    }
+
     flag! {
         /// Enabled by the guest.
         enabled, with_enabled, EN;
