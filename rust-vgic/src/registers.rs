@@ -175,7 +175,7 @@ pub(crate) enum Write<H: Host> {
     Register(fn(&Access<'_, H>, u32, Written)),
     /// Does something to an interrupt.
     Irq(fn(&Access<'_, H>, IntId, &Irq, Written)),
-    /// Does something to the interrupts for which a one is written.
+    /// Does something to the interrupts for which a one is written. Elements are bits.
     Ones(fn(&Access<'_, H>, IntId, &Irq)),
 }
 
@@ -274,6 +274,16 @@ impl Span {
         (0..self.count).map(move |i| (self.index.wrapping_add(i), i.wrapping_mul(self.bits)))
     }
 
+    /// Where elements of one bit are written with a one: their indices.
+    fn ones(self, value: u64) -> impl Iterator<Item = u32> + Clone {
+        let mut left = value & ones(self.count);
+        core::iter::from_fn(move || {
+            let bit = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            (bit < u64::BITS).then(|| self.index.wrapping_add(bit))
+        })
+    }
+
     /// One of them, out of the value of the access.
     fn written(self, value: u64, at: u32) -> Written {
         let mask = ones(self.bits);
@@ -312,19 +322,19 @@ impl<'a, H: Host> Access<'a, H> {
         if matches!(row.exact, Exact::Read | Exact::Both) {
             self.recall(span.elements().filter_map(|(i, _)| row.intid(i)));
         }
-        let mut value = 0;
-        for (index, at) in span.elements() {
-            let element = match row.read {
-                Read::Reset => row.reset,
-                Read::Register(read) => read(self, index),
-                Read::Irq(read) => match row.intid(index) {
-                    Some(intid) => self.irq(intid).map_or(0, |irq| read(self, intid, irq)),
-                    None => 0,
-                },
-            };
-            value |= (element.wrapping_shr(span.shift) & ones(span.bits)).wrapping_shl(at);
+        let gather = |element: &dyn Fn(u32) -> u64| {
+            span.elements().fold(0, |value, (index, at)| {
+                value | (element(index).wrapping_shr(span.shift) & ones(span.bits)).wrapping_shl(at)
+            })
+        };
+        match row.read {
+            Read::Reset => gather(&|_| row.reset),
+            Read::Register(read) => gather(&|index| read(self, index)),
+            Read::Irq(read) => gather(&|index| match row.intid(index) {
+                Some(intid) => self.irq(intid).map_or(0, |irq| read(self, intid, irq)),
+                None => 0,
+            }),
         }
-        value
     }
 
     /// Writes to a frame. What is beyond the width is ignored.
@@ -336,7 +346,20 @@ impl<'a, H: Host> Access<'a, H> {
             return;
         };
         let span = row.span(offset, width);
-        if matches!(row.exact, Exact::Write | Exact::Both) {
+        let exact = matches!(row.exact, Exact::Write | Exact::Both);
+        if let Write::Ones(write) = row.write {
+            let intids = span.ones(value).filter_map(|index| row.intid(index));
+            if exact {
+                self.recall(intids.clone());
+            }
+            for intid in intids {
+                if let Some(irq) = self.irq(intid) {
+                    write(self, intid, irq);
+                }
+            }
+            return;
+        }
+        if exact {
             let named = |(i, at)| {
                 let named = span.written(value, at).value != 0;
                 row.intid(i).filter(|_| named)
@@ -345,23 +368,14 @@ impl<'a, H: Host> Access<'a, H> {
         }
         for (index, at) in span.elements() {
             let written = span.written(value, at);
-            let irq = || {
-                let intid = row.intid(index)?;
-                Some((intid, self.irq(intid)?))
-            };
             match row.write {
-                Write::Ignored => return,
+                Write::Ignored | Write::Ones(_) => return,
                 Write::Register(write) => write(self, index, written),
                 Write::Irq(write) => {
-                    if let Some((intid, irq)) = irq() {
-                        write(self, intid, irq, written);
-                    }
-                }
-                Write::Ones(write) => {
-                    if written.value != 0
-                        && let Some((intid, irq)) = irq()
+                    if let Some(intid) = row.intid(index)
+                        && let Some(irq) = self.irq(intid)
                     {
-                        write(self, intid, irq);
+                        write(self, intid, irq, written);
                     }
                 }
             }
