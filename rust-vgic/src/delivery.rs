@@ -60,7 +60,7 @@ impl<H: Host> Domain<H> {
         if self.one_of_n.load(Ordering::Relaxed) != 0 {
             self.choose_target(intid, irq);
         }
-        let (old, new, effect) = irq.post(Event::Line(level));
+        let (old, new, effect) = irq.post_line(level);
         if old == new {
             return;
         }
@@ -160,7 +160,7 @@ impl<H: Host> Domain<H> {
                 self.kick(holder);
             }
         } else if effect.contains(Effect::LOOK) {
-            holder.raise(Flags::LOOK);
+            holder.raise(Flags::FELL);
         }
         if effect.contains(Effect::VISIT) {
             self.visit(intid, irq);
@@ -267,6 +267,21 @@ impl<H: Host> Domain<H> {
             v.backlog.store(1, Ordering::Relaxed);
             lists.rest = v.inbox.swap(NIL, Ordering::AcqRel);
         }
+        let Some(first) = self.node(v, lists.rest) else {
+            return;
+        };
+        let next = first.next.load(Ordering::Relaxed);
+        if next == NIL {
+            // One alone, as it mostly is.
+            let intid = core::mem::replace(&mut lists.rest, NIL);
+            self.rehome(v, intid, first, lists, moved);
+        } else {
+            self.sort(v, lists, moved);
+        }
+    }
+
+    /// More than one.
+    fn sort(&self, v: &Vcpu<H::Vcpu>, lists: &mut Lists, moved: &mut Moved) {
         let mut batch = [NIL; BATCH];
         let mut taken = 0_usize;
         for place in &mut batch {
@@ -398,9 +413,11 @@ impl<H: Host> Domain<H> {
     /// The wait is bounded; if it runs out, the words say what they said at the last exit.
     pub(crate) fn recall(&self, cur: &Vcpu<H::Vcpu>, intids: impl Iterator<Item = IntId> + Clone) {
         let holder = |intid: IntId| {
-            let (place, holder) = self.shared(intid)?.state().place();
-            let v = holder.and_then(|id| self.slot(id))?;
-            (place == Place::Lr && v.id() != cur.id()).then_some(v)
+            let state = self.shared(intid)?.state();
+            if state.raw_place() != Place::Lr as u8 || state.is_at(Place::Lr, cur.id()) {
+                return None;
+            }
+            state.place().1.and_then(|id| self.slot(id))
         };
         let mut asked = 0_u128;
         for v in intids.filter_map(holder) {

@@ -201,22 +201,32 @@ impl<H: Host> Domain<H> {
     }
 
     /// An interrupt as vCPU `v` sees it: its own SGIs and PPIs, and what all share.
+    #[inline]
     pub(crate) fn irq<'a>(&'a self, v: &'a Vcpu<H::Vcpu>, intid: IntId) -> Option<&'a Irq> {
-        let raw = intid.raw() as usize;
-        if intid.is_private() {
-            v.private(intid)
-        } else if intid.is_spi() {
+        self.node(v, intid.raw16())
+    }
+
+    /// The same by the number in a link or list register. On the way of each interrupt: the tables themselves say whether
+    /// there is such a number, those that are asked most first.
+    #[inline]
+    pub(crate) fn node<'a>(&'a self, v: &'a Vcpu<H::Vcpu>, raw: u16) -> Option<&'a Irq> {
+        let raw = usize::from(raw);
+        if raw < IntId::SPI as usize {
+            v.private_at(raw)
+        } else if raw < IntId::SPI_END as usize {
             self.spis.get(raw.wrapping_sub(IntId::SPI as usize))
-        } else if intid.is_espi() {
-            self.espis.get(raw.wrapping_sub(IntId::ESPI as usize))
         } else {
-            self.lpis.get(intid).map(|lpi| &lpi.irq)
+            self.sparse(raw)
         }
     }
 
-    /// The same by the number in a link or list register.
-    pub(crate) fn node<'a>(&'a self, v: &'a Vcpu<H::Vcpu>, raw: u16) -> Option<&'a Irq> {
-        self.irq(v, IntId::new(raw.into())?)
+    /// Extended SPIs and LPIs.
+    fn sparse(&self, raw: usize) -> Option<&Irq> {
+        if raw >= IntId::LPI as usize {
+            self.lpis.at(raw).map(|lpi| &lpi.irq)
+        } else {
+            self.espis.get(raw.wrapping_sub(IntId::ESPI as usize))
+        }
     }
 
     /// An interrupt that all vCPUs share.
@@ -243,6 +253,7 @@ impl<H: Host> Domain<H> {
     }
 
     /// Runs `f` with interrupts masked.
+    #[inline(always)]
     pub(crate) fn masked<R>(&self, f: impl FnOnce() -> R) -> R {
         let flags = self.host.irq_save();
         let result = f();

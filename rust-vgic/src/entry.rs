@@ -7,7 +7,7 @@
 use crate::domain::Domain;
 use crate::host::{CpuInterface, Host, PhysIrq};
 use crate::intid::IntId;
-use crate::irq::{Effect, Event, NIL, Place};
+use crate::irq::{Effect, Event, Irq, LrView, NIL, Place, State};
 use crate::list::{Class, Lists};
 use crate::lr::{self, Hcr, Vmcr};
 use crate::slots::{GroupsOn, bit, bits};
@@ -19,6 +19,8 @@ use crate::vcpu::{Flags, Slot, Vcpu};
 struct Later {
     resample: [u16; lr::MAX],
     resamples: usize,
+    /// Somebody has changed something about an interrupt in a list register: its target, perhaps.
+    look: bool,
     /// A list register was not as it had been written.
     changed: bool,
     /// Slots whose interrupt is routed to another vCPU and was kept here only by being active.
@@ -39,11 +41,16 @@ impl<H: Host> Domain<H> {
         }
     }
 
+    /// There is something in list registers, or a maintenance interrupt was asked for.
     #[inline(never)]
     fn fold_slots(&self, v: &Vcpu<H::Vcpu>, used: u32, hcr: u32) {
         let cpu = self.host.cpu();
         cpu.sync();
-        let mut later = Later::default();
+        let flags = Flags::from_bits_retain(v.flags.load(Ordering::Acquire));
+        let mut later = Later {
+            look: flags.contains(Flags::LOOK),
+            ..Later::default()
+        };
         let mut ended = 0;
         if hcr != Hcr::EN.bits() {
             ended = Hcr::eoi_count(cpu.read_hcr());
@@ -56,13 +63,10 @@ impl<H: Host> Domain<H> {
             cpu.write_hcr(Hcr::EN.bits());
             v.dirty.store(1, Ordering::Relaxed);
         }
-        for (n, slot) in v
-            .slots
-            .iter()
-            .enumerate()
-            .filter(|(n, _)| used & bit(*n) != 0)
-        {
-            self.fold(v, n, slot, &cpu, &mut later);
+        for n in bits(used) {
+            if let Some(slot) = v.slots.get(n) {
+                self.fold(v, n, slot, &cpu, &mut later);
+            }
         }
         v.leave_guest();
         if later.changed {
@@ -94,6 +98,9 @@ impl<H: Host> Domain<H> {
     ) {
         let seen = cpu.read_lr(n);
         let changed = seen != slot.shadow.load(Ordering::Relaxed);
+        if !changed && !later.look && !self.format.is_hw(seen) {
+            return;
+        }
         let intid = slot.intid.load(Ordering::Relaxed);
         let Some(irq) = self.node(v, intid) else {
             return;
@@ -111,6 +118,12 @@ impl<H: Host> Domain<H> {
                 slot.shadow.store(0, Ordering::Relaxed);
             }
             let Some((_, new, ())) = irq.update(|s| {
+                if !pending
+                    && !holds
+                    && let Some(s) = s.ended()
+                {
+                    return Some((s, ()));
+                }
                 let s = s.fold(pending, holds);
                 // An orphan's physical interrupt is deactivated on the next entry, out of this.
                 let gone = !s.deliverable() && !s.orphaned();
@@ -119,7 +132,7 @@ impl<H: Host> Domain<H> {
                 return;
             };
             if new.place().0 == Place::Idle {
-                self.empty_slot(v, n, slot);
+                self.free(v, n, slot);
                 // What is neither pending nor active the hardware ignores, and the next user overwrites.
                 if pending || active {
                     cpu.write_lr(n, 0);
@@ -128,6 +141,7 @@ impl<H: Host> Domain<H> {
                 return;
             }
             v.dirty.store(1, Ordering::Relaxed);
+            v.set_stale(bit(n));
         }
         // A hardware-mapped level that the guest has not taken yet may have gone away at its source.
         let state = irq.state();
@@ -187,17 +201,101 @@ impl<H: Host> Domain<H> {
     #[inline]
     pub fn sync_to(&self, v: &Vcpu<H::Vcpu>) {
         v.enter_guest();
-        if v.flags.load(Ordering::Relaxed) == 0
-            && v.inbox.load(Ordering::Relaxed) == NIL
-            && v.dirty.load(Ordering::Relaxed) == 0
+        let flags = Flags::from_bits_retain(v.flags.load(Ordering::Relaxed));
+        let settled = v.dirty.load(Ordering::Relaxed) == 0
             && v.backlog.load(Ordering::Relaxed) == 0
-            && v.hcr.load(Ordering::Relaxed) != 0
-        {
-            return;
+            && v.hcr.load(Ordering::Relaxed) != 0;
+        if settled && self.harmless(v).contains(flags) {
+            let intid = v.inbox.load(Ordering::Relaxed);
+            if intid == NIL && flags.is_empty() {
+                return;
+            }
+            if intid == NIL && flags == Flags::FELL {
+                let flags = v.flags.fetch_and(!Flags::FELL.bits(), Ordering::AcqRel);
+                if flags == Flags::FELL.bits() {
+                    return;
+                }
+            } else if self.load_alone(v, intid) {
+                return;
+            }
         }
         self.prepare_entry(v);
     }
 
+    /// Flags for which nothing has to be looked at that is in a list register.
+    fn harmless(&self, v: &Vcpu<H::Vcpu>) -> Flags {
+        if v.used.load(Ordering::Relaxed) == 0 {
+            Flags::KICKED | Flags::FELL
+        } else {
+            Flags::KICKED
+        }
+    }
+
+    /// Nothing has changed but that interrupt `intid` has come, alone, and nothing else waits: it goes straight into a free list
+    /// register, and the others stay as they are. This is [`Domain::prepare_entry`] for what happens most; no if it is not so.
+    #[inline(never)]
+    fn load_alone(&self, v: &Vcpu<H::Vcpu>, intid: u16) -> bool {
+        let (Some(n), Some(irq)) = (self.free_slot(v), self.node(v, intid)) else {
+            return false;
+        };
+        let cpu = self.host.cpu();
+        let vmcr = self.read_vmcr(v, &cpu);
+        let on = GroupsOn::new(self.group_enables(), vmcr);
+        if v.hcr.load(Ordering::Relaxed) != Hcr::EN.bits()
+            || vmcr.split_eoi
+            || self.split_eoi.load(Ordering::Relaxed) != 0
+            || v.stale.load(Ordering::Relaxed) != 0
+        {
+            return false;
+        }
+        // First the flags, then what they are about; what is more than a kick is for the other way.
+        let flags = Flags::from_bits_retain(v.flags.swap(0, Ordering::AcqRel));
+        if !self.harmless(v).contains(flags) {
+            v.raise(flags);
+            return false;
+        }
+        let loaded = self.masked(|| {
+            let mut lists = v.lock.lock();
+            if lists.any()
+                || (v.inbox)
+                    .compare_exchange(intid, NIL, Ordering::AcqRel, Ordering::Relaxed)
+                    .is_err()
+            {
+                return None;
+            }
+            // Only now its link is what it was when it was pushed.
+            let alone = irq.next.load(Ordering::Relaxed) == NIL;
+            let loaded = irq.update(|s| {
+                if !alone || !s.ready() || !on.has(s.group1()) || !s.is_for(v.id()) {
+                    return None;
+                }
+                let (s, view, effect) = s.placed(Place::Lr, v.id()).load();
+                Some((s, (view, effect)))
+            });
+            match (&loaded, v.slots.get(n)) {
+                (Some(_), Some(slot)) => self.use_slot(v, n, slot, intid),
+                _ => {
+                    lists.rest = intid;
+                    v.backlog.store(1, Ordering::Relaxed);
+                }
+            }
+            loaded
+        });
+        let Some((_, s, (view, effect))) = loaded else {
+            return false;
+        };
+        if let Some(slot) = v.slots.get(n) {
+            v.stale.store(0, Ordering::Relaxed);
+            let lr = self.encode(v, n, slot, (intid, irq), s, view);
+            Self::write_slot(slot, n, &cpu, lr);
+        }
+        if effect.contains(Effect::DEACTIVATE) {
+            self.deactivate(irq);
+        }
+        true
+    }
+
+    /// Looks at everything: what has come, what is in list registers, what waits for one.
     #[inline(never)]
     fn prepare_entry(&self, v: &Vcpu<H::Vcpu>) {
         let cpu = self.host.cpu();
@@ -206,75 +304,102 @@ impl<H: Host> Domain<H> {
             self.reset_cpu_interface(v, &cpu);
         }
         // First the flags, then what they are about.
-        v.flags.swap(0, Ordering::AcqRel);
+        let flags = Flags::from_bits_retain(v.flags.swap(0, Ordering::AcqRel));
         v.dirty.store(0, Ordering::Relaxed);
         let vmcr = self.read_vmcr(v, &cpu);
         if vmcr.split_eoi {
             self.trap_dir(v);
         }
-        let mut deactivate = [NIL; lr::MAX];
+        // Slots whose physical interrupt is to be deactivated once the lock is released.
+        let mut deactivate = 0;
         self.with_lists(v, |lists, moved| {
+            if flags.intersects(Flags::LOOK | Flags::FELL) {
+                v.set_stale(v.used.load(Ordering::Relaxed));
+            }
             self.drain(v, lists, moved);
             let groups = self.group_enables();
             let on = GroupsOn::new(groups, vmcr);
             self.empty_slots(v, on, lists, moved);
-            self.fill_slots(v, on, lists, moved);
-            self.write_slots(v, &cpu, &mut deactivate);
+            if lists.any() {
+                self.fill_slots(v, on, lists, moved);
+            }
+            deactivate = self.write_slots(v, &cpu);
             let hcr = self.hcr(v, &cpu, lists, groups, vmcr).bits();
             if v.hcr.load(Ordering::Relaxed) != hcr {
                 cpu.write_hcr(hcr);
                 v.hcr.store(hcr, Ordering::Relaxed);
             }
         });
-        for &intid in &deactivate {
-            if let Some(irq) = self.node(v, intid) {
+        for n in bits(deactivate) {
+            // It is this CPU that owns them now: what is in them is what was loaded.
+            if let Some((_, _, irq)) = self.occupant(v, n) {
                 self.deactivate(irq);
             }
         }
     }
 
-    /// Computes what each list register has to hold, and writes those that differ.
-    fn write_slots(
+    /// Computes what each list register has to hold, and writes those that differ. The slots whose physical interrupt has
+    /// to be deactivated, as a bit each.
+    fn write_slots(&self, v: &Vcpu<H::Vcpu>, cpu: &impl CpuInterface) -> u32 {
+        let mut deactivate = 0;
+        let stale = v.stale.load(Ordering::Relaxed);
+        v.stale.store(0, Ordering::Relaxed);
+        for n in bits(stale) {
+            let Some(slot) = v.slots.get(n) else {
+                continue;
+            };
+            let Some((_, intid, irq)) = self.occupant(v, n) else {
+                Self::write_slot(slot, n, cpu, 0);
+                continue;
+            };
+            let loaded = irq.update(|s| {
+                let (s, view, effect) = s.load();
+                Some((s, (view, effect)))
+            });
+            if let Some((_, s, (view, effect))) = loaded {
+                if effect.contains(Effect::DEACTIVATE) {
+                    deactivate |= bit(n);
+                }
+                let lr = self.encode(v, n, slot, (intid, irq), s, view);
+                Self::write_slot(slot, n, cpu, lr);
+            }
+        }
+        deactivate
+    }
+
+    /// What a list register has to hold for an interrupt that has been loaded into it.
+    #[inline]
+    fn encode(
         &self,
         v: &Vcpu<H::Vcpu>,
-        cpu: &impl CpuInterface,
-        deactivate: &mut [u16; lr::MAX],
-    ) {
-        for (n, slot) in v.slots.iter().enumerate().take(self.list_registers) {
-            let shadow = slot.shadow.load(Ordering::Relaxed);
-            let lr = match self.occupant(v, n) {
-                None => 0,
-                Some((_, intid, irq)) => {
-                    let Some((_, s, (view, effect))) = irq.update(|s| {
-                        let (s, view, effect) = s.load();
-                        Some((s, (view, effect)))
-                    }) else {
-                        continue;
-                    };
-                    if effect.contains(Effect::DEACTIVATE)
-                        && let Some(place) = deactivate.get_mut(n)
-                    {
-                        *place = intid;
-                    }
-                    // The running priority depends on it: that of an active interrupt must not change under it.
-                    let priority5 =
-                        if view.active && shadow != 0 && self.format.intid(shadow) == intid {
-                            self.format.priority5(shadow)
-                        } else {
-                            s.priority5()
-                        };
-                    let phys = irq.phys.load(Ordering::Relaxed);
-                    if !view.pending && !view.active {
-                        // Its last reason to be here went while it was being loaded: the next entry takes it out.
-                        v.dirty.store(1, Ordering::Relaxed);
-                    }
-                    self.format.encode(intid, phys, priority5, s.group1(), view)
-                }
-            };
-            if lr != shadow {
-                cpu.write_lr(n, lr);
-                slot.shadow.store(lr, Ordering::Relaxed);
-            }
+        n: usize,
+        slot: &Slot,
+        (intid, irq): (u16, &Irq),
+        s: State,
+        view: LrView,
+    ) -> u64 {
+        let shadow = slot.shadow.load(Ordering::Relaxed);
+        // The running priority depends on it: that of an active interrupt must not change under it.
+        let priority5 = if view.active && shadow != 0 && self.format.intid(shadow) == intid {
+            self.format.priority5(shadow)
+        } else {
+            s.priority5()
+        };
+        if !view.pending && !view.active {
+            // Its last reason to be here went while it was being loaded: the next entry takes it out.
+            v.dirty.store(1, Ordering::Relaxed);
+            v.set_stale(bit(n));
+        }
+        let phys = irq.phys.load(Ordering::Relaxed);
+        self.format.encode(intid, phys, priority5, s.group1(), view)
+    }
+
+    /// Writes a list register, if it is to change.
+    #[inline]
+    fn write_slot(slot: &Slot, n: usize, cpu: &impl CpuInterface, lr: u64) {
+        if lr != slot.shadow.load(Ordering::Relaxed) {
+            cpu.write_lr(n, lr);
+            slot.shadow.store(lr, Ordering::Relaxed);
         }
     }
 
@@ -288,6 +413,12 @@ impl<H: Host> Domain<H> {
         vmcr: Vmcr,
     ) -> Hcr {
         let mut hcr = Hcr::EN;
+        if !lists.any()
+            && self.split_eoi.load(Ordering::Relaxed) == 0
+            && v.dirty.load(Ordering::Relaxed) == 0
+        {
+            return hcr;
+        }
         // With EOImode 1 an interrupt may be deactivated in any order, and on another CPU than acknowledged it:
         // its list register, if it has one, need not be here.
         let elsewhere = self.vcpus.len() > 1 || lists.map(Class::Active) != 0;

@@ -56,6 +56,7 @@ impl Irq {
 
     /// Applies `f` until its result stands. `None` from `f`, or no change, ends it without a write;
     /// the result is the state before and after, and what `f` said beside.
+    #[inline(always)]
     pub(crate) fn update<R>(
         &self,
         mut f: impl FnMut(State) -> Option<(State, R)>,
@@ -81,6 +82,15 @@ impl Irq {
     /// Applies an event; returns the states around it and what is left to be done for it.
     pub(crate) fn post(&self, event: Event) -> (State, State, Effect) {
         match self.update(|s| Some(s.apply(event))) {
+            Some(done) => done,
+            None => (self.state(), self.state(), Effect::empty()),
+        }
+    }
+
+    /// [`Event::Line`] by itself: it is what happens most.
+    #[inline]
+    pub(crate) fn post_line(&self, level: bool) -> (State, State, Effect) {
+        match self.update(|s| Some(s.at_level(level))) {
             Some(done) => done,
             None => (self.state(), self.state(), Effect::empty()),
         }

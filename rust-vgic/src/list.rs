@@ -87,12 +87,14 @@ impl Lists {
 
     /// Does anything pending wait here, unsorted included?
     pub(crate) fn backlog(&self) -> bool {
-        self.rest != NIL || self.map(Class::Group0) | self.map(Class::Group1) != 0
+        let [group0, group1, _] = &self.classes;
+        self.rest != NIL || group0.map | group1.map != 0
     }
 
     /// Is anything at all on the lists?
     pub(crate) fn any(&self) -> bool {
-        self.backlog() || self.map(Class::Active) != 0
+        let [.., active] = &self.classes;
+        self.backlog() || active.map != 0
     }
 
     /// The first of the highest priority in a class: its priority and INTID.

@@ -129,7 +129,12 @@ impl Lpis {
 
     /// An LPI that was mapped at some time.
     pub(crate) fn get(&self, intid: IntId) -> Option<&Lpi> {
-        let index = intid.raw().checked_sub(IntId::LPI)? as usize;
+        self.at(intid.raw() as usize)
+    }
+
+    /// The same by its number.
+    pub(crate) fn at(&self, raw: usize) -> Option<&Lpi> {
+        let index = raw.checked_sub(IntId::LPI as usize)?;
         self.pages.get(index / PAGE)?.get()?.get(index % PAGE)
     }
 

@@ -121,6 +121,16 @@ impl Format {
         (state & 1 != 0, state & 2 != 0)
     }
 
+    /// Does a list register that is in use deactivate a physical interrupt with its own?
+    #[must_use]
+    pub const fn is_hw(self, lr: u64) -> bool {
+        let bit = match self {
+            Format::V2 => 31,
+            Format::V3 { .. } => 61,
+        };
+        lr >> bit & 1 != 0
+    }
+
     /// The upper five bits of the priority in a list register.
     #[must_use]
     pub const fn priority5(self, lr: u64) -> u8 {
@@ -133,12 +143,12 @@ impl Format {
     /// Does the maintenance interrupt stay asserted for this list register (EISR) until it is cleared?
     #[must_use]
     pub const fn asserts_eoi(self, lr: u64) -> bool {
-        let (hw, eoi) = match self {
-            Format::V2 => (lr >> 31 & 1, lr >> 19 & 1),
-            Format::V3 { .. } => (lr >> 61 & 1, lr >> 41 & 1),
+        let eoi = match self {
+            Format::V2 => lr >> 19 & 1,
+            Format::V3 { .. } => lr >> 41 & 1,
         };
         let (pending, active) = self.state(lr);
-        !pending && !active && hw == 0 && eoi == 1
+        !pending && !active && !self.is_hw(lr) && eoi == 1
     }
 
     /// Decodes VMCR.

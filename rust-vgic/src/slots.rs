@@ -57,11 +57,15 @@ impl<H: Host> Domain<H> {
                 continue;
             };
             let s = irq.state();
-            let stays =
-                s.active() || (s.ready() && on.has(s.group1()) && s.target() == Some(v.id()));
+            let stays = s.active() || (s.ready() && on.has(s.group1()) && s.is_for(v.id()));
             // What refuses is an orphan: loading it will show nothing and deactivate the physical interrupt.
-            if !stays && self.rehome(v, intid, irq, lists, moved) {
+            if stays {
+                continue;
+            }
+            if self.rehome(v, intid, irq, lists, moved) {
                 self.empty_slot(v, n, slot);
+            } else {
+                v.set_stale(bit(n));
             }
         }
     }
@@ -166,6 +170,9 @@ impl<H: Host> Domain<H> {
     ) -> Option<(&'a Slot, u16, &'a Irq)> {
         let slot = v.slots.get(n)?;
         let intid = slot.intid.load(Ordering::Relaxed);
+        if intid == NIL {
+            return None;
+        }
         self.node(v, intid).map(|irq| (slot, intid, irq))
     }
 
@@ -189,19 +196,30 @@ impl<H: Host> Domain<H> {
             (s.deliverable() && !s.misplaced()).then(|| (s.placed(Place::Lr, v.id()), ()))
         });
         match (placed, v.slots.get(n)) {
-            (Some(_), Some(slot)) => {
-                slot.intid.store(intid, Ordering::Relaxed);
-                v.used
-                    .store(v.used.load(Ordering::Relaxed) | bit(n), Ordering::Relaxed);
-            }
+            (Some(_), Some(slot)) => self.use_slot(v, n, slot, intid),
             _ => {
                 self.rehome(v, intid, irq, lists, moved);
             }
         }
     }
 
+    /// An interrupt gets a slot.
+    #[inline]
+    pub(crate) fn use_slot(&self, v: &Vcpu<H::Vcpu>, n: usize, slot: &Slot, intid: u16) {
+        slot.intid.store(intid, Ordering::Relaxed);
+        v.used
+            .store(v.used.load(Ordering::Relaxed) | bit(n), Ordering::Relaxed);
+        v.set_stale(bit(n));
+    }
+
     /// Makes a slot free; the hardware keeps its contents until the next entry.
     pub(crate) fn empty_slot(&self, v: &Vcpu<H::Vcpu>, n: usize, slot: &Slot) {
+        v.set_stale(bit(n));
+        self.free(v, n, slot);
+    }
+
+    /// Makes a slot free of which the hardware shows nothing any more.
+    pub(crate) fn free(&self, v: &Vcpu<H::Vcpu>, n: usize, slot: &Slot) {
         slot.intid.store(NIL, Ordering::Relaxed);
         v.used
             .store(v.used.load(Ordering::Relaxed) & !bit(n), Ordering::Relaxed);

@@ -5,7 +5,7 @@
 //!
 //! * `flags`, `inbox`: anyone, atomically.
 //! * `lock` (a leaf; interrupts masked; never two at once): the ready lists. Any CPU may take it and work for the vCPU.
-//! * `slots`, `used`, `dirty`, `hcr`: the CPU that runs the vCPU, while `epoch` is odd (in the guest, or on the way in or out);
+//! * `slots`, `used`, `stale`, `dirty`, `hcr`: the CPU that runs the vCPU, while `epoch` is odd (in the guest, or on the way in or out);
 //!   whoever holds `lock` while `epoch` is even. `Vcpu::is_in_guest` says how to find out.
 
 use crate::host::Handle;
@@ -27,6 +27,9 @@ bitflags::bitflags! {
         const KICKED = 1 << 1;
         /// PSCI CPU_ON: the CPU interface starts afresh.
         const RESET = 1 << 2;
+        /// The line of an interrupt in a list register has fallen. That can wait until the next entry, and is over if the guest
+        /// has ended the interrupt.
+        const FELL = 1 << 3;
     }
 }
 
@@ -47,6 +50,8 @@ pub struct Vcpu<V> {
     pub(crate) inbox: AtomicU16,
     epoch: AtomicU32,
     pub(crate) used: AtomicU32,
+    /// Slots whose list register may not be as it has to be, as a bit each.
+    pub(crate) stale: AtomicU32,
     pub(crate) dirty: AtomicU32,
     pub(crate) hcr: AtomicU32,
     /// VMCR as it was last looked at; only a hint for others.
@@ -79,6 +84,7 @@ impl<V: Handle> Vcpu<V> {
             inbox: AtomicU16::new(NIL),
             epoch: AtomicU32::new(0),
             used: AtomicU32::new(0),
+            stale: AtomicU32::new(0),
             dirty: AtomicU32::new(0),
             hcr: AtomicU32::new(0),
             vmcr: AtomicU32::new(0),
@@ -124,7 +130,18 @@ impl<V: Handle> Vcpu<V> {
 
     /// The SGI or PPI `intid` of this vCPU.
     pub(crate) fn private(&self, intid: IntId) -> Option<&Irq> {
-        self.private.get(intid.raw() as usize)
+        self.private_at(intid.raw() as usize)
+    }
+
+    /// The same by its number.
+    pub(crate) fn private_at(&self, raw: usize) -> Option<&Irq> {
+        self.private.get(raw)
+    }
+
+    /// The list register of a slot is to be looked at on the next entry.
+    pub(crate) fn set_stale(&self, slots: u32) {
+        let stale = self.stale.load(Ordering::Relaxed);
+        self.stale.store(stale | slots, Ordering::Relaxed);
     }
 
     /// Sets flags; returns those that were set before.

@@ -111,3 +111,99 @@ fn what_stayed_because_it_was_active_moves_at_the_exit_that_sees_its_end() {
     domain.enter(1);
     assert_eq!(domain.loaded(1).len(), 1);
 }
+
+/// Two vCPUs with edge-triggered SPIs from 40 on, enabled, vCPU 0 in the guest with nothing to do.
+fn settled() -> Domain<Fake> {
+    let domain = fake::v3(2, 32, 0);
+    domain.ctlr.store(2, Ordering::SeqCst);
+    for cpu in &domain.host().cpus {
+        cpu.vmcr.store(0xf800_0002, SeqCst);
+    }
+    for raw in INTID..INTID + 3 {
+        let intid = IntId::new(raw).unwrap();
+        domain.post(domain.v(0), intid, Event::Trigger { level: false });
+        domain.post(domain.v(0), intid, Event::Enable(true));
+    }
+    domain.enter(0);
+    domain.leave(0);
+    domain
+}
+
+fn edge(domain: &Domain<Fake>, raw: u32) {
+    domain.inject(None, IntId::new(raw).unwrap(), true);
+}
+
+#[test]
+fn what_comes_while_nothing_else_changes_is_loaded_however_many_they_are() {
+    let domain = settled();
+    edge(&domain, INTID);
+    domain.enter(0);
+    assert_eq!(domain.loaded(0), [40]);
+    domain.leave(0);
+    edge(&domain, INTID + 1);
+    edge(&domain, INTID + 2);
+    domain.enter(0);
+    assert_eq!(domain.loaded(0), [40, 41, 42]);
+}
+
+#[test]
+fn what_comes_alone_and_is_not_for_the_guest_waits() {
+    let domain = settled();
+    domain.ctlr.store(0, Ordering::SeqCst);
+    edge(&domain, INTID);
+    domain.enter(0);
+    assert!(domain.loaded(0).is_empty());
+    domain.leave(0);
+    domain.ctlr.store(2, Ordering::SeqCst);
+    domain.enter(0);
+    assert_eq!(domain.loaded(0), [40]);
+}
+
+#[test]
+fn a_line_that_falls_before_it_is_taken_leaves_the_list_register() {
+    let domain = settled();
+    let intid = IntId::new(INTID).unwrap();
+    domain.post(domain.v(0), intid, Event::Trigger { level: true });
+    domain.inject(None, intid, true);
+    domain.enter(0);
+    assert_eq!(domain.loaded(0), [40]);
+    domain.inject(None, intid, false);
+    domain.leave(0);
+    domain.enter(0);
+    assert!(domain.loaded(0).is_empty());
+}
+
+#[test]
+fn a_line_that_falls_when_it_has_been_served_is_no_reason_to_look() {
+    let domain = settled();
+    let intid = IntId::new(INTID).unwrap();
+    domain.post(domain.v(0), intid, Event::Trigger { level: true });
+    domain.inject(None, intid, true);
+    domain.enter(0);
+    // The guest has taken and ended it.
+    domain.host().cpus[0].lrs[0].store(0, SeqCst);
+    domain.inject(None, intid, false);
+    domain.leave(0);
+    domain.enter(0);
+    assert!(domain.loaded(0).is_empty());
+    assert_eq!(domain.v(0).flags.load(SeqCst) & Flags::FELL.bits(), 0);
+    domain.leave(0);
+    domain.inject(None, intid, true);
+    domain.enter(0);
+    assert_eq!(domain.loaded(0), [40]);
+}
+
+#[test]
+fn what_the_guest_has_not_touched_moves_at_the_exit_if_it_is_routed_elsewhere() {
+    let domain = settled();
+    let intid = IntId::new(INTID).unwrap();
+    edge(&domain, INTID);
+    domain.enter(0);
+    domain.post(domain.v(1), intid, Event::Route(VcpuId::new(1)));
+    // vCPU 0 may not be entered for long, or ever.
+    domain.leave(0);
+    domain.enter(1);
+    assert_eq!(domain.loaded(1), [40]);
+    domain.enter(0);
+    assert!(domain.loaded(0).is_empty());
+}

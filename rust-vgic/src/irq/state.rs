@@ -36,9 +36,11 @@ const SOURCES: u32 = 41;
 
 /// On which list an interrupt is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
 pub enum Place {
+    // The numbers are PLACE as stored.
     /// On none.
-    Idle,
+    Idle = 0,
     /// Pushed to HOLDER's inbox, or about to be.
     Inbox,
     /// On one of HOLDER's ready lists.
@@ -220,13 +222,12 @@ impl State {
     /// The same state in another place.
     #[must_use]
     pub const fn placed(self, place: Place, holder: VcpuId) -> Self {
-        let place = match place {
-            Place::Idle => return self.idle(),
-            Place::Inbox => 1,
-            Place::Ready => 2,
-            Place::Lr => 3,
-        };
-        self.with_raw_place(place).with_raw_holder(holder.raw())
+        match place {
+            Place::Idle => self.idle(),
+            _ => self
+                .with_raw_place(place as u8)
+                .with_raw_holder(holder.raw()),
+        }
     }
 
     /// The same state on no list.
@@ -238,7 +239,13 @@ impl State {
     /// Is it in this place with this holder?
     #[must_use]
     pub fn is_at(self, place: Place, holder: VcpuId) -> bool {
-        self.place() == (place, Some(holder))
+        place != Place::Idle && self.raw_place() == place as u8 && self.raw_holder() == holder.raw()
+    }
+
+    /// Is it routed to this vCPU?
+    #[must_use]
+    pub const fn is_for(self, vcpu: VcpuId) -> bool {
+        self.raw_target() == vcpu.raw()
     }
 
     /// Pending, as GICD_ISPENDR shows it (IHI 0069, section 12.9.27): latch or, for level-sensitive ones, the line.
@@ -259,6 +266,15 @@ impl State {
         self.pending() && self.enabled() && self.mapped()
     }
 
+    /// Enabled and mapped, inactive with nothing to say about that.
+    #[inline]
+    pub(super) const fn is_plain(self) -> bool {
+        let all = Bits::EN.bits() | Bits::MAPPED.bits();
+        let none =
+            Bits::ACTIVE.bits() | Bits::OVR_CLR.bits() | Bits::OVR_SET.bits() | Bits::SGI.bits();
+        self.0 & (all | none) == all
+    }
+
     /// Must be on a list: it can be delivered, or the guest will deactivate it.
     #[must_use]
     pub const fn deliverable(self) -> bool {
@@ -274,8 +290,7 @@ impl State {
     /// Is held by a vCPU that it is no longer routed to, and free to leave: only an active one must stay.
     #[must_use]
     pub fn misplaced(self) -> bool {
-        let (place, holder) = self.place();
-        place != Place::Idle && holder != self.target() && !self.active()
+        self.raw_place() != 0 && self.raw_holder() != self.raw_target() && !self.active()
     }
 }
 

@@ -53,7 +53,7 @@ bitflags::bitflags! {
     pub struct Effect: u8 {
         /// The transition has moved it from idle to its holder's inbox: push it there.
         const PUSH = 1 << 0;
-        /// Its holder must look at it before it next enters the guest.
+        /// Its holder must look at it before it next enters the guest: its line has fallen, if there is no more to do.
         const LOOK = 1 << 1;
         /// … and should do so now, so have it leave the guest.
         const KICK = 1 << 2;
@@ -88,16 +88,7 @@ impl State {
         let mut effect = Effect::empty();
         let in_lr = self.place().0 == Place::Lr;
         let new = match event {
-            Event::Line(level) if self.hw() => {
-                if level {
-                    self.with_latch(true).with_phys(true)
-                } else {
-                    self
-                }
-            }
-            Event::Line(level) if self.level() => self.with_line(level),
-            Event::Line(false) => self,
-            Event::Line(true) => self.latched(0),
+            Event::Line(level) => return self.at_level(level),
             Event::Sgi(sources) => self.latched(sources),
             Event::ClearSgi(sources) => {
                 let left = self.sources() & !sources;
@@ -163,6 +154,19 @@ impl State {
         new.settle(self, effect)
     }
 
+    /// [`Event::Line`].
+    #[must_use]
+    #[inline]
+    pub fn at_level(self, level: bool) -> (State, Effect) {
+        let new = match (self.hw(), self.level(), level) {
+            (true, _, true) => self.with_latch(true).with_phys(true),
+            (false, true, _) => self.with_line(level),
+            (false, false, true) => self.latched(0),
+            (_, _, false) => self,
+        };
+        new.settle(self, Effect::empty())
+    }
+
     /// Pending by the latch. An SGI that nobody in particular has sent counts as one from source 0, so that
     /// the latch of an SGI is set exactly while a source is. An LPI without a mapping is never pending.
     const fn latched(self, sources: u8) -> Self {
@@ -195,6 +199,7 @@ impl State {
     }
 
     /// Puts the interrupt on a list if it now belongs on one, and says who has to look at it.
+    #[inline]
     fn settle(self, old: State, mut effect: Effect) -> (State, Effect) {
         if self == old {
             return (self, effect);
@@ -242,7 +247,45 @@ impl State {
     /// Only by the CPU that owns the list register, on entry; PLACE is LR before and after. A view
     /// that is neither pending nor active means: it is to leave the list register.
     #[must_use]
+    #[inline]
     pub fn load(self) -> (State, LrView, Effect) {
+        match self.load_inactive() {
+            Some((new, view)) => (new, view, Effect::empty()),
+            None => self.load_any(),
+        }
+    }
+
+    /// [`State::load`] of what it mostly is: enabled, inactive and here, an SGI with one source. If it answers for a physical
+    /// interrupt, pending.
+    #[inline]
+    fn load_inactive(self) -> Option<(State, LrView)> {
+        if !self.is_plain() || self.raw_target() != self.raw_holder() {
+            return None;
+        }
+        let carried = self.latch() || self.latch_lr();
+        let new = if !self.sgi() {
+            self.with_latch(false).with_latch_lr(carried)
+        } else if !self.latch_lr() && self.sources().is_power_of_two() {
+            self.take_latch()
+        } else {
+            return None;
+        };
+        let hw = self.phys() || self.phys_lr();
+        let line = self.level() && self.line();
+        if hw && !carried || hw != (self.hw() || self.phys_lr()) {
+            return None;
+        }
+        let view = LrView {
+            pending: carried || line && !hw,
+            hw,
+            eoi: line && !hw,
+            source: new.lr_source(),
+            ..LrView::default()
+        };
+        Some((new.with_phys(false).with_phys_lr(hw), view))
+    }
+
+    fn load_any(self) -> (State, LrView, Effect) {
         let mut effect = Effect::empty();
         let active = self.active();
         let mut new = self
@@ -327,6 +370,21 @@ impl State {
         } else {
             new
         }
+    }
+
+    /// The guest has ended it, and nothing is left of it: its state on no list. For what it mostly is; no means to
+    /// [`State::fold`] it.
+    #[must_use]
+    #[inline]
+    pub fn ended(self) -> Option<State> {
+        let left = self.latch() || self.phys() || self.level() && self.line();
+        let plain = !left && !self.sets_active() && !self.clears_active();
+        plain.then(|| {
+            self.with_latch_lr(false)
+                .with_active(false)
+                .with_phys_lr(false)
+                .idle()
+        })
     }
 
     /// The guest has run: what it has done to the list register comes into the word. PLACE stays.
