@@ -343,6 +343,10 @@ fn every_state_is_folded_as_the_model_says() {
             let new = s.fold(pending, active);
             let context = || format!("{pending} {active}: {m:#?}\n{s:?} became {new:?}");
             assert_eq!(Model::of(new), m.fold(pending, active), "{}", context());
+            if let (Some(end), false, false) = (s.ended(), pending, active) {
+                assert!(!new.deliverable() && !new.orphaned(), "{}", context());
+                assert_eq!(end, new.unload().idle(), "{}", context());
+            }
             assert!(Model::of(new).is_well_formed(), "{}", context());
         }
     }

@@ -207,3 +207,20 @@ fn what_the_guest_has_not_touched_moves_at_the_exit_if_it_is_routed_elsewhere() 
     domain.enter(0);
     assert!(domain.loaded(0).is_empty());
 }
+
+#[test]
+fn what_stays_pending_when_its_line_falls_needs_no_look_at_its_end() {
+    const EOI: u64 = 1 << 41;
+    let domain = settled();
+    let intid = IntId::new(INTID).unwrap();
+    domain.post(domain.v(0), intid, Event::Trigger { level: true });
+    domain.post(domain.v(0), intid, Event::SetPending);
+    domain.inject(None, intid, true);
+    domain.enter(0);
+    let lr = || domain.host().cpus[0].lrs[0].load(SeqCst);
+    assert_ne!(lr() & EOI, 0);
+    domain.leave(0);
+    domain.inject(None, intid, false);
+    domain.enter(0);
+    assert_eq!((domain.loaded(0), lr() & EOI), (vec![40], 0));
+}
