@@ -41,7 +41,12 @@ pub(super) fn rows() -> Vec<Row> {
         hot(
             "3 unchanged levels".into(),
             Needs::Lines(gic),
-            Box::new(move |m| unchanged(m, gic)),
+            Box::new(move |m| unchanged(m, gic, false)),
+        );
+        hot(
+            "3 unchanged levels, one up".into(),
+            Needs::Lines(gic),
+            Box::new(move |m| unchanged(m, gic, true)),
         );
         for n in [0, 1, 4] {
             let name = format!("exit and entry, {n} in list registers");
@@ -179,15 +184,21 @@ fn timer(m: &mut Meter, gic: u8) -> Result<()> {
     bed.end()
 }
 
-/// The levels of both timers and of the event channels, as they were before.
-fn unchanged(m: &mut Meter, gic: u8) -> Result<()> {
+/// The levels of both timers and of the event channels, as they were before: all low, or that of the virtual timer high.
+fn unchanged(m: &mut Meter, gic: u8, up: bool) -> Result<()> {
     let bed = Bed::new(gic, 1)?;
     let rounds = m.rounds();
     bed.on(0, |here| {
+        if up {
+            here.v.timer.mask();
+            here.v.expire_vtimer(here.machine);
+        }
         here.v.update_lines();
         m.measure(rounds, || {
             (0..rounds).for_each(|_| here.v.update_lines());
         });
+        here.v.program_vtimer();
+        here.v.update_lines();
     });
     bed.end()
 }

@@ -30,7 +30,7 @@ pub(super) fn svg(table: &Table) -> String {
         HEADER + rows.len() * lane + 10,
     );
     let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" font-family=\"sans-serif\" \
+        "<!-- SPDX-License-Identifier: GPL-2.0-only -->\n<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" font-family=\"sans-serif\" \
          font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
     );
     for (n, (name, fill)) in names.iter().zip(COLOURS).enumerate() {
