@@ -59,7 +59,8 @@ pub(crate) struct Its {
     cwriter: AtomicU32,
     /// GITS_BASER0, of devices, and GITS_BASER1, of collections.
     basers: [AtomicU64; 2],
-    /// 1 while a vCPU works off the queue. Only that one changes `tables`, CREADR and the cursor.
+    /// 1 while a vCPU works off the queue, or unmaps an event of this ITS for another. Only that one changes `tables`,
+    /// CREADR and the cursor.
     busy: AtomicU32,
     /// Where the command at CREADR goes on, if it was begun.
     cursor: AtomicU32,

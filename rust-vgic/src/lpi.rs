@@ -208,6 +208,13 @@ impl Lpi {
         }
     }
 
+    /// The ITS that has mapped an event to it, the device and the event. Stays so while that ITS does no work.
+    pub(crate) fn mapped_by(&self) -> Option<(u16, (u32, u32))> {
+        let its = self.owner.load(Ordering::Acquire).checked_sub(1)?;
+        let device = self.device.load(Ordering::Relaxed);
+        Some((its, (device, self.event.load(Ordering::Relaxed))))
+    }
+
     /// Gives it to an event of ITS number `its`, if no event has it. Under the configuration lock.
     #[must_use]
     fn claim(&self, its: u16, (device, event): (u32, u32)) -> bool {
@@ -357,11 +364,10 @@ impl<H: Host> Domain<H> {
 
     /// The physical LPI behind one goes to where `target` runs. Process context.
     pub(crate) fn route_host(&self, lpi: &Lpi, target: Option<VcpuId>) {
-        let its = lpi.owner.load(Ordering::Acquire).checked_sub(1);
         let v = target.and_then(|id| self.slot(id));
-        if let (Some(its), Some(vcpu)) = (its, v.and_then(Vcpu::handle)) {
-            let event = lpi.event.load(Ordering::Relaxed);
-            let device = lpi.device.load(Ordering::Relaxed);
+        if let (Some((its, (device, event))), Some(vcpu)) =
+            (lpi.mapped_by(), v.and_then(Vcpu::handle))
+        {
             self.host.route_event(its, device, event, vcpu);
         }
     }

@@ -5,6 +5,7 @@ mod cases;
 mod delivery;
 mod failures;
 mod hostile;
+mod kexec;
 mod queue;
 mod threads;
 

@@ -72,7 +72,7 @@ pub(crate) enum Reason {
     UnmappedDevice = 0x04,
     /// The EventID is beyond the device's table.
     EventRange = 0x05,
-    /// No LPI has this number, or it is another event's.
+    /// No LPI has this number.
     LpiRange = 0x06,
     /// No interrupt is mapped to the event.
     UnmappedInterrupt = 0x07,

@@ -200,6 +200,9 @@ impl<H: Host> Domain<H> {
             Some(old) => self.discard(its, at, old),
             None => {}
         }
+        if self.vacate(its, intid) == Progress::Again {
+            return Ok(Progress::Again);
+        }
         if !self.lpis.events_left.take() {
             return Err(Reason::Refused);
         }
@@ -208,6 +211,40 @@ impl<H: Host> Domain<H> {
             self.lpis.events_left.give_back();
         }
         mapped.map(|()| Progress::Done)
+    }
+
+    /// Unmaps the event that has this LPI. The architecture leaves open what two events of one LPI do; here the last mapping
+    /// stands, so that a kernel has the LPIs it wants if one before it (kexec) has left devices behind that are mapped.
+    fn vacate(&self, its: &Its, intid: IntId) -> Progress {
+        let mapped_by = || self.lpis.get(intid).and_then(Lpi::mapped_by);
+        let Some((index, at)) = mapped_by() else {
+            return Progress::Done;
+        };
+        if index == its.index {
+            self.discard_at(its, at);
+            return Progress::Done;
+        }
+        let Some(other) = self.its.get(usize::from(index)) else {
+            return Progress::Done;
+        };
+        if !other.begin() {
+            return Progress::Again;
+        }
+        if mapped_by() == Some((index, at)) {
+            // A walk in the middle of its collection begins anew.
+            other.cursor.store(0, Ordering::Relaxed);
+            self.discard_at(other, at);
+        }
+        other.end();
+        Progress::Done
+    }
+
+    /// Unmaps an event if it is mapped.
+    fn discard_at(&self, its: &Its, at: (u32, u32)) {
+        let mapped = its.tables.lock().mapped(at.0, at.1);
+        if let Ok(mapped) = mapped {
+            self.discard(its, at, mapped);
+        }
     }
 
     /// Maps an event that is not mapped.

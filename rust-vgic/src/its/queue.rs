@@ -62,6 +62,20 @@ impl Its {
             || (runs && read & STALLED == 0 && read != self.cwriter.load(Ordering::Acquire))
     }
 
+    /// From now on the caller works for this ITS, if nobody does.
+    #[must_use]
+    pub(super) fn begin(&self) -> bool {
+        // Who fails writes nothing.
+        let begun = self
+            .busy
+            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
+        begun.is_ok()
+    }
+
+    pub(super) fn end(&self) {
+        self.busy.store(0, Ordering::Release);
+    }
+
     /// The command at GITS_CREADR is done with.
     fn advance(&self, read: u32) {
         let next = read.wrapping_add(SIZE as u32);
@@ -76,11 +90,11 @@ impl<H: Host> Domain<H> {
     pub(super) fn work(&self, its: &Its) -> Progress {
         let mut budget = Budget::new();
         while its.has_work() {
-            if its.busy.swap(1, Ordering::Acquire) != 0 {
+            if !its.begin() {
                 return Progress::Again;
             }
             let progress = self.work_alone(its, &mut budget);
-            its.busy.store(0, Ordering::Release);
+            its.end();
             if progress == Progress::Again {
                 return progress;
             }

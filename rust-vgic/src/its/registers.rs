@@ -29,6 +29,8 @@ const CBASER_MASK: u64 = VALID | 0b111 << 59 | 0b111 << 53 | 0xf_ffff_ffff_f000 
 /// GITS_BASER: what can be written, and Indirect.
 const BASER_MASK: u64 = VALID | INDIRECT | 0b111 << 59 | 0b111 << 53 | 0xffff_ffff_ffff;
 const INDIRECT: u64 = 1 << 62;
+/// What says where a table is and how it is built: with another of these it is another table.
+const BASER_TABLE: u64 = VALID | INDIRECT | 0xffff_ffff_f000 | 0b11 << 8;
 /// Bytes of an entry in the guest's tables.
 const ENTRY: u64 = 8;
 /// GITS_BASER0 and GITS_BASER1 at reset: Type, device (1) or collection (4), and the size of an entry less one.
@@ -229,7 +231,8 @@ fn baser<H: Host>(access: &Access<'_, H>, index: u32) -> u64 {
     })
 }
 
-/// Ignored while the ITS is enabled. Without its tables, an ITS has nothing mapped.
+/// Ignored while the ITS is enabled. Without its tables, an ITS has nothing mapped, nor has one with new tables: a kernel that was
+/// started from another (kexec) gives it some and expects them to be empty. One that resumes gives it the same again.
 fn set_baser<H: Host>(access: &Access<'_, H>, index: u32, written: Written) {
     let Some(its) = access.its.filter(|its| !its.is_enabled()) else {
         return;
@@ -243,7 +246,7 @@ fn set_baser<H: Host>(access: &Access<'_, H>, index: u32, written: Written) {
     let old = baser.load(Ordering::Relaxed);
     let new = written.merge(old) & BASER_MASK | fixed;
     baser.store(new, Ordering::Relaxed);
-    if old & VALID != 0 && new & VALID == 0 {
+    if old & VALID != 0 && (old ^ new) & BASER_TABLE != 0 {
         its.stale.store(1, Ordering::Release);
     }
 }

@@ -86,7 +86,7 @@ fn configure(d: &Vgic, enabled: bool) {
         .write_guest(PROPERTIES, &[0x80 | u8::from(enabled)]);
 }
 
-/// vCPU `n` puts a command in the queue of an ITS, after those before it, and has it executed.
+/// vCPU `n` puts commands in the queue of an ITS, after those before them, and has them executed.
 fn send(d: &Vgic, n: usize, number: usize, commands: &[Command]) {
     let read = d.its_read(vcpu(d, n), number, gits::CWRITER, Width::Double);
     let bytes: Vec<u8> = commands
@@ -232,7 +232,7 @@ fn discard_of_a_loaded_one_against_exit_and_entry() {
     });
 }
 
-/// Two ITSes want the same LPI: one has it, and what the other does of its own event changes nothing.
+/// Two ITSes map the same LPI, and each may find that the other has it: one has it in the end, with nothing left of the other's event.
 #[test]
 fn two_itses_map_one_lpi() {
     explore(3, || {

@@ -142,9 +142,7 @@ impl Model {
         if let Some(old) = old {
             self.lpis.remove(&old);
         }
-        if self.lpis.contains_key(&intid) {
-            return Err(6);
-        }
+        // Another event that had it has it no longer.
         let new = Lpi {
             event,
             icid,
