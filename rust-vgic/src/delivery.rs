@@ -342,6 +342,15 @@ impl<H: Host> Domain<H> {
         true
     }
 
+    /// Sorts the inbox that an interrupt has just been pushed to, so far as one hold of the lock goes.
+    pub(crate) fn drain_around(&self, irq: &Irq) {
+        if let (Place::Inbox, Some(holder)) = irq.state().place()
+            && let Some(v) = self.slot(holder)
+        {
+            self.with_lists(v, |lists, moved| self.drain(v, lists, moved));
+        }
+    }
+
     /// Sees to an interrupt that may be on a list where it does not belong: routed elsewhere, or of another
     /// priority or group.
     pub(crate) fn visit(&self, intid: IntId, irq: &Irq) {

@@ -280,6 +280,13 @@ impl<H: Host> Domain<H> {
         }
     }
 
+    /// The same for a message that a vCPU makes of a command, which sees to its further way itself: else a guest could fill
+    /// the inbox of a vCPU that never runs, and whoever looks for one interrupt in there would sort all. Process context.
+    pub(crate) fn send_lpi(&self, intid: IntId, lpi: &Lpi) {
+        self.inject_lpi(intid);
+        self.drain_around(&lpi.irq);
+    }
+
     /// An event of an LPI, and all that follows from it.
     pub(crate) fn post_lpi(&self, intid: IntId, irq: &Irq, event: Event) {
         let (_, new, effect) = irq.post(event);
@@ -289,7 +296,7 @@ impl<H: Host> Domain<H> {
     /// ITS number `its` maps an event (of a device) to LPI `intid`, which goes to `target`. Process context.
     ///
     /// # Errors
-    /// [`Error::Busy`] if it belongs to another event, [`Error::NoMemory`] also beyond the domain's limit.
+    /// [`Error::Busy`] if another ITS has just mapped it, [`Error::NoMemory`] also beyond the domain's limit.
     pub(crate) fn map_lpi(
         &self,
         its: u16,
@@ -475,6 +482,7 @@ impl<H: Host> Domain<H> {
         if lpi.irq.state().target() == Some(v.id()) {
             self.reload(intid);
             self.post_lpi(intid, &lpi.irq, Event::SetPending);
+            self.drain_around(&lpi.irq);
         }
     }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `test`: everything that can be tested without booting.
 //!
-//! The workspace's own tests; the loom models, which need the real code compiled with loom's atomics; and a build of the
-//! hypervisor, in which the C compiler compares the Rust functions with Xen's prototypes and the prelink looks at every
-//! instruction, symbol and relocation of the object.
+//! The workspace's own tests; what the commands of an ITS cost, which takes optimised code; the loom models, which need the
+//! real code compiled with loom's atomics; and a build of the hypervisor, in which the C compiler compares the Rust functions
+//! with Xen's prototypes and the prelink looks at every instruction, symbol and relocation of the object.
 
 use crate::cli::{TestArguments, Vgic, XenArguments};
 use crate::{bench, command, paths, peers, xen};
@@ -27,6 +27,10 @@ pub fn test(arguments: &TestArguments) -> Result<bool> {
     cargo(&["test", "--workspace"], &arguments.rest, None).context("the workspace's tests")?;
     let recorder = ["test", "--features", "record", "--test", "recorder"];
     cargo(&recorder, &[], None).context("the recorder")?;
+    eprintln!("\nThe budget of an ITS's traps, in instructions ...");
+    let budget = ["test", "--release", "--test", "budget"];
+    cargo(&budget, &[], None).context("the budget of an ITS's traps")?;
+    done.push("budget");
     if !arguments.no_loom {
         eprintln!(
             "\nThe loom models: every order of a few threads' accesses, on the real code ..."

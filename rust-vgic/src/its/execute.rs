@@ -55,8 +55,8 @@ impl<H: Host> Domain<H> {
                 Ok(Progress::Done)
             }
             Command::Int { device, event } => {
-                let (intid, _) = self.lpi_of(its, device, event)?;
-                self.inject_lpi(intid);
+                let (intid, lpi) = self.lpi_of(its, device, event)?;
+                self.send_lpi(intid, lpi);
                 Ok(Progress::Done)
             }
             Command::Clear { device, event } => {

@@ -425,19 +425,19 @@ fn a_command_about_many_lpis_takes_several_traps() {
     }
     rig.domain.host().reads.store(0, SeqCst);
     rig.put(invall(1));
-    assert_eq!(rig.run(), 3, "1024 LPIs a trap");
+    assert_eq!(rig.run(), 12, "256 LPIs a trap");
     assert!((8192..11_192).all(|n| rig.state(n).unwrap().enabled()));
     // In steps of 64 bytes of configuration, and the command once a trap.
-    assert!(rig.domain.host().reads.load(SeqCst) < 3000 / 64 + 20);
+    assert!(rig.domain.host().reads.load(SeqCst) < 3000 / 64 + 30);
     rig.put(mapc(1, 2, true));
-    assert_eq!(rig.run(), 3);
+    assert_eq!(rig.run(), 12);
     rig.put(movall(2, 3));
-    assert_eq!(rig.run(), 3, "looks at the twelve pages there are");
+    assert_eq!(rig.run(), 12, "looks at the twelve pages there are");
     assert!((8192..11_192).all(|n| rig.state(n).unwrap().target() == VcpuId::new(3)));
     rig.write(0, CTLR, 0);
     rig.write(0, BASER0, 0);
     assert_eq!(rig.read(0, CTLR) >> 31, 0, "a batch at a time");
-    rig.read(0, CTLR);
-    assert_eq!(rig.read(0, CTLR) >> 31, 1);
+    let reads = (1..100).find(|_| rig.read(0, CTLR) >> 31 == 1);
+    assert_eq!(reads, Some(10), "after the store and the first");
     assert!(rig.domain.host().events.lock().unwrap().is_empty());
 }

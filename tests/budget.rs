@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What the commands of an ITS cost in one trap, in instructions.
+//!
+//! Each workload is a program of its own, this one under Valgrind's callgrind: the same number on every run, whatever else
+//! the machine does. A trap is counted from the guest's store to its next instruction, with the exit, the entry and what
+//! the mock does for guest memory and kicks; without what the host does for its own ITS.
+//!
+//! For an optimised build: `cargo test --release --test budget`.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command as Process, Output};
+use vgic_harness::domain::{Config, Domain};
+use vgic_harness::guest::{GuestCpu, Size, Store};
+use vgic_harness::its::{self, Command, FIRST_LPI, Its, command, gits};
+use vgic_harness::linux;
+use vgic_harness::machine::{Machine, Profile};
+
+/// No trap costs more. See `rust-vgic/src/its/queue.rs`.
+const BUDGET: u64 = 1_000_000;
+
+/// Traps that are looked at, if there are as many: 512 take all of a queue of commands that each fit in one. Of those that
+/// take many, enough for all LPIs to go to and fro, or be unmapped.
+const TRAPS: usize = 512;
+const LONG: usize = 260;
+const ONCE: usize = 128;
+
+/// Room for the longest queue there is, out of the way of everything else.
+const QUEUE: u64 = its::MEMORY + 0x180_0000;
+const PAGES: u64 = 256;
+const COMMANDS: usize = PAGES as usize * 0x1000 / 32 - 1;
+
+/// Devices with 8192 events each, all of which are mapped.
+const DEVICE: u32 = 0x100;
+const EVENTS: u32 = 8192;
+const ALL: u32 = 4 * EVENTS;
+/// A device of few events, whose LPIs come after all those.
+const OTHER: u32 = DEVICE + 8;
+const FEW: u32 = 10;
+
+/// A guest with two vCPUs: 0 has been switched off since it came up, and 1 sends the commands.
+struct Guest<'a> {
+    domain: &'a Domain,
+    /// vCPU 1.
+    cpu: &'a GuestCpu,
+    its: Its<'a>,
+}
+
+/// Commands by their numbers in the queue: these by turns.
+type Turns = &'static [fn(u32, &Its) -> Command];
+
+/// A name, the traps to be looked at, the commands, and what is there before.
+type Workload = (&'static str, usize, Turns, fn(&Guest));
+
+const fn device_of(n: u32) -> (u32, u32) {
+    (DEVICE + n % 4, n / 4 % EVENTS)
+}
+
+fn devices_mapped(guest: &Guest) {
+    let table = vec![0xa1; ALL as usize];
+    assert!(guest.domain.write_memory(its::PROPERTIES, &table));
+    send_all(guest, (0..4).map(|n| mapd(n, &guest.its)));
+}
+
+/// Every event of them, in collection 0.
+fn all_mapped(guest: &Guest) {
+    devices_mapped(guest);
+    send_all(guest, (0..ALL).map(|n| mapti(n, &guest.its)));
+}
+
+/// Every LPI pending at the vCPU that is off, and none on its way sorted yet.
+fn all_pending(guest: &Guest) {
+    all_mapped(guest);
+    send_all(guest, (0..ALL).map(|n| int(n, &guest.its)));
+}
+
+fn few_mapped(guest: &Guest) {
+    guest
+        .its
+        .map_device(guest.cpu, OTHER, FIRST_LPI + ALL, FEW, |_| 1);
+}
+
+fn few_among_many(guest: &Guest) {
+    all_mapped(guest);
+    few_mapped(guest);
+}
+
+fn nothing_mapped(_: &Guest) {}
+
+fn int(n: u32, _: &Its) -> Command {
+    let (device, event) = device_of(n);
+    command::int(device, event)
+}
+
+fn clear(n: u32, _: &Its) -> Command {
+    let (device, event) = device_of(n);
+    command::clear(device, event)
+}
+
+fn inv(n: u32, _: &Its) -> Command {
+    let (device, event) = device_of(n);
+    command::inv(device, event)
+}
+
+fn discard(n: u32, _: &Its) -> Command {
+    let (device, event) = device_of(n);
+    command::discard(device, event)
+}
+
+fn movi(n: u32, _: &Its) -> Command {
+    let (device, event) = device_of(n);
+    command::movi(device, event, 1)
+}
+
+fn movi_one(n: u32, _: &Its) -> Command {
+    command::movi(DEVICE, 7, n as u16 % 2)
+}
+
+fn mapti(n: u32, _: &Its) -> Command {
+    let (device, event) = device_of(n);
+    command::mapti(device, event, FIRST_LPI + n % ALL, 0)
+}
+
+fn mapti_elsewhere(n: u32, _: &Its) -> Command {
+    let (device, event) = device_of(n);
+    command::mapti(device, event, FIRST_LPI + n % ALL, 1)
+}
+
+fn mapd(n: u32, its: &Its) -> Command {
+    let device = DEVICE + n % 4;
+    command::mapd(device, 13, its.itt(device))
+}
+
+fn mapd_small(n: u32, its: &Its) -> Command {
+    let device = OTHER + n / 2 % 4;
+    command::mapd(device, 5, its.itt(device))
+}
+
+fn unmapd(n: u32, _: &Its) -> Command {
+    command::unmapd(OTHER + n / 2 % 4)
+}
+
+fn mapc_all(n: u32, _: &Its) -> Command {
+    command::mapc(0, 1 - n as usize % 2)
+}
+
+fn mapc_few(n: u32, _: &Its) -> Command {
+    command::mapc(1, n as usize % 2)
+}
+
+fn invall(_: u32, _: &Its) -> Command {
+    command::invall(0)
+}
+
+fn invall_few(_: u32, _: &Its) -> Command {
+    command::invall(1)
+}
+
+fn movall(n: u32, _: &Its) -> Command {
+    let from = n as usize % 2;
+    command::movall(from, 1 - from)
+}
+
+fn sync(_: u32, _: &Its) -> Command {
+    command::sync(0)
+}
+
+fn unknown(n: u32, _: &Its) -> Command {
+    [0x80 | u64::from(n), u64::MAX, u64::MAX, u64::MAX]
+}
+
+fn wrong(n: u32, _: &Its) -> Command {
+    command::movi(u32::MAX - n, u32::MAX, u16::MAX)
+}
+
+#[rustfmt::skip]
+const WORKLOADS: &[Workload] = &[
+    ("INT",                         TRAPS, &[int],                  all_mapped),
+    ("INT of what is pending",      TRAPS, &[int],                  all_pending),
+    ("CLEAR",                       TRAPS, &[clear, int],           all_pending),
+    ("INV",                         TRAPS, &[inv],                  all_pending),
+    ("MOVI",                        TRAPS, &[movi],                 all_pending),
+    ("MOVI to and fro",             TRAPS, &[movi_one],             all_pending),
+    ("DISCARD",                     TRAPS, &[discard],              all_pending),
+    ("DISCARD, MAPTI and INT",      TRAPS, &[discard, mapti, int],  all_pending),
+    ("MAPTI",                       TRAPS, &[mapti],                devices_mapped),
+    ("MAPTI of what is mapped",     TRAPS, &[mapti_elsewhere],      all_pending),
+    ("MAPD",                        TRAPS, &[mapd_small, unmapd],   nothing_mapped),
+    ("MAPD of devices with events", ONCE,  &[mapd],                 all_pending),
+    ("MAPC",                        LONG,  &[mapc_all],             all_pending),
+    ("MAPC of few",                 TRAPS, &[mapc_few],             few_among_many),
+    ("INVALL",                      LONG,  &[invall],               all_pending),
+    (INVALL_ALONE,                  TRAPS, &[invall_few],           few_mapped),
+    (INVALL_AMONG,                  TRAPS, &[invall_few],           few_among_many),
+    ("MOVALL",                      LONG,  &[movall],               all_pending),
+    ("SYNC",                        TRAPS, &[sync],                 all_mapped),
+    ("unknown commands",            TRAPS, &[unknown],              all_mapped),
+    ("wrong commands",              TRAPS, &[wrong],                all_mapped),
+];
+const INVALL_ALONE: &str = "INVALL of few";
+const INVALL_AMONG: &str = "INVALL of few among many";
+
+fn send_all(guest: &Guest, commands: impl Iterator<Item = Command>) {
+    let commands: Vec<Command> = commands.collect();
+    for some in commands.chunks(2000) {
+        guest.its.send(guest.cpu, some);
+    }
+}
+
+/// What is counted.
+#[inline(never)]
+fn one_trap(cpu: &GuestCpu, address: u64) -> Store {
+    let end = COMMANDS as u64 * 32;
+    let done = cpu.store_once(address, Size::Double, end);
+    std::hint::black_box(done).expect("GITS_CWRITER is there")
+}
+
+/// What the host does for its own ITS: not counted.
+const HOST: [&str; 4] = [
+    "gicv3_its_map_guest_device",
+    "gicv3_assign_guest_event",
+    "gicv3_remove_guest_event",
+    "gicv3_its_route_guest_event",
+];
+
+/// Names the workload to the program that runs it.
+const VARIABLE: &str = "VGIC_BUDGET_WORKLOAD";
+
+#[test]
+#[ignore = "run under Valgrind by the others"]
+fn workload() {
+    let name = std::env::var(VARIABLE).expect("the name of a workload");
+    let (_, most, turns, before) = WORKLOADS.iter().find(|w| w.0 == name).expect("a workload");
+    let machine = Machine::power_on(Profile::GICV3.with_itses(1));
+    let domain = Domain::with_vcpus(&machine, Config::dom0(3, 2)).expect("a domain");
+    let cpus = linux::boot(&domain);
+    its::enable_lpis(&domain, &cpus);
+    let cpu = &cpus[1];
+    let guest = Guest {
+        domain: &domain,
+        cpu,
+        its: Its::probe(&domain, cpu, 0),
+    };
+    before(&guest);
+    let its = &guest.its;
+    let commands = (0..COMMANDS).map(|n| turns[n % turns.len()](n as u32, its));
+    let bytes: Vec<u8> = commands.flatten().flat_map(|w| w.to_le_bytes()).collect();
+    assert!(domain.write_memory(QUEUE, &bytes));
+    its.write(cpu, gits::CTLR, 0);
+    its.write(cpu, gits::CBASER, gits::VALID | QUEUE | (PAGES - 1));
+    its.write(cpu, gits::CTLR, 1);
+    let address = its.base + gits::CWRITER;
+    let traps = (0..*most).take_while(|_| one_trap(cpu, address) == Store::Again);
+    println!("{} traps", traps.count());
+}
+
+/// The instructions of each trap of a workload; `None` where they cannot be counted, which it says past the test runner.
+fn count(workload: &str) -> Option<Vec<u64>> {
+    let without = if cfg!(debug_assertions) {
+        Some("this is no optimised build; `cargo test --release --test budget` is")
+    } else if Process::new("valgrind").arg("--version").output().is_err() {
+        Some("there is no valgrind; it is in Debian's package of that name")
+    } else {
+        None
+    };
+    if let Some(why) = without {
+        let _ = writeln!(std::io::stderr(), "skipped: {why}");
+        return None;
+    }
+    let name = format!("budget.{}.{workload}", std::process::id());
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = Process::new("valgrind")
+        .args(["--tool=callgrind", "--combine-dumps=yes"])
+        .arg("--zero-before=budget::one_trap")
+        .arg("--toggle-collect=budget::one_trap")
+        .arg("--dump-after=budget::one_trap")
+        // Off in there, and on again after it.
+        .args(HOST.map(|function| format!("--toggle-collect={function}")))
+        .arg(format!("--callgrind-out-file={}", file.display()))
+        .arg(std::env::current_exe().expect("this program"))
+        .args([
+            "--exact",
+            "workload",
+            "--ignored",
+            "--nocapture",
+            "--test-threads",
+            "1",
+        ])
+        .env(VARIABLE, workload)
+        .output()
+        .expect("valgrind");
+    let said = String::from_utf8_lossy(&stdout) + String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "{workload}: {said}");
+    let profile = std::fs::read_to_string(&file).expect("what callgrind has written");
+    let _ = std::fs::remove_file(&file);
+    let totals = profile
+        .lines()
+        .filter_map(|line| line.strip_prefix("totals: "));
+    let counts: Vec<u64> = totals
+        .filter_map(|n| n.trim().parse().ok())
+        .filter(|n| *n != 0)
+        .collect();
+    assert!(counts.len() > 1, "{workload}: {said}");
+    Some(counts)
+}
+
+#[test]
+fn no_trap_takes_longer_than_the_budget() {
+    let mut worst = BTreeMap::new();
+    for (workload, ..) in WORKLOADS {
+        let Some(counts) = count(workload) else {
+            return;
+        };
+        let most = counts.iter().copied().max().unwrap_or_default();
+        println!(
+            "{most:9} instructions at most, {:5} traps: {workload}",
+            counts.len()
+        );
+        worst.insert(most, workload);
+    }
+    let over: Vec<_> = worst.range(BUDGET + 1..).collect();
+    assert!(over.is_empty(), "over {BUDGET}: {over:?}");
+}
+
+#[test]
+fn invall_of_a_collection_costs_nothing_for_the_others() {
+    let (Some(alone), Some(among)) = (count(INVALL_ALONE), count(INVALL_AMONG)) else {
+        return;
+    };
+    let total = |counts: &[u64]| counts.iter().sum::<u64>();
+    let (alone, among) = (total(&alone), total(&among));
+    println!("{alone} instructions alone, {among} with {ALL} LPIs in another collection");
+    assert!(alone.abs_diff(among) * 100 < alone * 2, "{alone}, {among}");
+}
