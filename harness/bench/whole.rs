@@ -65,7 +65,8 @@ fn threads(m: &mut Meter, gic: u8, vcpus: usize) -> Result<()> {
             .for_each(|intid| crate::linux::route(&bed.cpus[0], intid, 1));
     }
     let mut lost = 0;
-    for round in 0..20 {
+    // callgrind has nothing to count here.
+    for round in 0..m.few() * 2 {
         let barrier = Barrier::new(2);
         let times: Vec<Duration> = std::thread::scope(|scope| {
             let injectors: Vec<_> = [0, 1]
