@@ -30,6 +30,25 @@ fn a_message_becomes_an_interrupt() {
     assert_eq!(rig.take(1), [8200]);
 }
 
+/// However many messages: one kick and one interrupt until the guest has taken it, and no kick where it is disabled.
+#[test]
+fn a_device_that_storms_costs_little() {
+    let mut rig = two_events();
+    assert_eq!(rig.take(1), [], "it runs");
+    let kicks = |rig: &Rig| rig.domain.totals().kicks;
+    for round in 0..3 {
+        let before = kicks(&rig);
+        (0..10_000).for_each(|_| rig.inject(8200));
+        assert_eq!(kicks(&rig) - before, 1, "round {round}");
+        assert_eq!(rig.take(1), [8200]);
+    }
+    rig.configure(8200, 0xa0, false);
+    rig.ok(of_event(INV, 7, 0));
+    let before = kicks(&rig);
+    (0..10_000).for_each(|_| rig.inject(8200));
+    assert_eq!((kicks(&rig) - before, rig.take(1)), (0, vec![]));
+}
+
 #[test]
 fn what_the_guest_has_acknowledged_is_not_active() {
     let rig = two_events();
