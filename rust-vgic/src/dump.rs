@@ -9,8 +9,11 @@ use crate::sync::Ordering;
 use crate::vcpu::{Flags, Vcpu};
 use core::fmt::{self, Write};
 
+/// LPIs that are shown of a vCPU: a guest can have 57,344 of them pending.
+const MOST_LPIS: usize = 32;
+
 impl<H: Host> Domain<H> {
-    /// Writes a line for `v`, with vCPU 0 one for the domain before it, and one for each interrupt of it that is pending, active or on one of its lists,
+    /// Writes a line for `v`, with vCPU 0 those for the domain and its ITSes before it, and one for each interrupt of it that is pending, active or on one of its lists,
     /// with the reason why a pending one is not being delivered.
     ///
     /// Takes no lock and may run at any time, so it shows each interrupt as it is, but not all at one moment.
@@ -20,6 +23,7 @@ impl<H: Host> Domain<H> {
     pub fn dump(&self, v: &Vcpu<H::Vcpu>, out: &mut impl Write) -> fmt::Result {
         if v.id() == VcpuId::ZERO {
             writeln!(out, "  vGIC: {}", self.totals())?;
+            self.dump_itses(out)?;
         }
         let groups = self.group_enables();
         let on = |on: bool| if on { "on" } else { "off" };
@@ -51,7 +55,46 @@ impl<H: Host> Domain<H> {
                 self.dump_irq(intid, irq, groups, out)?;
             }
         }
-        Ok(())
+        self.dump_lpis(v, groups, out)
+    }
+
+    fn dump_itses(&self, out: &mut impl Write) -> fmt::Result {
+        if !self.lpis.exist() {
+            return Ok(());
+        }
+        let (devices, events) = (&self.lpis.devices_left, &self.lpis.events_left);
+        writeln!(
+            out,
+            "  vGIC: {} ITSes, with {} devices and {} events mapped",
+            self.its.len(),
+            devices.taken(),
+            events.taken(),
+        )?;
+        self.its
+            .iter()
+            .try_for_each(|its| its.dump(&self.lpis, out))
+    }
+
+    /// The first few LPIs of a vCPU, and how many more there are.
+    fn dump_lpis(&self, v: &Vcpu<H::Vcpu>, groups: [bool; 2], out: &mut impl Write) -> fmt::Result {
+        if !self.lpis.exist() {
+            return Ok(());
+        }
+        if !v.redist.lpi.enabled() {
+            return writeln!(
+                out,
+                "   LPIs: off in GICR_CTLR; what was pending is in the guest's table"
+            );
+        }
+        let all = self.lpis.all(0);
+        let mut own = all.filter(|(_, lpi)| concerns(lpi.irq.state(), v.id()));
+        for (intid, lpi) in own.by_ref().take(MOST_LPIS) {
+            self.dump_irq(intid, &lpi.irq, groups, out)?;
+        }
+        match own.count() {
+            0 => Ok(()),
+            more => writeln!(out, "   LPIs: {more} more"),
+        }
     }
 
     fn dump_irq(

@@ -8,6 +8,7 @@
 //! | `its::execute` | what each command does |
 //! | `its::queue` | the queue, worked off in bounded batches |
 //! | `its::registers` | the frame |
+//! | `its::dump` | what a person sees of it |
 //!
 //! Guest memory is read for commands, for the first level of a device table and (by [`lpi`](crate::lpi)) for the configuration
 //! of LPIs; never to find out where anything of the host's is, and nothing twice. All that a guest can make is counted against
@@ -16,6 +17,7 @@
 //! Injection needs nothing of this: who has translated a message has the INTID, and [`Domain::inject_lpi`](crate::Domain::inject_lpi) does the rest.
 
 mod command;
+mod dump;
 mod execute;
 mod queue;
 mod registers;

@@ -68,18 +68,29 @@ pub(crate) struct Lpis {
 }
 
 /// So many of something may still be made.
-pub(crate) struct Budget(AtomicU32);
+pub(crate) struct Budget {
+    most: u32,
+    left: AtomicU32,
+}
 
 impl Budget {
     pub(crate) fn new(most: u32) -> Self {
-        Self(AtomicU32::new(most))
+        Self {
+            most,
+            left: AtomicU32::new(most),
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn taken(&self) -> u32 {
+        self.most.saturating_sub(self.left.load(Ordering::Relaxed))
     }
 
     /// One of them, if there is one left.
     #[must_use]
     pub(crate) fn take(&self) -> bool {
         let taken = self
-            .0
+            .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                 left.checked_sub(1)
             });
@@ -87,7 +98,7 @@ impl Budget {
     }
 
     pub(crate) fn give_back(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.left.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -256,7 +267,9 @@ impl<H: Host> Domain<H> {
     /// Any context, also hard interrupt context; takes no lock, allocates nothing and reads no guest memory. Dropped as by a
     /// redistributor that has LPIs disabled, if it is routed to such a one or to none, and if the number is no mapped LPI.
     ///
-    /// See IHI 0069, section 5.1: LPIs are edge-triggered, messages that arrive while one is pending merge with it.
+    /// See IHI 0069, section 5.1: LPIs are edge-triggered, messages that arrive while one is pending merge with it. So a device that
+    /// storms costs the guest one interrupt each time it has taken the last, and the host a look at the word for each message: no write,
+    /// no kick. The messages themselves, and their hard interrupts, are not throttled.
     pub fn inject_lpi(&self, intid: IntId) {
         let Some(irq) = self.lpis.get(intid).map(|lpi| &lpi.irq) else {
             return;

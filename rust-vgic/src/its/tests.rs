@@ -18,6 +18,7 @@ use crate::registers::Width;
 use std::sync::atomic::Ordering::SeqCst;
 
 mod commands;
+mod dump;
 mod model;
 mod random;
 

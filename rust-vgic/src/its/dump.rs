@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What a person sees of an ITS.
+
+use super::Its;
+use super::queue::{OFFSET, STALLED};
+use crate::lpi::{Lpi, Lpis};
+use crate::sync::Ordering;
+use core::fmt::{self, Write};
+
+impl Its {
+    /// Writes a line, without a lock.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn dump(&self, lpis: &Lpis, out: &mut impl Write) -> fmt::Result {
+        let busy = self.busy.load(Ordering::Relaxed) | self.stale.load(Ordering::Relaxed);
+        let read = self.creadr.load(Ordering::Relaxed);
+        let own = |lpi: &Lpi| lpi.mapped_by().is_some_and(|(its, _)| its == self.index);
+        write!(
+            out,
+            "  vGIC: ITS {}: {}, CBASER {:#x}, CWRITER {:#x}, CREADR {:#x}{}, {} events mapped",
+            self.index,
+            match (self.is_enabled(), busy) {
+                (true, _) => "enabled",
+                (false, 0) => "disabled and quiescent",
+                _ => "disabled, but not quiescent",
+            },
+            self.cbaser.load(Ordering::Relaxed),
+            self.cwriter.load(Ordering::Relaxed),
+            read & OFFSET,
+            if read & STALLED != 0 { " stalled" } else { "" },
+            lpis.all(0).filter(|(_, lpi)| own(lpi)).count(),
+        )?;
+        match self.errors.load(Ordering::Relaxed) {
+            0 => writeln!(out),
+            n => writeln!(
+                out,
+                ", {n} command errors, the last {:#x}",
+                self.last_error.load(Ordering::Relaxed)
+            ),
+        }
+    }
+}
