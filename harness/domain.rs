@@ -202,7 +202,7 @@ impl Vcpu {
 
     /// `vtimer_update_irqs()` and `vcpu_update_evtchn_irq()`, on exits from the guest: ours asks for it.
     pub(crate) fn update_lines(&self) {
-        if !abi::wants_lines(self.raw, self.timer.is_pending()) {
+        if !abi::wants_lines(self.raw) {
             return;
         }
         let ptimer = self.ptimer().load(Ordering::SeqCst);

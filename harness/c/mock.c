@@ -588,14 +588,12 @@ bool mock_samples_lines(void)
 }
 
 /* Does it want to see them on this exit? */
-bool mock_wants_lines(struct vcpu *v, bool vtimer)
+bool mock_wants_lines(struct vcpu *v)
 {
 #ifdef MOCK_PEER
     return mock_samples_lines();
 #else
-    v->arch.virt_timer.ctl = vtimer ? CNTx_CTL_ENABLE | CNTx_CTL_PENDING : 0;
-
-    return !vgic_lines_quiet(v);
+    return vgic_lines_up(v);
 #endif
 }
 

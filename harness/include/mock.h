@@ -377,13 +377,6 @@ struct vcpu {
 
 struct vcpu *mock_current(void);
 #define current mock_current()
-
-/* Of the CPU that runs `current`. */
-#define READ_SYSREG(name) mock_##name()
-static inline register_t mock_CNTV_CTL_EL0(void)
-{
-    return current->arch.virt_timer.ctl;
-}
 #define vcpu_info(v, field) ((v)->field)
 #define is_hardware_domain(d) ((d)->hardware)
 #define is_domain_direct_mapped(d) ((d)->direct_mapped)

@@ -233,7 +233,11 @@ impl<H: Host> Domain<H> {
         self.masked(|| {
             let mut lists = v.lock.lock();
             let result = f(&mut lists, moved);
-            v.backlog.store(lists.any().into(), Ordering::Relaxed);
+            let any = lists.any();
+            v.backlog.store(any.into(), Ordering::Relaxed);
+            if any {
+                v.raise(Flags::WAITS);
+            }
             result
         })
     }

@@ -32,18 +32,16 @@ impl<H: Host> Domain<H> {
     /// into the words. Not to be called twice without [`Domain::sync_to`] between.
     #[inline]
     pub fn sync_from(&self, v: &Vcpu<H::Vcpu>) {
-        let used = v.used.load(Ordering::Relaxed);
-        let hcr = v.hcr.load(Ordering::Relaxed);
-        if used == 0 && hcr == Hcr::EN.bits() {
-            v.leave_guest();
-        } else {
-            self.fold_slots(v, used, hcr);
+        if !v.exits_idle() {
+            self.fold_slots(v);
         }
     }
 
     /// There is something in list registers, or a maintenance interrupt was asked for.
     #[inline(never)]
-    fn fold_slots(&self, v: &Vcpu<H::Vcpu>, used: u32, hcr: u32) {
+    fn fold_slots(&self, v: &Vcpu<H::Vcpu>) {
+        let used = v.used.load(Ordering::Relaxed);
+        let hcr = v.hcr.load(Ordering::Relaxed);
         let cpu = self.host.cpu();
         cpu.sync();
         let flags = Flags::from_bits_retain(v.flags.load(Ordering::Acquire));
@@ -61,13 +59,14 @@ impl<H: Host> Domain<H> {
             // In this order: a maintenance interrupt between the two has the next entry write it once more.
             v.hcr.store(Hcr::EN.bits(), Ordering::Relaxed);
             cpu.write_hcr(Hcr::EN.bits());
-            v.dirty.store(1, Ordering::Relaxed);
+            v.raise(Flags::DIRTY);
         }
         for n in bits(used) {
             if let Some(slot) = v.slots.get(n) {
                 self.fold(v, n, slot, &cpu, &mut later);
             }
         }
+        v.set_loaded();
         v.leave_guest();
         if later.changed {
             v.counters.changed_exits.count();
@@ -140,7 +139,7 @@ impl<H: Host> Domain<H> {
                 slot.shadow.store(0, Ordering::Relaxed);
                 return;
             }
-            v.dirty.store(1, Ordering::Relaxed);
+            v.raise(Flags::DIRTY);
             v.set_stale(bit(n));
         }
         // A hardware-mapped level that the guest has not taken yet may have gone away at its source.
@@ -200,16 +199,17 @@ impl<H: Host> Domain<H> {
     /// The guest of `v` is about to be entered on this CPU, whose interrupts are masked.
     #[inline]
     pub fn sync_to(&self, v: &Vcpu<H::Vcpu>) {
-        v.enter_guest();
+        if !v.enters_idle() {
+            self.enter_busy(v);
+        }
+    }
+
+    /// Something has come, or something is to be looked at.
+    #[inline(never)]
+    fn enter_busy(&self, v: &Vcpu<H::Vcpu>) {
         let flags = Flags::from_bits_retain(v.flags.load(Ordering::Relaxed));
-        let settled = v.dirty.load(Ordering::Relaxed) == 0
-            && v.backlog.load(Ordering::Relaxed) == 0
-            && v.hcr.load(Ordering::Relaxed) != 0;
-        if settled && self.harmless(v).contains(flags) {
+        if self.harmless(v).contains(flags) {
             let intid = v.inbox.load(Ordering::Relaxed);
-            if intid == NIL && flags.is_empty() {
-                return;
-            }
             if intid == NIL && flags == Flags::FELL {
                 let flags = v.flags.fetch_and(!Flags::FELL.bits(), Ordering::AcqRel);
                 if flags == Flags::FELL.bits() {
@@ -288,6 +288,7 @@ impl<H: Host> Domain<H> {
             v.stale.store(0, Ordering::Relaxed);
             let lr = self.encode(v, n, slot, (intid, irq), s, view);
             Self::write_slot(slot, n, &cpu, lr);
+            v.set_loaded();
         }
         if effect.contains(Effect::DEACTIVATE) {
             self.deactivate(irq);
@@ -305,7 +306,6 @@ impl<H: Host> Domain<H> {
         }
         // First the flags, then what they are about.
         let flags = Flags::from_bits_retain(v.flags.swap(0, Ordering::AcqRel));
-        v.dirty.store(0, Ordering::Relaxed);
         let vmcr = self.read_vmcr(v, &cpu);
         if vmcr.split_eoi {
             self.trap_dir(v);
@@ -329,6 +329,7 @@ impl<H: Host> Domain<H> {
                 cpu.write_hcr(hcr);
                 v.hcr.store(hcr, Ordering::Relaxed);
             }
+            v.set_loaded();
         });
         for n in bits(deactivate) {
             // It is this CPU that owns them now: what is in them is what was loaded.
@@ -387,7 +388,7 @@ impl<H: Host> Domain<H> {
         };
         if !view.pending && !view.active {
             // Its last reason to be here went while it was being loaded: the next entry takes it out.
-            v.dirty.store(1, Ordering::Relaxed);
+            v.raise(Flags::DIRTY);
             v.set_stale(bit(n));
         }
         let phys = irq.phys.load(Ordering::Relaxed);
@@ -412,11 +413,10 @@ impl<H: Host> Domain<H> {
         groups: [bool; 2],
         vmcr: Vmcr,
     ) -> Hcr {
+        let flags = Flags::from_bits_retain(v.flags.load(Ordering::Relaxed));
+        let dirty = flags.contains(Flags::DIRTY);
         let mut hcr = Hcr::EN;
-        if !lists.any()
-            && self.split_eoi.load(Ordering::Relaxed) == 0
-            && v.dirty.load(Ordering::Relaxed) == 0
-        {
+        if !lists.any() && self.split_eoi.load(Ordering::Relaxed) == 0 && !dirty {
             return hcr;
         }
         // With EOImode 1 an interrupt may be deactivated in any order, and on another CPU than acknowledged it:
@@ -428,14 +428,14 @@ impl<H: Host> Domain<H> {
         if lists.map(Class::Active) != 0 {
             hcr |= Hcr::LRENPIE;
         }
-        if !lists.backlog() && v.dirty.load(Ordering::Relaxed) == 0 {
+        if !lists.backlog() && !dirty {
             return hcr;
         }
         let classes = [
             (Class::Group0, Hcr::VGRP0EIE, Hcr::VGRP0DIE),
             (Class::Group1, Hcr::VGRP1EIE, Hcr::VGRP1DIE),
         ];
-        let mut waits = lists.rest != NIL || v.dirty.load(Ordering::Relaxed) != 0;
+        let mut waits = lists.rest != NIL || dirty;
         for (class, enable, disable) in classes {
             let group = class as usize;
             let distributor = groups.get(group).is_some_and(|on| *on);

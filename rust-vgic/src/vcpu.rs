@@ -5,14 +5,14 @@
 //!
 //! * `flags`, `inbox`: anyone, atomically.
 //! * `lock` (a leaf; interrupts masked; never two at once): the ready lists. Any CPU may take it and work for the vCPU.
-//! * `slots`, `used`, `stale`, `dirty`, `hcr`: the CPU that runs the vCPU, while `epoch` is odd (in the guest, or on the way in or out);
+//! * `slots`, `used`, `stale`, `hcr`, `loaded`: the CPU that runs the vCPU, while `epoch` is odd (in the guest, or on the way in or out);
 //!   whoever holds `lock` while `epoch` is even. `Vcpu::is_in_guest` says how to find out.
 
 use crate::host::Handle;
 use crate::intid::{IntId, VcpuId};
 use crate::irq::{Irq, NIL, State};
 use crate::list::Lists;
-use crate::lr;
+use crate::lr::{self, Hcr};
 use crate::observe::Counters;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
 use core::marker::PhantomData;
@@ -30,6 +30,10 @@ bitflags::bitflags! {
         /// The line of an interrupt in a list register has fallen. That can wait until the next entry, and is over if the guest
         /// has ended the interrupt.
         const FELL = 1 << 3;
+        /// Raised by the owner: an exit or an entry has left something for the next entry to do. Set at first.
+        const DIRTY = 1 << 4;
+        /// The lists were not empty when they were last unlocked.
+        const WAITS = 1 << 5;
     }
 }
 
@@ -41,19 +45,22 @@ pub(crate) struct Slot {
 }
 
 /// A vCPU of a domain, with `H` its host's handle.
+// First what each entry and exit touches.
+#[repr(C)]
 pub struct Vcpu<V> {
+    epoch: AtomicU32,
+    pub(crate) flags: AtomicU32,
+    /// Not 0 if the next exit has something to look at: a list register in use, or a maintenance interrupt asked for.
+    loaded: AtomicU32,
+    pub(crate) used: AtomicU32,
+    /// Slots whose list register may not be as it has to be, as a bit each.
+    pub(crate) stale: AtomicU32,
+    pub(crate) hcr: AtomicU32,
+    pub(crate) inbox: AtomicU16,
     id: VcpuId,
     /// The host's handle, one more than as a word; 0 while there is none.
     handle: AtomicUsize,
     kind: PhantomData<fn() -> V>,
-    pub(crate) flags: AtomicU32,
-    pub(crate) inbox: AtomicU16,
-    epoch: AtomicU32,
-    pub(crate) used: AtomicU32,
-    /// Slots whose list register may not be as it has to be, as a bit each.
-    pub(crate) stale: AtomicU32,
-    pub(crate) dirty: AtomicU32,
-    pub(crate) hcr: AtomicU32,
     /// VMCR as it was last looked at; only a hint for others.
     pub(crate) vmcr: AtomicU32,
     /// Ready lists, and what of a drained inbox is not sorted into them yet.
@@ -80,12 +87,12 @@ impl<V: Handle> Vcpu<V> {
             id,
             handle: AtomicUsize::new(0),
             kind: PhantomData,
-            flags: AtomicU32::new(0),
+            flags: AtomicU32::new(Flags::DIRTY.bits()),
             inbox: AtomicU16::new(NIL),
             epoch: AtomicU32::new(0),
             used: AtomicU32::new(0),
             stale: AtomicU32::new(0),
-            dirty: AtomicU32::new(0),
+            loaded: AtomicU32::new(0),
             hcr: AtomicU32::new(0),
             vmcr: AtomicU32::new(0),
             lock: Mutex::new(Lists::new()),
@@ -163,6 +170,33 @@ impl<V: Handle> Vcpu<V> {
         let epoch = self.epoch.load(Ordering::Relaxed);
         self.epoch
             .store((epoch | 1).wrapping_add(1), Ordering::Release);
+    }
+
+    /// The way into the guest, if there is nothing to do on it; otherwise [`crate::Domain::sync_to`] does it.
+    #[inline]
+    #[must_use]
+    pub fn enters_idle(&self) -> bool {
+        self.enter_guest();
+        // Who pushes to the inbox raises a flag afterwards: if it is not seen here, an exit is asked for.
+        self.flags.load(Ordering::Relaxed) == 0
+    }
+
+    /// The way out of the guest, if there is nothing to do on it; otherwise [`crate::Domain::sync_from`] does it.
+    #[inline]
+    #[must_use]
+    pub fn exits_idle(&self) -> bool {
+        let idle = self.loaded.load(Ordering::Relaxed) == 0;
+        if idle {
+            self.leave_guest();
+        }
+        idle
+    }
+
+    /// The list registers, and GICH_HCR, are as they are to be.
+    pub(crate) fn set_loaded(&self) {
+        let more = self.hcr.load(Ordering::Relaxed) ^ Hcr::EN.bits();
+        let loaded = self.used.load(Ordering::Relaxed) | more;
+        self.loaded.store(loaded, Ordering::Relaxed);
     }
 
     /// Is it in the guest, or on the way in or out? For others, and only after they have raised

@@ -110,6 +110,18 @@ struct vcpu *rvgic_current(void)
     return current;
 }
 
+/* The run loop *************************************************************/
+
+void vgic_sync_from_lrs(struct vcpu *v)
+{
+    rvgic_sync_from(v->arch.vgic.priv);
+}
+
+void vgic_sync_to_lrs(void)
+{
+    rvgic_sync_to(current->arch.vgic.priv);
+}
+
 /* The host's GIC ***********************************************************/
 
 static struct {
@@ -540,45 +552,31 @@ __typeof__(vcpu_vgic_free(NULL)) vcpu_vgic_free(struct vcpu *v)
 
 /* Lines that Xen keeps *****************************************************/
 
-static bool ptimer_is_up(const struct vcpu *v)
-{
-    register_t ctl = v->arch.phys_timer.ctl;
-
-    ctl &= CNTx_CTL_ENABLE | CNTx_CTL_PENDING | CNTx_CTL_MASK;
-
-    return ctl == (CNTx_CTL_ENABLE | CNTx_CTL_PENDING);
-}
-
 int rvgic_line(const struct vcpu *v, unsigned int virq)
 {
     if ( virq == v->domain->arch.evtchn_irq )
         return !!read_atomic(&vcpu_info(v, evtchn_upcall_pending));
 
     if ( virq == v->arch.phys_timer.irq )
-        return ptimer_is_up(v);
+    {
+        register_t ctl = v->arch.phys_timer.ctl;
+
+        ctl &= CNTx_CTL_ENABLE | CNTx_CTL_PENDING | CNTx_CTL_MASK;
+
+        return ctl == (CNTx_CTL_ENABLE | CNTx_CTL_PENDING);
+    }
 
     return -1;
 }
 
-bool vgic_lines_quiet(struct vcpu *v)
+void vgic_lines_forget(struct vcpu *v)
 {
-    register_t vtimer = CNTx_CTL_ENABLE | CNTx_CTL_PENDING;
-
-    /* Xen masks the virtual timer when it expires: see vtimer_update_irqs(). */
-    if ( likely(!read_atomic(&v->arch.vgic.lines_up)) &&
-         (READ_SYSREG(CNTV_CTL_EL0) & vtimer) != vtimer &&
-         !ptimer_is_up(v) &&
-         !read_atomic(&vcpu_info(v, evtchn_upcall_pending)) )
-        return true;
-
     /*
      * Before the lines are looked at: each that is found up sets it again, and
-     * so does who raises one meanwhile (see vgic_inject_irq()).
+     * so does who raises one meanwhile.
      */
     write_atomic(&v->arch.vgic.lines_up, false);
     smp_mb();
-
-    return false;
 }
 
 /* Physical interrupts ******************************************************/

@@ -45,7 +45,7 @@ struct vgic_dist {
 struct vgic_cpu {
     void *dist;                 /* The domain's Rust object, NULL for idle vCPUs */
     void *priv;                 /* The vCPU's */
-    bool lines_up;              /* See vgic_lines_quiet() */
+    bool lines_up;              /* See vgic_lines_up() */
 };
 
 static inline paddr_t vgic_cpu_base(const struct vgic_dist *vgic)
@@ -73,10 +73,19 @@ struct pending_irq {
 void vgic_vcpu_inject_irq(struct vcpu *v, unsigned int virq);
 
 /*
- * The vCPU has left its guest: may its timers' and its event channel's lines be
- * left as they are? True if none is up, and none was when last looked at.
+ * Have the lines of a vCPU's timers and of its event channel to be looked at,
+ * now that it has left its guest? Who raises one says so to vgic_inject_irq(),
+ * which notes it: there is nothing to see while none is up and none was.
  */
-bool vgic_lines_quiet(struct vcpu *v);
+#define vgic_lines_up(v) ({                             \
+    bool up_ = read_atomic(&(v)->arch.vgic.lines_up);   \
+                                                        \
+    if ( unlikely(up_) )                                \
+        vgic_lines_forget(v);                           \
+    up_;                                                \
+})
+
+void vgic_lines_forget(struct vcpu *v);
 
 /* To be called by the handler of the maintenance interrupt. */
 void vgic_maintenance_interrupt(void);

@@ -14,7 +14,7 @@ use crate::record::Place;
 use crate::virq;
 use alloc::boxed::Box;
 use core::alloc::Layout;
-use core::ffi::{c_int, c_uint};
+use core::ffi::{c_int, c_uint, c_void};
 use rust_vgic::lr::Format;
 use rust_vgic::redistributor::Region;
 use rust_vgic::{
@@ -408,19 +408,33 @@ pub unsafe extern "C" fn vgic_vcpu_inject_irq(v: *mut vcpu, virq: c_uint) {
 
 // The run loop ---------------------------------------------------------------------------------------------------
 
-/// On every exit from the guest; v is current.
+/// vgic_sync_from_lrs(): on every exit from the guest. `own` is what current has of us, or NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vgic_sync_from_lrs(v: *mut vcpu) {
-    // SAFETY: alive, see above.
-    if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
+pub unsafe extern "C" fn rvgic_sync_from(own: *mut c_void) {
+    // SAFETY: NULL, or an object inside the domain's, which is alive since it runs.
+    let Some(own) = (unsafe { own.cast::<Vcpu>().as_ref() }) else {
+        return;
+    };
+    // A recording has all of them.
+    if !cfg!(feature = "record") && own.exits_idle() {
+        return;
+    }
+    if let Some((vgic, own)) = current() {
         record!(exited(vgic, own));
         vgic.sync_from(own);
     }
 }
 
-/// On every entry to the guest, with interrupts off.
+/// vgic_sync_to_lrs(): on every entry to the guest, with interrupts off.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vgic_sync_to_lrs() {
+pub unsafe extern "C" fn rvgic_sync_to(own: *mut c_void) {
+    // SAFETY: as above.
+    let Some(own) = (unsafe { own.cast::<Vcpu>().as_ref() }) else {
+        return;
+    };
+    if !cfg!(feature = "record") && own.enters_idle() {
+        return;
+    }
     if let Some((vgic, own)) = current() {
         vgic.sync_to(own);
         record!(entered(vgic, own));

@@ -22,7 +22,7 @@ const SOURCE: &str = include_str!("../assets/count.c");
 /// All returns to a guest pass here.
 const RETURN: &str = "leave_hypervisor_to_guest";
 /// The functions of the vGIC that are named one by one.
-const NAMED: usize = 12;
+const NAMED: usize = 20;
 
 /// Whose a function is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
