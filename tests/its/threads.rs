@@ -34,9 +34,15 @@ fn devices(domain: &Domain, sources: &[Source], rounds: u64) {
     let left = |s: &Source| s.served.load(SeqCst) < rounds;
     while sources.iter().any(left) {
         for (event, source) in (0..).zip(sources) {
-            if left(source) && !source.wants.swap(true, SeqCst) {
+            if source.wants.swap(true, SeqCst) {
+                continue;
+            }
+            // Only now nothing is on its way, and the count stays as it is.
+            if left(source) {
                 assert!(domain.send_msi(0, DEVICE, event));
                 last = Instant::now();
+            } else {
+                source.wants.store(false, SeqCst);
             }
         }
         if last.elapsed() > PATIENCE {
