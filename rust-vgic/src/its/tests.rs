@@ -21,6 +21,7 @@ mod commands;
 mod dump;
 mod model;
 mod random;
+mod registers;
 
 const VCPUS: usize = 4;
 const DEVICE_BITS: u32 = 8;

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Each register bit by bit (IHI 0069, sections 12.11 and 12.19), and where tables are.
+
+use super::*;
+
+/// An ITS that is switched off, as are the LPIs of vCPU 0.
+fn off() -> Rig {
+    let rig = Rig::new();
+    rig.write(0, CTLR, 0);
+    rig.redist(0, 0, 0);
+    for n in 1..VCPUS as u32 {
+        rig.redist(n, 0, 0);
+    }
+    rig
+}
+
+#[test]
+fn registers_keep_what_the_architecture_says() {
+    let rig = off();
+    for (offset, kept) in [
+        (CBASER, 0xb8ef_ffff_ffff_fcff),
+        // Type and Entry_Size are fixed: devices, and collections, of 8 bytes.
+        (BASER0, 0xf9e7_ffff_ffff_ffff),
+        (BASER1, 0xfce7_ffff_ffff_ffff),
+        (0x110, 0),
+        (0x138, 0),
+    ] {
+        rig.write(0, offset, u64::MAX);
+        assert_eq!(rig.read(0, offset), kept, "{offset:#x}");
+        rig.write(0, offset, 0);
+        let fixed = match offset {
+            BASER0 => 0x0107_0000_0000_0000,
+            BASER1 => 0x0407_0000_0000_0000,
+            _ => 0,
+        };
+        assert_eq!(rig.read(0, offset), fixed, "{offset:#x}");
+    }
+    assert_eq!(rig.read(0, 8), 0x17_0000_e971, "GITS_TYPER");
+    rig.redist(0, 0x70, u64::MAX);
+    assert_eq!(rig.redist_read(0, 0x70), 0x070f_ffff_ffff_ff9f);
+    rig.redist(0, 0x78, u64::MAX);
+    assert_eq!(rig.redist_read(0, 0x78), 0x070f_ffff_ffff_0f80, "no PTZ");
+}
+
+#[test]
+fn an_enabled_its_keeps_its_tables_and_its_queue() {
+    let rig = Rig::new();
+    for offset in [CBASER, BASER0, BASER1] {
+        let before = rig.read(0, offset);
+        rig.write(0, offset, u64::MAX);
+        assert_eq!(rig.read(0, offset), before, "{offset:#x}");
+    }
+    for offset in [0x70, 0x78] {
+        let before = rig.redist_read(0, offset);
+        rig.redist(0, offset, u64::MAX);
+        assert_eq!(rig.redist_read(0, offset), before, "{offset:#x}");
+    }
+}
+
+/// Entries of 32 bytes; bit 0 restarts a queue that has stalled and reads as zero.
+#[test]
+fn the_write_offset_is_that_of_a_command_in_the_queue() {
+    let rig = off();
+    rig.write(0, CBASER, 1 << 63 | QUEUE | 1);
+    for (written, read) in [
+        (0x3f, 0x20),
+        (0x1fe0, 0x1fe0),
+        (0x2000, 0x1fe0),
+        (u64::MAX, 0x1fe0),
+        (0, 0),
+    ] {
+        rig.write(0, CWRITER, written);
+        assert_eq!(rig.read(0, CWRITER), read, "{written:#x}");
+    }
+}
+
+#[test]
+fn a_flat_table_has_as_many_entries_as_its_pages_hold() {
+    let rig = off();
+    let has = |id| rig.domain.table_has(rig.its(), 0, id);
+    assert!(!rig.domain.table_has(rig.its(), 2, 0), "there are two");
+    for (page, entries) in [(0, 512), (1, 2048), (2, 8192), (3, 8192)] {
+        for pages in [1, 3, 256] {
+            rig.write(0, BASER0, 1 << 63 | DEVICES | page << 8 | (pages - 1));
+            let entries = entries * pages;
+            assert!(
+                has(0) && has(entries - 1) && !has(entries),
+                "{page} {pages}"
+            );
+        }
+        rig.write(0, BASER0, DEVICES | page << 8);
+        assert!(!has(0), "not valid");
+    }
+}
+
+/// A valid entry of the first level stands for a page of the second.
+#[test]
+fn a_table_of_two_levels_has_what_its_first_level_says() {
+    let rig = off();
+    let host = rig.domain.host();
+    let has = |id| rig.domain.table_has(rig.its(), 0, id);
+    // With pages of 64 KiB, bits 15 to 12 are bits 51 to 48 of the address.
+    for (page, size, field, at) in [
+        (0, 0x1000, DEVICES, DEVICES),
+        (1, 0x4000, DEVICES, DEVICES),
+        (2, 0x1_0000, DEVICES | 0x5000, DEVICES | 5 << 48),
+        (0, 0x1000, DEVICES | 0x5000, DEVICES | 0x5000),
+    ] {
+        let (second, first) = (size / 8, size / 8);
+        host.poke(at, &vec![0; size as usize]);
+        host.poke(at + size, &[0xff; 8]);
+        host.poke(at + 3 * 8, &(1_u64 << 63).to_le_bytes());
+        host.poke(at + (first - 1) * 8, &u64::MAX.to_le_bytes());
+        rig.write(0, BASER0, 0b11 << 62 | field | page << 8);
+        for (id, there) in [
+            (0, false),
+            (3 * second - 1, false),
+            (3 * second, true),
+            (4 * second - 1, true),
+            (4 * second, false),
+            ((first - 1) * second, true),
+            (first * second - 1, true),
+            // The first level ends here, whatever is behind it.
+            (first * second, false),
+        ] {
+            assert_eq!(has(id), there, "page {size:#x}, ID {id:#x}");
+        }
+        rig.write(0, BASER0, 0b11 << 62 | 1 << 44 | page << 8);
+        assert!(!has(0), "no memory");
+    }
+}
