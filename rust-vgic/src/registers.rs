@@ -186,7 +186,7 @@ pub(crate) enum Exact {
     Never,
     /// Before it is read.
     Read,
-    /// Before it is written.
+    /// Before ones are written to it.
     Write,
     /// Before either.
     Both,
@@ -346,10 +346,9 @@ impl<'a, H: Host> Access<'a, H> {
             return;
         };
         let span = row.span(offset, width);
-        let exact = matches!(row.exact, Exact::Write | Exact::Both);
         if let Write::Ones(write) = row.write {
             let intids = span.ones(value).filter_map(|index| row.intid(index));
-            if exact {
+            if matches!(row.exact, Exact::Write | Exact::Both) {
                 self.recall(intids.clone());
             }
             for intid in intids {
@@ -358,13 +357,6 @@ impl<'a, H: Host> Access<'a, H> {
                 }
             }
             return;
-        }
-        if exact {
-            let named = |(i, at)| {
-                let named = span.written(value, at).value != 0;
-                row.intid(i).filter(|_| named)
-            };
-            self.recall(span.elements().filter_map(named));
         }
         for (index, at) in span.elements() {
             let written = span.written(value, at);

@@ -9,6 +9,7 @@
 mod model;
 
 use model::{Duties, Latch, Location, Model, vcpu};
+use rust_vgic::VcpuId;
 use rust_vgic::irq::{Event, LrView, Place, State};
 use std::collections::HashSet;
 
@@ -143,6 +144,9 @@ fn what_is_said_of_a_state_is_what_the_model_says() {
         assert_eq!(s.ready(), m.can_be_signalled(), "{m:?}");
         assert_eq!(s.deliverable(), m.belongs_on_a_list(), "{m:?}");
         assert_eq!(s.misplaced(), m.is_misplaced(), "{m:?}");
+        for vcpu in (0..3).filter_map(VcpuId::new) {
+            assert_eq!(s.is_for(vcpu), s.target() == Some(vcpu), "{m:?}");
+        }
         let orphaned = m.physical_is_active() && !m.will_end_one_day();
         assert_eq!(s.orphaned(), orphaned, "{m:?}");
     }
@@ -475,4 +479,16 @@ fn in_the_guest_and_out_again() {
         }
     }
     assert!(seen.len() > 1_500, "{}", seen.len());
+}
+
+/// For the dump and for whoever reads a failed test.
+#[test]
+fn a_state_says_what_it_is() {
+    let s = State::reset(VcpuId::new(3))
+        .with_enabled(true)
+        .with_active(true);
+    assert_eq!(
+        format!("{s:?}"),
+        "EN ACTIVE LEVEL MAPPED prio 0x0 target Some(3) Idle None sources 0x0"
+    );
 }

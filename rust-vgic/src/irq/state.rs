@@ -266,7 +266,7 @@ impl State {
         self.pending() && self.enabled() && self.mapped()
     }
 
-    /// Enabled and mapped, inactive with nothing to say about that.
+    /// Enabled and mapped, inactive with nothing to say about that, and no SGI.
     #[inline]
     pub(super) const fn is_plain(self) -> bool {
         let all = Bits::EN.bits() | Bits::MAPPED.bits();

@@ -255,21 +255,15 @@ impl State {
         }
     }
 
-    /// [`State::load`] of what it mostly is: enabled, inactive and here, an SGI with one source. If it answers for a physical
-    /// interrupt, pending.
+    /// [`State::load`] of what it mostly is: enabled, inactive and here, and no SGI. If it answers for a physical interrupt,
+    /// pending.
     #[inline]
     fn load_inactive(self) -> Option<(State, LrView)> {
         if !self.is_plain() || self.raw_target() != self.raw_holder() {
             return None;
         }
         let carried = self.latch() || self.latch_lr();
-        let new = if !self.sgi() {
-            self.with_latch(false).with_latch_lr(carried)
-        } else if !self.latch_lr() && self.sources().is_power_of_two() {
-            self.take_latch()
-        } else {
-            return None;
-        };
+        let new = self.with_latch(false).with_latch_lr(carried);
         let hw = self.phys() || self.phys_lr();
         let line = self.level() && self.line();
         if hw && !carried || hw != (self.hw() || self.phys_lr()) {
