@@ -273,7 +273,6 @@ impl State {
             pending: carried || line && !hw,
             hw,
             eoi: line && !hw,
-            source: new.lr_source(),
             ..LrView::default()
         };
         Some((new.with_phys(false).with_phys_lr(hw), view))
