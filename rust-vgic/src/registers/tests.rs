@@ -418,7 +418,7 @@ fn still_delivers(domain: &Domain<Fake>, intid: IntId) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_sequence_panics_or_breaks_gicv2(steps in steps()) {

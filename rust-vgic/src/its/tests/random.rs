@@ -108,7 +108,7 @@ fn check(rig: &Rig, model: &Model) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn commands_do_what_the_model_says(steps in prop::collection::vec(step(), 1..120)) {
