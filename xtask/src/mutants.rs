@@ -71,6 +71,7 @@ pub fn mutants(arguments: &Arguments) -> Result<bool> {
         again: false,
         profile: "mutants",
         tests: &["--lib", "--test=state_model"],
+        limit: "12",
         log: Some(&out.join("core.log")),
     };
     round.run(arguments)?;
@@ -82,6 +83,7 @@ pub fn mutants(arguments: &Arguments) -> Result<bool> {
         again: true,
         profile: "mutants-mock",
         tests: &MOCK,
+        limit: "40",
         log: None,
         ..round
     };
@@ -149,6 +151,8 @@ struct Round<'a> {
     profile: &'a str,
     /// What is built and run.
     tests: &'a [&'a str],
+    /// Seconds that they may take: a mutant may make a loop endless, and the machine may have other work.
+    limit: &'a str,
     /// Where it says what it does.
     log: Option<&'a Path>,
 }
@@ -164,6 +168,7 @@ impl Round<'_> {
             .args(["mutants", "--package", "rust-vgic", "--output"])
             .arg(self.out)
             .args(["--profile", self.profile])
+            .args(["--minimum-test-timeout", self.limit])
             .args(["--jobs", &arguments.jobs.to_string()])
             .env("PROPTEST_CASES", PROPTEST_CASES)
             .env_remove("CARGO_MANIFEST_DIR")
