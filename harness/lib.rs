@@ -18,7 +18,7 @@
 //! | [`linux`] | what Linux's GIC drivers do to a GIC |
 //! | [`its`] | what Linux's driver does with LPIs and ITSes |
 //! | [`peer`] | which vGIC runs: ours, or one in a shared object |
-//! | [`bench`] | the rows of `cargo xtask bench` |
+//! | [`mod@bench`] | the rows of `cargo xtask bench` |
 //! | [`faults`] | the vGIC's allocations: counted, and failed on request |
 //!
 //! `harness/c` and `harness/include` are the C half: Xen's structures and headers, in the small, against which
