@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What `cargo xtask bench` measures: one row after the other, on the vGIC that is chosen.
 //!
-//! callgrind counts the instructions inside of [`measured`], each time it is called, and which function spent them; without
+//! callgrind counts the instructions inside of `measured`, each time it is called, and which function spent them; without
 //! it the time is taken. What else a row has, it counts itself: bytes, accesses of list registers.
 
 mod bed;

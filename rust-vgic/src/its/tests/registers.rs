@@ -129,3 +129,31 @@ fn a_table_of_two_levels_has_what_its_first_level_says() {
         assert!(!has(0), "no memory");
     }
 }
+
+/// CES and IR are set: LPIs can be disabled again, and invalidated by a redistributor. Half of a register says as much as all of
+/// it, if it is the half with the INTID.
+#[test]
+fn a_redistributor_invalidates_by_words_too() {
+    let mut rig = off();
+    assert_eq!(rig.redist_read(0, 0), 0b110);
+    (0..VCPUS as u32).for_each(|n| rig.redist(n, 0, 1));
+    assert_eq!(rig.redist_read(0, 0), 0b111);
+    rig.enable(0);
+    rig.ok(mapc(0, 0, true));
+    rig.ok(mapd(7, 5, true));
+    rig.configure(8200, 0xa0, false);
+    rig.ok(mapti(7, 0, 8200, 0));
+    let (invlpir, invallr) = (0xa0, 0xb0);
+    for (offset, value, enabled, seen) in [
+        (invlpir + 4, 8200, true, false),
+        (invlpir, 8201, true, false),
+        (invlpir, 8200, true, true),
+        (invallr + 4, 0, false, true),
+        (invallr, 0, false, false),
+    ] {
+        rig.configure(8200, 0xa0, enabled);
+        (rig.domain).redist_write(rig.domain.v(0), 0, offset, Width::Word, value);
+        let state = rig.state(8200).unwrap();
+        assert_eq!(state.enabled(), seen, "{offset:#x} {value}");
+    }
+}
