@@ -192,6 +192,7 @@ fn unchanged(m: &mut Meter, gic: u8, up: bool) -> Result<()> {
         if up {
             here.v.timer.mask();
             here.v.expire_vtimer(here.machine);
+            here.v.inject(Vcpu::VTIMER, true);
         }
         here.v.update_lines();
         m.measure(rounds, || {

@@ -365,7 +365,8 @@ fn price(profile: &Profile, vgic: &Path) -> Result<u64> {
     let locks: u64 = calls
         .map(|((_, callee), count)| count * price_of(callee))
         .sum();
-    if own == 0 {
+    // The mock's half of the object is called in any case, so that one who finds nothing has looked for the wrong object.
+    if !profile.own.keys().any(|f| Path::new(&f.object) == vgic) {
         bail!("callgrind has found nothing of {}", vgic.display());
     }
     Ok(own + locks)
