@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The disks of Dom0, what it does to their interrupts and to its CPUs (assets/load), and what must come of it.
 //!
-//! With one request in flight each request makes one interrupt, whatever moves meanwhile: the numbers must be equal.
+//! With one request in flight each request makes one interrupt, whatever moves meanwhile: the numbers must be equal, but for
+//! what a level may do that moves ([`Odd`]).
 
 use crate::checks::Check;
 use crate::cli::{BootArguments, Disk, Gic};
@@ -114,8 +115,13 @@ impl Period {
         self.by_cpu(|row| interrupts::disk(row) == Some(disk))
     }
 
-    /// How many interrupts there were if none of any disk's was lost, and no more than `doubled` were doubled.
-    fn exact(&self, doubled: u64) -> Result<String, String> {
+    /// How many interrupts there were, if as many as requests for each disk.
+    fn exact(&self) -> Result<String, String> {
+        self.but_for(&Odd::default())
+    }
+
+    /// How many interrupts there were, if as many as requests for each disk but for these.
+    fn but_for(&self, odd: &Odd) -> Result<String, String> {
         if self.from.requests.is_empty() || self.to.requests.is_empty() {
             return Err("Dom0 did not report its disks' counts".to_owned());
         }
@@ -123,7 +129,8 @@ impl Period {
         for disk in self.to.requests.keys() {
             let requests = self.requests(disk);
             let interrupts: u64 = self.of_disk(disk).iter().sum();
-            if !(requests..=requests + doubled).contains(&interrupts) {
+            let fewest = requests.saturating_sub(if odd.merged { requests / 100 } else { 0 });
+            if !(fewest..=requests + odd.doubled).contains(&interrupts) {
                 return Err(format!(
                     "{disk}: {requests} requests, but {interrupts} interrupts"
                 ));
@@ -132,9 +139,10 @@ impl Period {
             all_interrupts += interrupts;
         }
         let numbers = format!("{all_requests} requests, {all_interrupts} interrupts");
-        Ok(match all_interrupts - all_requests {
-            0 => numbers,
-            n => format!("{numbers} ({n} doubled by QEMU's GICv2)"),
+        Ok(match all_interrupts.checked_signed_diff(all_requests) {
+            Some(0) | None => numbers,
+            Some(n) if n < 0 => format!("{numbers} ({} merged by Linux)", -n),
+            Some(n) => format!("{numbers} ({n} doubled by QEMU's GICv2)"),
         })
     }
 
@@ -149,16 +157,35 @@ impl Period {
     }
 }
 
-/// How many interrupts may come twice when the interrupt has been moved so often: none, but for a level on QEMU's GICv2.
-///
-/// There an SPI is active for the CPU that has acknowledged it, and for no other. One that is pending as well, as a level
-/// is until it has been served, is signalled anew to the CPU that it is routed to meanwhile, and acknowledged a second
-/// time: a trace of QEMU 10.0 shows it right behind the write of GICD_ITARGETSR. A GICv2 signals an active SPI to nobody.
-/// An edge is pending no more once acknowledged.
-fn doubled(boot: &BootArguments, disk: Disk, moves: u64) -> u64 {
-    match (boot.gic, disk) {
-        (Gic::V2, Disk::Intx) => moves,
-        _ => 0,
+/// Why a level interrupt that moves may not come once for each request. With the next request made only when the last has
+/// been served, edges always do.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Odd {
+    /// Linux's handler looks for completed requests until it finds none. One that was made, on another CPU, when the handler
+    /// had reported the last may be found by the same handler, and the line has not fallen in between. (An interrupt that
+    /// was lost is something else: with one request in flight the disk would stand still, and Linux say so.)
+    merged: bool,
+    /// So many may come twice, on QEMU's GICv2. There an SPI is active for the CPU that has acknowledged it, and for no
+    /// other. One that is pending as well, as a level is until it has been served, is signalled anew to the CPU that it is
+    /// routed to meanwhile, and acknowledged a second time: a trace of QEMU 10.0 shows it right behind the write of
+    /// GICD_ITARGETSR. A GICv2 signals an active SPI to nobody.
+    doubled: u64,
+}
+
+impl Odd {
+    /// The interrupt has been moved so often.
+    fn after(moves: u64, boot: &BootArguments, disk: Disk) -> Odd {
+        match (disk, boot.gic) {
+            (Disk::Intx, Gic::V2) => Odd {
+                merged: true,
+                doubled: moves,
+            },
+            (Disk::Intx, Gic::V3) => Odd {
+                merged: true,
+                doubled: 0,
+            },
+            _ => Odd::default(),
+        }
     }
 }
 
@@ -250,7 +277,7 @@ fn line(now: &Interrupts, disk: Disk) -> Result<String, String> {
 
 /// The reads of the first disk, when nothing moved.
 fn plain(period: &Period, reads: u32) -> Result<String, String> {
-    let found = period.exact(0)?;
+    let found = period.exact()?;
     let most = period.to.requests.keys().max_by_key(|d| period.requests(d));
     period.enough(most.map_or("", String::as_str), reads)?;
     Ok(found)
@@ -262,7 +289,7 @@ fn moved(period: &Period, said: &Said, boot: &BootArguments, kind: Disk) -> Resu
     if said.number("refused")? > 0 {
         return Err(format!("the kernel refused some of them: {}", said.text));
     }
-    let found = period.exact(doubled(boot, kind, moves))?;
+    let found = period.but_for(&Odd::after(moves, boot, kind))?;
     period.enough(disk, boot.reads() / 4)?;
     let counts = period.of_disk(disk);
     let some = counts.iter().filter(|n| **n > 0).count();
@@ -290,7 +317,7 @@ fn switched(
             "{switches} of {wanted} switches were done, CPUs {online} are on line"
         ));
     }
-    let found = period.exact(doubled(boot, kind, moves + switches))?;
+    let found = period.but_for(&Odd::after(moves + switches, boot, kind))?;
     if let Some(idle) = period.to.requests.keys().find(|d| period.requests(d) == 0) {
         return Err(format!("{idle} was not read meanwhile"));
     }
@@ -300,7 +327,7 @@ fn switched(
 /// Each CPU got the disk's interrupt for a number of reads, and ticked.
 fn used(period: &Period, said: &Said, boot: &BootArguments) -> Result<String, String> {
     let counts = period.of_disk(said.disk()?);
-    period.exact(0)?;
+    period.exact()?;
     if counts != vec![READS_EACH; boot.cpus as usize] {
         return Err(format!(
             "{READS_EACH} interrupts of the disk were due to each CPU: {counts:?}"
@@ -419,7 +446,8 @@ mod tests {
             ("moved", "... while it moves"),
             ("switched", "... and CPUs"),
         ] {
-            fails(|c, _| off_by(c, from, -1), name, "requests, but");
+            let fewer = if from == "after" { -1 } else { -30 };
+            fails(|c, _| off_by(c, from, fewer), name, "requests, but");
             fails(|c, _| off_by(c, from, 1), name, "requests, but");
         }
         fails(
@@ -430,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_level_that_moves_on_a_gicv2_may_come_twice() {
+    fn only_a_level_that_moves_may_be_merged_or_come_twice() {
         let failing = |from, more| {
             let mut counts = COUNTS;
             off_by(&mut counts, from, more);
@@ -439,11 +467,14 @@ mod tests {
         assert_eq!(failing("after", 1), 1, "nothing moves");
         assert_eq!(failing("moved", 50), 0, "50 moves");
         assert_eq!(failing("moved", 51), 1);
-        assert_eq!(failing("moved", -1), 1, "lost");
+        assert_eq!(failing("moved", -20), 0, "merged");
+        assert_eq!(failing("moved", -21), 1, "lost");
         assert_eq!(failing("switched", 24), 0, "20 moves and 4 switches");
         assert_eq!(failing("switched", 25), 1);
         assert_eq!(failing("used", 1), 1, "each waits for the one before");
-        assert_eq!(doubled(&boot("--gic v2"), Disk::Msi, 50), 0);
+        for kind in [Disk::Msi, Disk::Lpi] {
+            assert_eq!(Odd::after(50, &boot("--gic v2"), kind), Odd::default());
+        }
     }
 
     #[test]
