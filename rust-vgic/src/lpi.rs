@@ -341,23 +341,25 @@ impl<H: Host> Domain<H> {
         self.reload_all(core::iter::once(intid));
     }
 
-    /// The same for several, which costs least where their numbers are close together. Where there is no memory
-    /// they are disabled.
+    /// The same for several, which costs least where their numbers are close together. Those beyond the end of the table
+    /// are disabled, and so are those whose part of it is not in memory.
     pub(crate) fn reload_all(&self, intids: impl Iterator<Item = IntId>) {
         let _held = self.lpis.config.lock();
         let (table, end) = (self.lpis.table(), self.lpis.end());
         let mut window = [0_u8; WINDOW];
         let mut at = None;
-        for intid in intids.filter(|intid| intid.is_lpi() && intid.raw() < end) {
+        for intid in intids {
             let Some(lpi) = self.lpis.get(intid) else {
                 continue;
             };
             let index = intid.raw().wrapping_sub(IntId::LPI);
             let base = index & !(WINDOW as u32).wrapping_sub(1);
             if at != Some(base) {
-                let there = self
-                    .host
-                    .read_guest(table.wrapping_add(base.into()), &mut window);
+                // Both ends are multiples of the window's size.
+                let there = intid.raw() < end
+                    && self
+                        .host
+                        .read_guest(table.wrapping_add(base.into()), &mut window);
                 if !there {
                     window = [0; WINDOW];
                 }

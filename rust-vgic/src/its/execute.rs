@@ -8,7 +8,7 @@ use super::command::{Command, Reason};
 use super::queue::Budget;
 use super::tables::{Device, Mapped};
 use super::{Its, Progress};
-use crate::domain::{Domain, Error};
+use crate::domain::Domain;
 use crate::host::Host;
 use crate::intid::{IntId, VcpuId};
 use crate::irq::{Event, NIL};
@@ -257,10 +257,7 @@ impl<H: Host> Domain<H> {
     ) -> Result<(), Reason> {
         let lpi = self
             .map_lpi(its.index, at, new.intid, target)
-            .map_err(|error| match error {
-                Error::Busy => Reason::LpiRange,
-                _ => Reason::Refused,
-            })?;
+            .map_err(|_| Reason::Refused)?;
         let inserted = {
             let mut tables = its.tables.lock();
             let events = tables

@@ -13,9 +13,6 @@ use crate::registers::{Access, Row, Width, Written, rows};
 use crate::sync::Ordering;
 use crate::vcpu::Vcpu;
 
-/// Size of the control frame.
-const FRAME: u32 = 0x1_0000;
-
 /// GITS_CTLR.Enabled and GITS_CTLR.Quiescent.
 const ENABLED: u64 = 1 << 0;
 const QUIESCENT: u64 = 1 << 31;
@@ -68,7 +65,7 @@ impl<H: Host + 'static> Domain<H> {
     /// From the trap, with interrupts on and no lock held. A read of GITS_CREADR or GITS_CTLR executes a batch of
     /// commands first: who waits for them need not do more.
     pub fn its_read(&self, cur: &Vcpu<H::Vcpu>, n: usize, offset: u32, width: Width) -> u64 {
-        let Some(its) = self.its.get(n).filter(|_| offset < FRAME) else {
+        let Some(its) = self.its.get(n) else {
             return 0;
         };
         self.work(its);
@@ -88,7 +85,7 @@ impl<H: Host + 'static> Domain<H> {
         width: Width,
         value: u64,
     ) -> Progress {
-        let Some(its) = self.its.get(n).filter(|_| offset < FRAME) else {
+        let Some(its) = self.its.get(n) else {
             return Progress::Done;
         };
         self.its_access(cur, its)
