@@ -184,7 +184,7 @@ mod tests {
             let mut radix = Radix::new(bits);
             let mut model = BTreeMap::new();
             for (what, index, value) in steps {
-                let index = (index & low_bits(bits) as u32) & if near { 0xff } else { u32::MAX };
+                let index = index.wrapping_shr(32_u32.wrapping_sub(bits)) & if near { 0xff } else { u32::MAX };
                 match what {
                     0 | 1 => prop_assert_eq!(radix.insert(index, value), Ok(model.insert(index, value))),
                     2 => prop_assert_eq!(radix.remove(index), model.remove(&index)),

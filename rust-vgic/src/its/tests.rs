@@ -125,6 +125,13 @@ impl Rig {
             .redist_write(self.domain.v(n), 0, at, width, value);
     }
 
+    /// GICR_PROPBASER, for which LPIs have to be disabled everywhere.
+    fn set_propbaser(&self, value: u64) {
+        (0..VCPUS as u32).for_each(|n| self.redist(n, 0, 0));
+        self.redist(0, 0x70, value);
+        (0..VCPUS as u32).for_each(|n| self.redist(n, 0, 1));
+    }
+
     fn redist_read(&self, n: u32, offset: u64) -> u64 {
         let at = u64::from(n) * 0x2_0000 + offset;
         let width = if offset < 8 {

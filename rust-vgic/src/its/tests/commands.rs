@@ -128,6 +128,41 @@ fn an_lpi_belongs_to_the_event_that_was_mapped_last() {
     assert_eq!(Vec::from_iter(events), expected, "none of the first");
 }
 
+/// Only who works for an ITS changes what it has mapped.
+#[test]
+fn an_lpi_of_another_its_is_mapped_once_that_one_is_idle() {
+    let mut rig = Rig::with(LIMITS, 2);
+    rig.ok(mapd(1, 5, true));
+    rig.ok(mapti(1, 0, 8192, 0));
+    rig.at = 0;
+    rig.enable(1);
+    rig.put(mapd(2, 5, true));
+    rig.put(mapti(2, 0, 8192, 0));
+    let mapped = |rig: &Rig| {
+        let events = rig.domain.host().events.lock().unwrap();
+        Vec::from_iter(events.keys().copied())
+    };
+    assert!(rig.its().begin(), "somebody works for the first");
+    for _ in 0..3 {
+        assert_eq!(rig.write(1, CWRITER, rig.at.into()), Progress::Again);
+        assert_eq!(mapped(&rig), [(0, 1, 0)]);
+    }
+    rig.its().end();
+    assert_eq!(rig.write(1, CWRITER, rig.at.into()), Progress::Done);
+    assert_eq!(mapped(&rig), [(1, 2, 0)]);
+    assert!(rig.its().begin(), "nobody does any more");
+}
+
+/// A driver that maps an event once more, to the same LPI, gets no less than it had.
+#[test]
+fn an_event_that_is_mapped_again_stays_pending() {
+    let mut rig = two_events();
+    rig.inject(8200);
+    rig.ok(mapti(7, 0, 8200, 2));
+    assert_eq!(rig.pending(8200), Some(2));
+    assert_eq!(rig.take(2), [8200]);
+}
+
 #[test]
 fn discard_drops_what_is_pending_and_what_comes_late() {
     let mut rig = two_events();
@@ -161,6 +196,34 @@ fn a_pending_lpi_follows_movi_movall_and_mapc() {
     assert_eq!(rig.take(0), [8200]);
     for v in 1..4 {
         assert_eq!(rig.take(v), []);
+    }
+}
+
+/// In whatever order they leave it.
+#[test]
+fn a_collection_has_the_lpis_that_are_left() {
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
+        let mut rig = Rig::new();
+        rig.ok(mapd(7, 5, true));
+        for event in 0..3 {
+            rig.ok(mapti(7, event, 8200 + event, 1));
+        }
+        let mut left = vec![0, 1, 2];
+        for (event, vcpu) in order.into_iter().zip(1_u16..) {
+            rig.ok(of_event(DISCARD, 7, event));
+            left.retain(|other| *other != event);
+            rig.ok(mapc(1, vcpu.into(), true));
+            let target = |event| rig.state(8200 + event).and_then(|s| s.target());
+            let moved = (0..3).filter(|event| target(*event) == VcpuId::new(vcpu.into()));
+            assert_eq!(Vec::from_iter(moved), left, "{event} of {order:?}");
+        }
     }
 }
 
@@ -329,6 +392,7 @@ fn without_its_table_a_device_is_unmapped() {
     rig.write(0, BASER0, 1 << 63 | DEVICES);
     rig.write(0, CTLR, 1);
     assert_eq!(rig.command(of_event(INT, 7, 0)), 0x01_0304);
+    assert_eq!(rig.command(invall(1)), 0x01_0d09, "nor any collection");
 }
 
 #[test]
@@ -360,6 +424,12 @@ fn a_disabled_its_executes_nothing() {
     // Offsets beyond the queue are ignored.
     rig.write(0, CWRITER, 0x1000);
     assert_eq!(rig.read(0, CWRITER), 32);
+    // A queue that is not valid is none.
+    rig.write(0, CTLR, 0);
+    rig.write(0, CBASER, QUEUE);
+    rig.write(0, CTLR, 1);
+    assert_eq!(rig.write(0, CWRITER, 32), Progress::Done);
+    assert_eq!(rig.read(0, CREADR), 0);
 }
 
 #[test]
@@ -415,6 +485,46 @@ fn lpis_are_enabled_and_disabled_with_their_pending_table() {
     rig.configure(8202, 0x80, true);
     rig.redist(1, 0xa0, 8202);
     assert_eq!(rig.take(1), [8200, 8202]);
+}
+
+/// GICR_PROPBASER.IDbits: a later kernel may have a smaller table than the one that mapped the LPI.
+#[test]
+fn an_lpi_beyond_the_configuration_table_is_disabled() {
+    let limits = LpiConfig {
+        id_bits: 15,
+        ..LIMITS
+    };
+    let mut rig = Rig::with(limits, 1);
+    rig.domain.host().poke(PROPS + 0x2000, &[0; 0x4000]);
+    rig.set_propbaser(PROPS | 14);
+    rig.ok(mapc(1, 1, true));
+    rig.ok(mapd(7, 5, true));
+    let (last, beyond) = ((1 << 14) - 1, 1 << 14);
+    for (event, intid) in [(0, last), (1, beyond)] {
+        rig.configure(intid, 0x40, true);
+        rig.ok(mapti(7, event, intid, 1));
+    }
+    let enabled = |rig: &Rig| [last, beyond].map(|intid| rig.state(intid).unwrap().enabled());
+    assert_eq!(enabled(&rig), [true, true]);
+    rig.set_propbaser(PROPS | 13);
+    rig.ok(invall(1));
+    assert_eq!(enabled(&rig), [true, false]);
+}
+
+#[test]
+fn walks_over_all_lpis_begin_anywhere() {
+    let mut rig = Rig::new();
+    rig.ok(mapd(7, EVENT_BITS, true));
+    for page in 0..3 {
+        rig.ok(mapti(7, page, 8192 + page * 512, 0));
+    }
+    let from = |first| Vec::from_iter(rig.domain.lpis.all(first).map(|(intid, _)| intid.raw()));
+    let all = from(0);
+    assert_eq!(all.len(), 3 * 256);
+    for first in [8192, 8193, 8447, 8448, 8704, 8800, 9300, u32::MAX] {
+        let rest = Vec::from_iter(all.iter().copied().filter(|raw| *raw >= first));
+        assert_eq!(from(first), rest, "{first}");
+    }
 }
 
 #[test]

@@ -75,6 +75,42 @@ fn the_write_offset_is_that_of_a_command_in_the_queue() {
 }
 
 #[test]
+fn the_bits_of_a_device_and_of_an_event_are_1_to_32() {
+    for (device_bits, event_bits, good) in [
+        (1, 32, true),
+        (32, 1, true),
+        (0, 16, false),
+        (33, 16, false),
+        (16, 0, false),
+        (16, 33, false),
+    ] {
+        let config = ItsConfig {
+            device_bits,
+            event_bits,
+        };
+        assert_eq!(create(&[config]).is_ok(), good, "{config:?}");
+    }
+}
+
+/// GICR_PROPBASER.IDbits is one less than the number of bits; INTIDs of this domain have 15.
+#[test]
+fn lpis_end_with_the_configuration_table() {
+    let rig = Rig::with(
+        LpiConfig {
+            id_bits: 15,
+            ..LIMITS
+        },
+        1,
+    );
+    for (field, end) in [(12, 0), (13, 1 << 14), (14, 1 << 15), (31, 1 << 15)] {
+        rig.set_propbaser(PROPS | field);
+        let exists = |raw| rig.domain.lpis.number(raw).is_some();
+        let last = (0..1 << 16).rev().find(|raw| exists(*raw));
+        assert_eq!(last.map_or(0, |raw| raw + 1), end, "IDbits {field}");
+    }
+}
+
+#[test]
 fn a_flat_table_has_as_many_entries_as_its_pages_hold() {
     let rig = off();
     let has = |id| rig.domain.table_has(rig.its(), 0, id);
