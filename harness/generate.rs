@@ -67,26 +67,10 @@ pub struct Generated {
     pub fixed: usize,
 }
 
-/// xorshift64*: reproducible, and good enough to choose.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u32) -> u32 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as u32 % n
-    }
-
-    fn flip(&mut self) -> bool {
-        self.below(2) == 0
-    }
-}
-
 struct Generator<'a> {
     head: &'a Head,
     recipe: Recipe,
-    random: Random,
+    random: fastrand::Rng,
     /// EOImode, which must not change while interrupts are active.
     split: bool,
     ops: Vec<Op>,
@@ -115,12 +99,11 @@ pub fn generate(recipe: Recipe, seed: u64) -> Generated {
     let mut generator = Generator {
         head: &head,
         recipe,
-        // Neighbouring seeds, and zero, are no good state.
-        random: Random(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+        random: fastrand::Rng::with_seed(seed),
         split: false,
         ops: Vec::new(),
     };
-    generator.split = generator.may(Feature::SplitEnd) && generator.random.flip();
+    generator.split = generator.may(Feature::SplitEnd) && generator.random.bool();
     generator.prepare();
     let fixed = generator.ops.len();
     while generator.ops.len() < fixed + recipe.steps {
@@ -170,12 +153,12 @@ impl Generator<'_> {
 
     fn one(&mut self) -> u32 {
         let all = self.interrupts();
-        all[self.random.below(all.len() as u32) as usize]
+        all[self.random.usize(..all.len())]
     }
 
     fn source(&mut self) {
         let intid = self.one();
-        let level = EDGES.contains(&intid) || self.random.below(3) != 0;
+        let level = EDGES.contains(&intid) || self.random.u32(..3) != 0;
         self.ops.push(Op::Line { intid, level });
         if !level {
             self.exits();
@@ -189,7 +172,7 @@ impl Generator<'_> {
     }
 
     fn read(&mut self, vcpu: u8) {
-        let (array, feature) = match self.random.below(8) {
+        let (array, feature) = match self.random.u32(..8) {
             0 | 1 => (0x200, Some(Feature::PendingReads)),
             2 | 3 => (0x300, Some(Feature::ActiveReads)),
             4 => (0x280, Some(Feature::PendingReads)),
@@ -229,10 +212,10 @@ impl Generator<'_> {
     }
 
     fn step(&mut self) {
-        let vcpu = self.random.below(self.recipe.vcpus.into()) as u8;
+        let vcpu = self.random.u8(..self.recipe.vcpus);
         let driver = Driver::new(self.head, vcpu);
         let set = |field, value| Op::Set { vcpu, field, value };
-        match self.random.below(100) {
+        match self.random.u32(..100) {
             0..24 => self.source(),
             24..42 if self.may(Feature::Interface) => self.ops.push(Op::Ack { vcpu, intid: None }),
             42..58 if self.may(Feature::Interface) => {
@@ -242,7 +225,7 @@ impl Generator<'_> {
                 if self.may(Feature::Priorities) {
                     self.ops.push(Op::Exit { vcpu });
                 }
-                if self.split && self.random.flip() {
+                if self.split && self.random.bool() {
                     self.ops.push(Op::Dir { vcpu, intid: None });
                 }
             }
@@ -257,22 +240,22 @@ impl Generator<'_> {
                 self.poke(vcpu, 0x180, intid);
             }
             78..81 if self.may(Feature::Priorities) => {
-                let (intid, low) = (self.one(), self.random.flip());
+                let (intid, low) = (self.one(), self.random.bool());
                 self.ops.push(driver.priority(intid, priority(intid, low)));
             }
             81..84 if self.may(Feature::PendingWrites) => {
-                let array = if self.random.flip() { 0x200 } else { 0x280 };
+                let array = if self.random.bool() { 0x200 } else { 0x280 };
                 let intid = self.one();
                 self.poke(vcpu, array, intid);
             }
             84..86 if self.may(Feature::ActiveWrites) => {
-                let array = if self.random.flip() { 0x300 } else { 0x380 };
-                let intid = OTHERS[self.random.below(2) as usize];
+                let array = if self.random.bool() { 0x300 } else { 0x380 };
+                let intid = OTHERS[self.random.usize(..2)];
                 self.poke(vcpu, array, intid);
             }
             86..88 if self.may(Feature::Switch) => {
                 let on = if self.recipe.gic == 2 { 1 } else { 0x13 };
-                let value = if self.random.flip() { on } else { on & 0x10 };
+                let value = if self.random.bool() { on } else { on & 0x10 };
                 let register = Register::gicd(0);
                 self.ops.push(Op::Write {
                     vcpu,
@@ -282,23 +265,23 @@ impl Generator<'_> {
                 });
             }
             88..90 if self.may(Feature::Interface) && self.may(Feature::Mask) => {
-                let pmr = [0x40, 0x88, 0xf0, 0xf0][self.random.below(4) as usize];
+                let pmr = [0x40, 0x88, 0xf0, 0xf0][self.random.usize(..4)];
                 self.ops.push(set(Field::Pmr, pmr));
             }
             90..94 if self.may(Feature::Interface) && self.may(Feature::Sgis) => {
-                let to = self.random.below(self.recipe.vcpus.into()) as u8;
-                let intid = SGIS[self.random.below(2) as usize];
+                let to = self.random.u8(..self.recipe.vcpus);
+                let intid = SGIS[self.random.usize(..2)];
                 // One sender for each: which of several comes first is left open.
                 let from = intid as u8 % self.recipe.vcpus;
                 self.ops.push(Driver::new(self.head, from).sgi(to, intid));
             }
             94..97 if self.recipe.vcpus > 1 && self.may(Feature::Routing) => {
-                let to = self.random.below(self.recipe.vcpus.into()) as u8;
+                let to = self.random.u8(..self.recipe.vcpus);
                 let intid = self.one();
                 self.ops.push(driver.route(intid, to));
             }
             97..100 if self.recipe.vcpus > 1 && self.may(Feature::Scheduling) => {
-                let op = match self.random.below(4) {
+                let op = match self.random.u32(..4) {
                     0 => Op::Preempt { vcpu },
                     1 | 2 => Op::Resume { vcpu },
                     _ => Op::Migrate { vcpu },

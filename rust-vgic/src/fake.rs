@@ -9,6 +9,7 @@
 use crate::domain::{Config, Domain, Version};
 use crate::host::{CpuInterface, Host, PhysIrq};
 use crate::intid::{IntId, VcpuId};
+use crate::irq::Event;
 use crate::lr::Format;
 use crate::redistributor::Region;
 use crate::vcpu::Vcpu;
@@ -341,6 +342,29 @@ impl Domain<Fake> {
     pub(crate) fn leave(&self, n: u32) {
         self.host.current.store(n as usize, SeqCst);
         self.sync_from(self.v(n));
+    }
+
+    /// An SPI becomes pending for vCPU 0.
+    pub(crate) fn raise(&self, raw: u32, priority: u8, group1: bool) {
+        let v = self.v(0);
+        let intid = IntId::new(raw).unwrap();
+        for event in [
+            Event::Targets(1, Some(v.id())),
+            Event::Priority(priority),
+            Event::Group1(group1),
+            Event::Enable(true),
+        ] {
+            self.post(v, intid, event);
+        }
+        self.inject(None, intid, true);
+    }
+
+    /// The guest of vCPU 0 acknowledges all that its list registers have, and exits.
+    pub(crate) fn acknowledge_all(&self) {
+        for lr in &self.host.cpus[0].lrs[..self.list_registers] {
+            lr.store(lr.load(SeqCst) & !(3 << 28) | 2 << 28, SeqCst);
+        }
+        self.leave(0);
     }
 
     /// Every vCPU has seen what was asked of it.

@@ -158,11 +158,9 @@ fn tables_move_under_our_feet() {
     std::thread::scope(|scope| {
         // All that the vGIC could read is changed all the time, by what is no CPU.
         scope.spawn(|| {
-            let mut value = 0x1234_5678_9abc_def1_u64;
+            let mut random = fastrand::Rng::with_seed(1);
             while !stop.load(Ordering::Relaxed) {
-                value ^= value << 13;
-                value ^= value >> 7;
-                value ^= value << 17;
+                let value = random.u64(..);
                 let area = [its.queue(), its.queue() + 0x10_0000, its::PROPERTIES];
                 let place = area[value as usize % 3] + (value >> 8) % 0x1_0000;
                 let command = value >> 40 & 0xf;

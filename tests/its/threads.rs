@@ -129,18 +129,6 @@ fn lpis_are_configured_under_load() {
     });
 }
 
-/// The same sequence each time.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u32) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 33) as u32 % n
-    }
-}
-
 /// vCPU n maps, unmaps, moves and invalidates the same few LPIs through ITS n, and by its redistributor, while messages
 /// arrive: each of which may be in the middle of being translated or delivered.
 fn invalidate_and_inject(time: Duration) {
@@ -156,7 +144,7 @@ fn invalidate_and_inject(time: Duration) {
             .map(|cpu| {
                 let (its, commands) = (&all[cpu.vcpu.id], &commands);
                 scope.spawn(move || {
-                    let mut dice = Dice(0x1234_5678_9abc_def1 + cpu.vcpu.id as u64);
+                    let mut dice = fastrand::Rng::with_seed(cpu.vcpu.id as u64);
                     while Instant::now() < end {
                         abuse(&cpu, its, &mut dice, LPIS);
                         commands.fetch_add(1, SeqCst);
@@ -166,9 +154,9 @@ fn invalidate_and_inject(time: Duration) {
                 })
             })
             .collect();
-        let mut dice = Dice(99);
+        let mut dice = fastrand::Rng::with_seed(99);
         while Instant::now() < end {
-            domain.send_msi(dice.below(4), DEVICE + dice.below(2), dice.below(LPIS));
+            domain.send_msi(dice.u32(..4), DEVICE + dice.u32(..2), dice.u32(..LPIS));
             std::thread::yield_now();
         }
         workers
@@ -200,25 +188,25 @@ fn invalidate_and_inject(time: Duration) {
     }
 }
 
-fn abuse(cpu: &GuestCpu, its: &Its, dice: &mut Dice, lpis: u32) {
-    let (device, event) = (DEVICE + dice.below(2), dice.below(lpis));
-    let icid = dice.below(4) as u16;
-    let any = LPI + dice.below(lpis);
-    let one = match dice.below(12) {
+fn abuse(cpu: &GuestCpu, its: &Its, dice: &mut fastrand::Rng, lpis: u32) {
+    let (device, event) = (DEVICE + dice.u32(..2), dice.u32(..lpis));
+    let icid = dice.u16(..4);
+    let any = LPI + dice.u32(..lpis);
+    let one = match dice.u32(..12) {
         0 => command::mapd(device, 5, its.itt(device)),
         1 => command::unmapd(device),
         2..=4 => command::mapti(device, event, any, icid),
         5 => command::discard(device, event),
         6 => command::movi(device, event, icid),
-        7 => command::mapc(icid, dice.below(4) as usize),
-        8 => command::movall(dice.below(4) as usize, cpu.vcpu.id),
+        7 => command::mapc(icid, dice.usize(..4)),
+        8 => command::movall(dice.usize(..4), cpu.vcpu.id),
         9 => command::invall(icid),
         10 => command::clear(device, event),
         _ => command::inv(device, event),
     };
     its.send(cpu, &[one, command::int(device, event)]);
     let frame = cpu.gicr_of(cpu.vcpu.id).unwrap_or_default();
-    let (register, value) = match dice.below(20) {
+    let (register, value) = match dice.u32(..20) {
         0 => (gicr::INVALLR, 0),
         1..=4 => (gicr::INVLPIR, any.into()),
         5 => {

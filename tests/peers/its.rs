@@ -83,18 +83,6 @@ const STEPS: u32 = 600;
 const EVENTS: u32 = 16;
 const VCPUS: u32 = 3;
 
-/// The same sequence each time.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u32) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 33) as u32 % n
-    }
-}
-
 #[test]
 #[ignore = "run by the_same_commands_deliver_the_same"]
 fn stream() {
@@ -102,13 +90,13 @@ fn stream() {
     let its = Its::probe(&domain, &cpus[0], 0);
     its.send(&cpus[0], &[command::mapd(DEVICE, 4, its.itt(DEVICE))]);
     let mut mapped = [false; EVENTS as usize];
-    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut dice = fastrand::Rng::with_seed(1);
     for step in 0..STEPS {
-        let (event, icid) = (dice.below(EVENTS), dice.below(VCPUS) as u16);
+        let (event, icid) = (dice.u32(..EVENTS), dice.u32(..VCPUS) as u16);
         let is_mapped = &mut mapped[event as usize];
-        let enabled = dice.below(4) != 0;
-        let from = &cpus[dice.below(VCPUS) as usize];
-        let what = dice.below(8);
+        let enabled = dice.u32(..4) != 0;
+        let from = &cpus[dice.usize(..VCPUS as usize)];
+        let what = dice.u32(..8);
         match what {
             0..=2 if !*is_mapped => {
                 *is_mapped = true;

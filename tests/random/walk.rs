@@ -7,18 +7,6 @@ use vgic_harness::domain::Domain;
 use vgic_harness::guest::GuestCpu;
 use vgic_harness::linux::{self, gicd};
 
-pub struct Random(pub u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        // xorshift64*: reproducible, and good enough to choose.
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % n
-    }
-}
-
 pub struct Walk<'a> {
     domain: &'a Domain,
     cpus: Vec<GuestCpu>,
@@ -31,7 +19,7 @@ pub struct Walk<'a> {
     distributor_on: bool,
     group_on: [bool; VCPUS],
     model: [Model; COUNT],
-    random: Random,
+    random: fastrand::Rng,
     trace: Vec<String>,
 }
 
@@ -59,7 +47,7 @@ impl<'a> Walk<'a> {
                 priority: linux::PRIORITY as u8,
                 ..Model::default()
             }; COUNT],
-            random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
+            random: fastrand::Rng::with_seed(seed),
             trace: vec![format!("seed {seed}, EOImode {}", u8::from(split))],
         };
         (0..VCPUS).for_each(|v| new.set_eoimode(v));
@@ -85,7 +73,7 @@ impl<'a> Walk<'a> {
     }
 
     fn vcpu(&mut self) -> usize {
-        self.random.below(VCPUS)
+        self.random.usize(..VCPUS)
     }
 
     fn running(&mut self) -> Option<usize> {
@@ -204,7 +192,7 @@ impl<'a> Walk<'a> {
         if self.ended.is_empty() {
             return;
         }
-        let chosen = self.random.below(self.ended.len());
+        let chosen = self.random.usize(..self.ended.len());
         let (owner, iar) = self.ended[chosen];
         let machine = &self.domain.machine.profile;
         let anywhere = self.cpus[v].vcpu.gic_version == 2 || machine.tds;
@@ -237,10 +225,10 @@ impl<'a> Walk<'a> {
     }
 
     pub fn step(&mut self) {
-        let n = self.random.below(COUNT);
+        let n = self.random.usize(..COUNT);
         let intid = FIRST + n as u32;
         let Some(v) = self.running() else { return };
-        match self.random.below(100) {
+        match self.random.usize(..100) {
             0..22 => self.raise(n),
             22..30 => self.lower(n),
             30..50 => self.ack(v),
@@ -258,7 +246,7 @@ impl<'a> Walk<'a> {
                 self.model[n].enabled = true;
             }
             78..80 if self.model[n].active_on.is_none() => {
-                let hidden = self.random.below(3) == 0;
+                let hidden = self.random.usize(..3) == 0;
                 self.note(format!("vCPU {v} hides {intid} in a group: {hidden}"));
                 self.set_hidden(v, n, hidden);
             }
@@ -269,7 +257,7 @@ impl<'a> Walk<'a> {
                 self.model[n].target = to;
             }
             85..88 => {
-                let priority = (self.random.below(16) * 8 + 0x40) as u8;
+                let priority = (self.random.usize(..16) * 8 + 0x40) as u8;
                 self.note(format!("vCPU {v} gives {intid} priority {priority:#x}"));
                 linux::set_priority(&self.cpus[v], intid, priority);
                 self.model[n].priority = priority;
@@ -284,7 +272,7 @@ impl<'a> Walk<'a> {
                 self.cpus[v].wfi();
             }
             92..94 => {
-                let cpu = VCPUS + self.random.below(2);
+                let cpu = VCPUS + self.random.usize(..2);
                 let free = self.cpus.iter().all(|c| c.cpu() != cpu);
                 let cpu = if free { cpu } else { self.cpus[v].cpu() };
                 self.note(format!("vCPU {v} moves to pCPU {cpu}"));
@@ -296,7 +284,7 @@ impl<'a> Walk<'a> {
             }
             96..97 => self.mask(v),
             97..98 if Kind::of(n) == Kind::Edge => {
-                let set = self.random.below(2) == 0;
+                let set = self.random.bool();
                 self.note(format!("vCPU {v} writes {intid} pending {set}"));
                 linux::poke(
                     &self.cpus[v],
@@ -345,7 +333,7 @@ impl<'a> Walk<'a> {
 
     /// Groups off and on, in the CPU interface and in the distributor, and the priority mask.
     fn mask(&mut self, v: usize) {
-        let what = self.random.below(6);
+        let what = self.random.usize(..6);
         let cpu = &self.cpus[v];
         match what {
             0 | 1 => {
@@ -373,7 +361,7 @@ impl<'a> Walk<'a> {
         self.end_all(v);
         self.note(format!("vCPU {v} goes off"));
         self.cpus[v].psci_off();
-        let n = self.random.below(COUNT);
+        let n = self.random.usize(..COUNT);
         self.raise(n);
         self.note(format!("vCPU {other} switches vCPU {v} on"));
         if let Ok([target, sender]) = self.cpus.get_disjoint_mut([v, other]) {

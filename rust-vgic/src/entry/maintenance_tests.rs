@@ -30,32 +30,13 @@ fn domain(vcpus: usize, distributor: u32, interface: u32) -> Domain<Fake> {
 
 /// SPIs from `first` on become pending for vCPU 0.
 fn raise(domain: &Domain<Fake>, first: u32, count: u32, priority: u8, group1: bool) {
-    let v = domain.v(0);
-    for intid in (first..first + count).map(|n| IntId::new(n).unwrap()) {
-        for event in [
-            Event::Targets(1, Some(v.id())),
-            Event::Priority(priority),
-            Event::Group1(group1),
-            Event::Enable(true),
-        ] {
-            domain.post(v, intid, event);
-        }
-        domain.inject(None, intid, true);
-    }
+    (first..first + count).for_each(|raw| domain.raise(raw, priority, group1));
 }
 
 /// Enters the guest and says what HCR is.
 fn enter(domain: &Domain<Fake>) -> Hcr {
     domain.enter(0);
     Hcr::from_bits(domain.host().cpus[0].hcr.load(SeqCst)).unwrap()
-}
-
-/// The guest acknowledges all that its list registers have, and exits.
-fn acknowledge(domain: &Domain<Fake>) {
-    for lr in &domain.host().cpus[0].lrs[..4] {
-        lr.store(lr.load(SeqCst) & !(3 << 28) | 2 << 28, SeqCst);
-    }
-    domain.leave(0);
 }
 
 #[test]
@@ -94,7 +75,7 @@ fn what_waits_for_its_group_is_told_when_the_guest_enables_it() {
         (true, GROUP0, Hcr::VGRP1EIE, Hcr::VGRP0DIE),
     ] {
         let domain = domain(1, GROUP0 | GROUP1, other);
-        raise(&domain, 32, 1, 0xa0, group1);
+        domain.raise(32, 0xa0, group1);
         assert_eq!(enter(&domain), Hcr::EN | enable | disable);
     }
 }
@@ -102,8 +83,8 @@ fn what_waits_for_its_group_is_told_when_the_guest_enables_it() {
 #[test]
 fn the_distributors_groups_are_trapped_and_need_none() {
     let domain = domain(1, 0, 0);
-    raise(&domain, 32, 1, 0xa0, false);
-    raise(&domain, 33, 1, 0xa0, true);
+    domain.raise(32, 0xa0, false);
+    domain.raise(33, 0xa0, true);
     assert_eq!(enter(&domain), Hcr::EN);
 }
 
@@ -112,8 +93,8 @@ fn an_active_one_outside_is_ended_out_of_sight() {
     let domain = domain(1, GROUP0, GROUP0);
     raise(&domain, 32, 4, 0xa0, false);
     enter(&domain);
-    acknowledge(&domain);
-    raise(&domain, 36, 1, 0x20, false);
+    domain.acknowledge_all();
+    domain.raise(36, 0x20, false);
     assert_eq!(enter(&domain), Hcr::EN | Hcr::LRENPIE);
 }
 
@@ -136,7 +117,7 @@ fn the_only_vcpus_dir_is_trapped_while_some_are_active_outside() {
     domain.host().cpus[0].traps_dir.store(true, SeqCst);
     raise(&domain, 32, 4, 0xa0, false);
     enter(&domain);
-    acknowledge(&domain);
-    raise(&domain, 36, 1, 0x20, false);
+    domain.acknowledge_all();
+    domain.raise(36, 0x20, false);
     assert_eq!(enter(&domain), Hcr::EN | Hcr::LRENPIE | Hcr::TDIR);
 }

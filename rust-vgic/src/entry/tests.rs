@@ -159,14 +159,20 @@ fn what_comes_alone_and_is_not_for_the_guest_waits() {
     assert_eq!(domain.loaded(0), [40]);
 }
 
-#[test]
-fn a_line_that_falls_before_it_is_taken_leaves_the_list_register() {
+/// A level SPI whose line is high, in a list register.
+fn high() -> (Domain<Fake>, IntId) {
     let domain = settled();
     let intid = IntId::new(INTID).unwrap();
     domain.post(domain.v(0), intid, Event::Trigger { level: true });
     domain.inject(None, intid, true);
     domain.enter(0);
     assert_eq!(domain.loaded(0), [40]);
+    (domain, intid)
+}
+
+#[test]
+fn a_line_that_falls_before_it_is_taken_leaves_the_list_register() {
+    let (domain, intid) = high();
     domain.inject(None, intid, false);
     domain.leave(0);
     domain.enter(0);
@@ -175,11 +181,7 @@ fn a_line_that_falls_before_it_is_taken_leaves_the_list_register() {
 
 #[test]
 fn a_line_that_falls_when_it_has_been_served_is_no_reason_to_look() {
-    let domain = settled();
-    let intid = IntId::new(INTID).unwrap();
-    domain.post(domain.v(0), intid, Event::Trigger { level: true });
-    domain.inject(None, intid, true);
-    domain.enter(0);
+    let (domain, intid) = high();
     // The guest has taken and ended it.
     domain.host().cpus[0].lrs[0].store(0, SeqCst);
     domain.inject(None, intid, false);

@@ -8,8 +8,6 @@
 
 use super::*;
 use crate::fake::{self, Fake};
-use crate::intid::IntId;
-use crate::irq::Event;
 use std::sync::atomic::Ordering::SeqCst;
 
 /// A domain with four list registers and both groups on.
@@ -20,36 +18,14 @@ fn domain() -> Domain<Fake> {
     domain
 }
 
-fn raise(domain: &Domain<Fake>, raw: u32, priority: u8, group1: bool) {
-    let v = domain.v(0);
-    let intid = IntId::new(raw).unwrap();
-    for event in [
-        Event::Targets(1, Some(v.id())),
-        Event::Priority(priority),
-        Event::Group1(group1),
-        Event::Enable(true),
-    ] {
-        domain.post(v, intid, event);
-    }
-    domain.inject(None, intid, true);
-}
-
-/// The guest acknowledges all that its list registers have, and exits.
-fn acknowledge(domain: &Domain<Fake>) {
-    for lr in &domain.host().cpus[0].lrs[..4] {
-        lr.store(lr.load(SeqCst) & !(3 << 28) | 2 << 28, SeqCst);
-    }
-    domain.leave(0);
-}
-
 /// Of one priority, Group 0 goes first.
 #[test]
 fn the_highest_priority_of_both_groups_gets_it() {
     for (group0, group1, first) in [(0xa0, 0x50, 41), (0x50, 0xa0, 40), (0x50, 0x50, 40)] {
         let domain = domain();
-        (32..35).for_each(|raw| raise(&domain, raw, 0, false));
-        raise(&domain, 40, group0, false);
-        raise(&domain, 41, group1, true);
+        (32..35).for_each(|raw| domain.raise(raw, 0, false));
+        domain.raise(40, group0, false);
+        domain.raise(41, group1, true);
         domain.enter(0);
         assert_eq!(
             domain.loaded(0),
@@ -69,11 +45,11 @@ fn the_lowest_pending_one_gives_way_to_a_higher_priority() {
     ] {
         let domain = domain();
         for (raw, priority) in (32..).zip([0x80, 0xa0, 0x90, 0x80]) {
-            raise(&domain, raw, priority, true);
+            domain.raise(raw, priority, true);
         }
         domain.enter(0);
         domain.leave(0);
-        raise(&domain, 40, priority, true);
+        domain.raise(40, priority, true);
         domain.enter(0);
         assert_eq!(domain.loaded(0), loaded, "{priority:#x}");
     }
@@ -84,11 +60,11 @@ fn the_lowest_pending_one_gives_way_to_a_higher_priority() {
 fn if_none_is_pending_the_lowest_active_one_gives_way() {
     let domain = domain();
     for (raw, priority) in (32..).zip([0x80, 0xa0, 0x90, 0x80]) {
-        raise(&domain, raw, priority, true);
+        domain.raise(raw, priority, true);
     }
     domain.enter(0);
-    acknowledge(&domain);
-    raise(&domain, 40, 0xb0, true);
+    domain.acknowledge_all();
+    domain.raise(40, 0xb0, true);
     domain.enter(0);
     assert_eq!(domain.loaded(0), [32, 34, 35, 40]);
 }
