@@ -189,7 +189,7 @@ fn load() -> String {
 pub fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> Result<Vec<String>> {
     let memory = OTHER_MEMORY + DOM0_MEMORY + DOMU_MEMORY * boot.domus;
     let mut command = machine::arguments(&parts.qemu, boot, memory.next_multiple_of(256));
-    command.extend(load::drives(boot, disk));
+    command.extend(load::drives(boot, disk, parts.qemu.version));
     let layout = Layout::new(&parts.guest.kernel, &parts.guest.initrd, boot.domus > 0)?;
     let tree = paths::boot().join(format!("{name}.dtb"));
     // With instructions counted, typing at a moment of the host's would make each boot different.

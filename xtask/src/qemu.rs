@@ -43,6 +43,11 @@ impl Version {
         self < Version { major: 9, minor: 1 }
     }
 
+    /// Whether its NVMes can do without shadow doorbells. 7.2's cannot, 10.0's can.
+    pub fn has_nvme_without_shadow_doorbells(self) -> bool {
+        self.major >= 10
+    }
+
     /// The version of its interface to plugins that ours are compiled for.
     pub fn plugin_interface(self) -> u32 {
         if self.major >= 9 { 2 } else { 1 }
