@@ -53,6 +53,8 @@ pub struct Profile {
     pub tds: bool,
     /// ITSes of the host.
     pub itses: usize,
+    /// Devices are behind an IOMMU.
+    pub iommu: bool,
     /// The distributor.
     pub gicd: u64,
     /// A GICv3 that has them can have GICv2 guests, too.
@@ -77,6 +79,7 @@ impl Profile {
         espis: 0,
         tds: false,
         itses: 0,
+        iommu: false,
         gicd: 0x0800_0000,
         frames: Some(CpuFrames {
             gicc: 0x0801_0000,
@@ -160,6 +163,7 @@ impl Profile {
         espis: 1024,
         tds: true,
         itses: 4,
+        iommu: false,
         gicd: 0x4d00_0000,
         regions: &[
             region(0x4d10_0000, 2),
@@ -187,6 +191,7 @@ impl Profile {
         cpus: 4,
         espis: 0,
         itses: 0,
+        iommu: false,
         ..Self::SERVER
     };
 
@@ -224,6 +229,13 @@ impl Profile {
     pub const fn with_itses(mut self, itses: usize) -> Self {
         assert!(itses <= self.its_frames.len());
         self.itses = itses;
+        self
+    }
+
+    /// The same with an IOMMU.
+    #[must_use]
+    pub const fn with_iommu(mut self) -> Self {
+        self.iommu = true;
         self
     }
 
@@ -289,6 +301,7 @@ pub struct Hardware {
     nr_regions: u32,
     itses: u32,
     its_frames: *const u64,
+    iommu: bool,
 }
 
 impl Profile {
@@ -311,6 +324,7 @@ impl Profile {
             nr_regions: self.regions.len() as u32,
             itses: self.itses as u32,
             its_frames: self.its_frames.as_ptr(),
+            iommu: self.iommu,
         }
     }
 }

@@ -11,6 +11,10 @@
 
 #include <asm/gic_v3_its.h>
 
+#ifndef MOCK_PEER
+#include <xen/iommu.h>
+#endif
+
 #define DEVICE_BITS 16
 #define EVENT_BITS 16
 #define HOST_LPIS (65536 - LPI_OFFSET)
@@ -137,11 +141,62 @@ static struct its_device *create(paddr_t doorbell, uint32_t id, unsigned int eve
     return device;
 }
 
+#ifndef MOCK_PEER
+long iommu_map(struct domain *d, dfn_t dfn, mfn_t mfn, unsigned long count,
+               unsigned int flags, unsigned int *flush)
+{
+    struct mock_iommu_page *page = _xzalloc(sizeof(*page), _Alignof(struct mock_iommu_page));
+
+    if ( !page )
+        return -ENOMEM;
+    if ( count != 1 || flags != IOMMUF_writable || dfn_x(dfn) != mfn_x(mfn) )
+        mock_broken("a page of the hardware domain's devices that is not the host's");
+    page->dfn = dfn_x(dfn);
+    page->next = d->pages;
+    d->pages = page;
+    *flush = 1;
+
+    return 0;
+}
+
+int iommu_iotlb_flush(struct domain *d, dfn_t dfn, unsigned long count, unsigned int flush)
+{
+    struct mock_iommu_page *page;
+
+    for ( page = d->pages; page && flush; page = page->next )
+        page->flushed |= page->dfn - dfn_x(dfn) < count;
+
+    return 0;
+}
+
+/* May a device of the domain's write there? */
+static bool reaches(const struct domain *d, paddr_t address)
+{
+    const struct mock_iommu_page *page = d->pages;
+
+    while ( page && (page->dfn != PFN_DOWN(address) || !page->flushed) )
+        page = page->next;
+
+    return !is_iommu_enabled(d) || page;
+}
+#else
+static bool reaches(const struct domain *d, paddr_t address)
+{
+    return true;
+}
+#endif
+
 /* What of the host's ITSes a domain has is Xen's to free. */
 void mock_its_release(struct domain *d)
 {
+    struct mock_iommu_page *page;
     struct its_device *device;
 
+    while ( (page = d->pages) != NULL )
+    {
+        d->pages = page->next;
+        xfree(page);
+    }
     while ( (device = d->arch.vgic.its_devices.first) != NULL )
     {
         d->arch.vgic.its_devices.first = device->next;
@@ -276,7 +331,7 @@ void mock_translate(struct domain *d, unsigned int its, uint32_t device, uint32_
 
     *lpi = INVALID_LPI;
     list_for_each_entry ( host, &host_its_list, entry )
-        if ( !its-- )
+        if ( !its-- && reaches(d, host->addr + ITS_DOORBELL_OFFSET) )
             event(d, host->addr + ITS_DOORBELL_OFFSET, device, number, lpi);
 }
 

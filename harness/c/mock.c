@@ -399,6 +399,7 @@ struct domain *mock_domain_alloc(unsigned int id, unsigned int max_vcpus,
     d->max_vcpus = max_vcpus;
     d->vcpu = calloc(max_vcpus ? max_vcpus : 1, sizeof(*d->vcpu));
     d->hardware = hardware;
+    d->iommu = hardware && host.iommu;
     d->direct_mapped = direct;
     d->arch.vgic.version = version == 3 ? GIC_V3 : version == 2 ? GIC_V2 : GIC_INVALID;
     d->arch.evtchn_irq = 31;

@@ -197,6 +197,7 @@ struct mock_machine {
     const struct mock_region { paddr_t base, redistributors; } *regions;
     unsigned int nr_regions, itses;
     const paddr_t *its_frames;
+    bool iommu;
 };
 
 enum gic_version gic_hw_version(void);
@@ -359,6 +360,9 @@ struct domain {
     paddr_t ram_base, ram_size;
     unsigned char *ram;
     unsigned long ram_accesses;     /* The vGIC's */
+    /* Its devices are behind an IOMMU, and reach these pages beside its memory. */
+    bool iommu;
+    struct mock_iommu_page { struct mock_iommu_page *next; unsigned long dfn; bool flushed; } *pages;
     struct {
         struct vgic_dist vgic;
         unsigned int evtchn_irq;

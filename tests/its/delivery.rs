@@ -22,6 +22,17 @@ fn a_message_arrives_once_on_each_vcpu() {
 }
 
 #[test]
+fn a_message_passes_the_iommu() {
+    let (domain, cpus) = booted(LARGE.with_iommu(), 4);
+    for n in 0..4 {
+        let its = Its::probe(&domain, &cpus[0], n as usize);
+        its.map_device(&cpus[0], DEVICE, LPI + n, 1, |_| 1);
+        assert!(domain.send_msi(n, DEVICE, 0), "ITS {n}");
+        assert_eq!(taken(&cpus)[1], [LPI + n]);
+    }
+}
+
+#[test]
 fn the_physical_lpi_goes_to_where_the_vcpu_runs() {
     boot!(SMALL, 2, domain, cpus, its);
     its.map_device(&cpus[0], DEVICE, LPI, 2, |n| n as u16);

@@ -63,6 +63,9 @@ fn fail_creation(profile: Profile) -> usize {
 fn creation_may_fail_at_each_allocation() {
     // The ITSes, their devices, and the LPIs.
     assert!(fail_creation(LARGE) >= fail_creation(LARGE.with_itses(0)) + 2);
+    // And a page for the doorbell of each.
+    let pages = fail_creation(LARGE.with_iommu()) - fail_creation(LARGE);
+    assert_eq!(pages, LARGE.itses);
 }
 
 #[test]

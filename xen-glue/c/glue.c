@@ -445,7 +445,7 @@ static const struct mmio_handler_ops dir_ops = {
 };
 
 /* Exactly as many as domain_vgic_register() has announced. */
-void rvgic_register_frames(struct domain *d)
+int rvgic_register_frames(struct domain *d)
 {
     struct vgic_dist *vgic = &d->arch.vgic;
     unsigned int i;
@@ -461,7 +461,7 @@ void rvgic_register_frames(struct domain *d)
                               vgic->rdist_regions[i].size,
                               &vgic->rdist_regions[i]);
 
-    rvgic_register_its(d);
+    return rvgic_register_its(d);
 }
 
 void rvgic_forget_frames(struct domain *d)

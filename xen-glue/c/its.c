@@ -4,6 +4,7 @@
  * those of the hardware domain. Nothing here knows what a command is.
  */
 
+#include <xen/iommu.h>
 #include <xen/lib.h>
 #include <xen/list.h>
 #include <xen/rbtree.h>
@@ -111,25 +112,57 @@ static const struct mmio_handler_ops its_ops = {
     .write = its_mmio_write,
 };
 
-void rvgic_register_its(struct domain *d)
-{
-    unsigned long n;
-
-    spin_lock_init(&d->arch.vgic.its_devices_lock);
-    d->arch.vgic.its_devices = RB_ROOT;
-
-    for ( n = 0; n < vgic_v3_its_count(d); n++ )
-        register_mmio_handler(d, &its_ops, host_its(n)->addr, SZ_128K,
-                              (void *)n);
-}
-
-/* Devices and events on the host ******************************************/
-
-/* The hardware domain's numbers are the host's. */
+/* The hardware domain's numbers and addresses are the host's. */
 static paddr_t doorbell(unsigned int n)
 {
     return host_its(n)->addr + ITS_DOORBELL_OFFSET;
 }
+
+/*
+ * Behind an IOMMU, a device's messages are translated like all that it writes.
+ * Its tables are the CPUs' on Arm: the domain's vCPUs reach the page as well,
+ * and what they write has no DeviceID of a device.
+ */
+static int map_doorbell(struct domain *d, unsigned int n)
+{
+    dfn_t dfn = _dfn(PFN_DOWN(doorbell(n)));
+    unsigned int flush = 0;
+    int rc;
+
+    if ( !is_iommu_enabled(d) )
+        return 0;
+
+    rc = iommu_map(d, dfn, maddr_to_mfn(doorbell(n)), 1, IOMMUF_writable,
+                   &flush);
+
+    if ( !rc )
+        rc = iommu_iotlb_flush(d, dfn, 1, flush);
+    if ( rc )
+        printk(XENLOG_ERR "d%u: its devices cannot reach ITS %u: %d\n",
+               d->domain_id, n, rc);
+
+    return rc;
+}
+
+int rvgic_register_its(struct domain *d)
+{
+    unsigned long n;
+    int rc = 0;
+
+    spin_lock_init(&d->arch.vgic.its_devices_lock);
+    d->arch.vgic.its_devices = RB_ROOT;
+
+    for ( n = 0; n < vgic_v3_its_count(d) && !rc; n++ )
+    {
+        register_mmio_handler(d, &its_ops, host_its(n)->addr, SZ_128K,
+                              (void *)n);
+        rc = map_doorbell(d, n);
+    }
+
+    return rc;
+}
+
+/* Devices and events on the host ******************************************/
 
 bool rvgic_map_device(struct domain *d, unsigned int n, uint32_t device,
                       uint32_t event_bits, bool valid)
@@ -177,8 +210,9 @@ bool rvgic_its(const struct domain *d, unsigned int n,
     return false;
 }
 
-void rvgic_register_its(struct domain *d)
+int rvgic_register_its(struct domain *d)
 {
+    return 0;
 }
 
 bool rvgic_map_device(struct domain *d, unsigned int n, uint32_t device,

@@ -29,10 +29,13 @@ unsigned int rvgic_host_version(void);
 unsigned int rvgic_host_spis(void);
 unsigned int rvgic_host_espis(void);
 
-/* Frames of a domain. Registering cannot fail; both accept a zeroed domain. */
+/*
+ * Frames of a domain: both accept a zeroed domain. Registering makes what a
+ * device needs to reach them, too, and returns -errno if it cannot.
+ */
 bool rvgic_region(const struct domain *d, unsigned int region,
                   uint64_t *base, uint64_t *size);
-void rvgic_register_frames(struct domain *d);
+int rvgic_register_frames(struct domain *d);
 void rvgic_forget_frames(struct domain *d);
 
 /*
@@ -42,7 +45,7 @@ void rvgic_forget_frames(struct domain *d);
 unsigned int rvgic_lpi_bits(const struct domain *d);
 bool rvgic_its(const struct domain *d, unsigned int n,
                uint32_t *device_bits, uint32_t *event_bits);
-void rvgic_register_its(struct domain *d);
+int rvgic_register_its(struct domain *d);
 
 /* Guest memory; false: some of it is not there. Process context. */
 bool rvgic_read_guest(struct domain *d, uint64_t gpa, void *to, uint32_t size);

@@ -234,8 +234,6 @@ fn create(d: XenDomain, nr_spis: c_uint) -> Result<(), Error> {
     }
     record!(made(&vgic));
     d.set_private(Box::into_raw(vgic).cast());
-    // SAFETY: registers as many handlers as domain_vgic_register() has counted; they find the vGIC in place.
-    unsafe { ffi::rvgic_register_frames(d.as_ptr()) };
     log::info!(
         "{d}: GICv{}, {} vCPUs, {} SPIs, {} extended SPIs, on a GICv{} with {} list registers",
         if v3 { 3 } else { 2 },
@@ -253,7 +251,11 @@ fn create(d: XenDomain, nr_spis: c_uint) -> Result<(), Error> {
 pub unsafe extern "C" fn domain_vgic_init(d: *mut domain, nr_spis: c_uint) -> c_int {
     console::init();
     // SAFETY: alive, see above.
-    errno(create(unsafe { XenDomain::new(d) }, nr_spis))
+    match create(unsafe { XenDomain::new(d) }, nr_spis) {
+        // SAFETY: registers as many handlers as domain_vgic_register() has counted; they find the vGIC in place.
+        Ok(()) => unsafe { ffi::rvgic_register_frames(d) },
+        failed => errno(failed),
+    }
 }
 
 /// Called once for a domain, in any state of its creation, and in an RCU callback after its death.

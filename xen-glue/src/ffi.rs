@@ -33,7 +33,7 @@ unsafe extern "C" {
     pub fn rvgic_host_spis() -> c_uint;
     pub fn rvgic_host_espis() -> c_uint;
     pub fn rvgic_region(d: *const domain, region: c_uint, base: *mut u64, size: *mut u64) -> bool;
-    pub fn rvgic_register_frames(d: *mut domain);
+    pub fn rvgic_register_frames(d: *mut domain) -> c_int;
     pub fn rvgic_forget_frames(d: *mut domain);
     pub fn rvgic_lpi_bits(d: *const domain) -> c_uint;
     pub fn rvgic_line(v: *const vcpu, virq: c_uint) -> c_int;

@@ -52,6 +52,12 @@ impl Parts {
                 qemu.version
             );
         }
+        if boot.xen.smmu && !qemu.version.translates_for_xen() {
+            bail!(
+                "the SMMUv3 of QEMU {} is not one that Xen can use: install QEMU 9.0 or later, or leave out --smmu",
+                qemu.version
+            );
+        }
         fs::create_dir_all(paths::boot())?;
         Ok(Parts {
             pin: boot.gic == Gic::V2 && qemu.version.loses_moved_spis(),
@@ -139,13 +145,14 @@ fn failed(verdict: &Verdict) -> Option<String> {
 }
 
 /// What Xen is built with beside the vGIC.
-fn extras(boot: &BootArguments) -> &'static str {
-    match (boot.xen.espi, boot.xen.its) {
-        (true, true) => ", extended SPIs and the ITS",
-        (true, false) => " and extended SPIs",
-        (false, true) => " and the ITS",
-        (false, false) => "",
-    }
+fn extras(boot: &BootArguments) -> String {
+    let extras = [
+        (boot.xen.espi, "extended SPIs"),
+        (boot.xen.its, "the ITS"),
+        (boot.xen.smmu, "the SMMUv3"),
+    ];
+    let names = extras.into_iter().filter(|e| e.0);
+    names.map(|(_, name)| format!(", {name}")).collect()
 }
 
 /// What the boot's disk interrupts with, if it has one.
@@ -202,9 +209,14 @@ pub fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> R
         &Chosen {
             xen: &format!(
                 "console=dtuart dom0_mem={DOM0_MEMORY}M dom0_max_vcpus={} loglvl=all guest_loglvl=all \
-                 console_timestamps=boot{}",
+                 console_timestamps=boot{}{}",
                 boot.cpus,
-                if parts.pin { " dom0_vcpus_pin" } else { "" }
+                if parts.pin { " dom0_vcpus_pin" } else { "" },
+                if boot.xen.smmu {
+                    " pci-passthrough=on"
+                } else {
+                    ""
+                }
             ),
             dom0: &format!(
                 "console=hvc0 earlycon=xen {PATIENCE} role=dom0 disks={} reads={} rounds={} life={} end={end}{nomsi}",

@@ -63,6 +63,13 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
         clean_log(run, boot.xen.vgic),
         end(run),
     ];
+    if boot.xen.smmu {
+        checks.push(check(
+            "Devices behind the SMMU",
+            find(run, Speaker::Xen, "I/O virtualisation enabled"),
+            "Xen did not say that it uses the SMMU",
+        ));
+    }
     checks.extend(guest("Dom0", &dom0, boot.cpus, boot.gic));
     for (n, domu) in (1..).zip(&domus) {
         checks.extend(guest(&format!("DomU {n}"), domu, DOMU_CPUS, boot.gic));

@@ -118,6 +118,10 @@ pub struct XenArguments {
     /// Build Xen with its support for the ITS (HAS_ITS), and give the machine one: Dom0's disks send LPIs
     #[arg(long)]
     pub its: bool,
+    /// Build Xen with PCI passthrough and its driver of the SMMUv3, and give the machine one: it translates what Dom0's
+    /// disks write, messages to the ITS included (with --its; Xen 4.21 or later)
+    #[arg(long)]
+    pub smmu: bool,
     /// Build the recorder into ours.
     #[arg(skip)]
     pub record: bool,
@@ -210,6 +214,7 @@ impl RecordArguments {
                 tree: self.tree.clone(),
                 espi: false,
                 its: false,
+                smmu: false,
                 record: true,
             },
             icount: false,
@@ -317,6 +322,7 @@ impl XenArguments {
         let named = [
             (self.espi, "-espi"),
             (self.its, "-its"),
+            (self.smmu, "-smmu"),
             (self.record, "-record"),
         ];
         named.into_iter().filter(|n| n.0).map(|n| n.1).collect()
@@ -324,6 +330,9 @@ impl XenArguments {
 
     /// What is wrong with the arguments, in one sentence.
     pub fn problem(&self) -> Option<String> {
+        if self.smmu && !self.its {
+            return Some("--smmu is about messages to an ITS: add --its".into());
+        }
         let option = match (self.espi, self.its) {
             (true, _) => "--espi",
             (_, true) => "--its",
@@ -459,6 +468,7 @@ mod tests {
             ("--gic v3 --disk msi", "--its"),
             ("--gic v2 --its", "--gic v3"),
             ("--gic v2 --vgic new --its", "--its"),
+            ("--smmu", "--its"),
             ("--domus 9", "0 to 8"),
             ("--gic v2 --vgic new --espi", "--espi"),
             ("--reads 10000001", "--reads"),

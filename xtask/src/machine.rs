@@ -65,11 +65,12 @@ pub fn arguments(qemu: &Qemu, boot: &BootArguments, memory: u32) -> Vec<String> 
     } else {
         ""
     };
+    let smmu = if boot.xen.smmu { ",iommu=smmuv3" } else { "" };
     let program = qemu.program.to_string_lossy();
     let mut words: Vec<String> = [
         &*program,
         "-machine",
-        &format!("virt,virtualization=on,{gic}{random}"),
+        &format!("virt,virtualization=on,{gic}{smmu}{random}"),
         "-cpu",
         "cortex-a57",
         "-smp",

@@ -48,6 +48,11 @@ impl Version {
         self.major >= 10
     }
 
+    /// Whether its SMMUv3 has stage 2, which is the one that Xen uses.
+    pub fn translates_for_xen(self) -> bool {
+        self.major >= 9
+    }
+
     /// The version of its interface to plugins that ours are compiled for.
     pub fn plugin_interface(self) -> u32 {
         if self.major >= 9 { 2 } else { 1 }

@@ -55,6 +55,7 @@ pub fn test(arguments: &TestArguments) -> Result<bool> {
                 tree: arguments.tree.clone(),
                 espi: false,
                 its: false,
+                smmu: false,
                 record,
             };
             let built = xen::build(&xen, false).context("the build of Xen")?;

@@ -31,11 +31,21 @@ pub struct Built {
 pub fn build(arguments: &XenArguments, release: bool) -> Result<Built> {
     let source = Source::open(&arguments.tree.xen)?;
     let vgic = arguments.vgic;
-    if arguments.espi && !has_espis(&source)? {
-        bail!(
-            "Xen {} has no extended SPIs (GICV3_ESPI): leave out --espi, or give a later tree with --xen PATH",
-            source.version
-        );
+    for (asked, option, name, what) in [
+        (arguments.espi, "--espi", "GICV3_ESPI", "extended SPIs"),
+        (
+            arguments.smmu,
+            "--smmu",
+            "PCI_PASSTHROUGH",
+            "PCI devices behind an SMMU",
+        ),
+    ] {
+        if asked && !has_option(&source, name)? {
+            bail!(
+                "Xen {} has no {what} ({name}): leave out {option}, or give a later tree with --xen PATH",
+                source.version
+            );
+        }
     }
     // Upstream's vGICs are built from upstream's files as they are.
     let (kind, tree) = if vgic == Vgic::Rust {
@@ -112,6 +122,9 @@ fn options(arguments: &XenArguments, release: bool) -> Vec<&'static str> {
             "CONFIG_HAS_ITS=y",
         ]);
     }
+    if arguments.smmu {
+        options.extend(["CONFIG_PCI_PASSTHROUGH=y", "CONFIG_ARM_SMMU_V3=y"]);
+    }
     if arguments.record {
         options.push("CONFIG_RUST_VGIC_RECORD=y");
     }
@@ -121,12 +134,13 @@ fn options(arguments: &XenArguments, release: bool) -> Vec<&'static str> {
     options
 }
 
-/// Does this release know of extended SPIs?
-fn has_espis(source: &Source) -> Result<bool> {
+/// Does this release know this option of Arm's?
+fn has_option(source: &Source, name: &str) -> Result<bool> {
     let kconfig = source.path.join("xen/arch/arm/Kconfig");
     let text = fs::read_to_string(&kconfig)
         .with_context(|| format!("cannot read {}", kconfig.display()))?;
-    Ok(text.lines().any(|l| l.trim_end() == "config GICV3_ESPI"))
+    let option = format!("config {name}");
+    Ok(text.lines().any(|l| l.trim_end() == option))
 }
 
 /// Xen's make, for a tree and a place to build in.
