@@ -424,16 +424,16 @@ impl<H: Host> Domain<H> {
     /// are in the guest leave it, and waits for that once. Only from a trap of `cur`, without a lock, interrupts on.
     ///
     /// The wait is bounded; if it runs out, the words say what they said at the last exit.
-    pub(crate) fn recall(&self, cur: &Vcpu<H::Vcpu>, intids: impl Iterator<Item = IntId> + Clone) {
-        let holder = |intid: IntId| {
-            let state = self.shared(intid)?.state();
-            if state.raw_place() != Place::Lr as u8 || state.is_at(Place::Lr, cur.id()) {
-                return None;
-            }
-            state.place().1.and_then(|id| self.slot(id))
-        };
+    pub(crate) fn recall<'i>(&self, cur: &Vcpu<H::Vcpu>, irqs: impl Iterator<Item = &'i Irq>) {
         let mut asked = 0_u128;
-        for v in intids.filter_map(holder) {
+        for irq in irqs {
+            let state = irq.state();
+            if state.raw_place() != Place::Lr as u8 || state.is_at(Place::Lr, cur.id()) {
+                continue;
+            }
+            let Some(v) = state.place().1.and_then(|id| self.slot(id)) else {
+                continue;
+            };
             let bit = 1_u128.wrapping_shl(u32::from(v.id().raw()));
             if asked & bit == 0 {
                 asked |= bit;

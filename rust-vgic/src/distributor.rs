@@ -257,8 +257,18 @@ pub(crate) fn set_trigger<H: Host>(
     }
     let domain = access.domain;
     let level = written.value & 0b10 == 0;
-    domain.post(access.owner, intid, Event::Trigger { level });
-    if irq.state().hw() && domain.host.may_set_trigger() {
+    let state = irq.state();
+    // A write is of sixteen, most of which stay as they are.
+    if state.level() != level {
+        domain.post(access.owner, intid, Event::Trigger { level });
+    }
+    if state.hw() {
+        set_physical_trigger(domain, irq);
+    }
+}
+
+fn set_physical_trigger<H: Host>(domain: &Domain<H>, irq: &Irq) {
+    if domain.host.may_set_trigger() {
         // While it is enabled a change is UNPREDICTABLE in the architecture; ours waits until it is enabled again.
         domain.with_phys(irq, |phys| {
             let state = irq.state();

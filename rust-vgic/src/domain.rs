@@ -229,6 +229,28 @@ impl<H: Host> Domain<H> {
         }
     }
 
+    /// The interrupts from number `first` on, as `v` sees them: so many, or as many as there are. LPIs are in no such table.
+    pub(crate) fn irqs<'a>(
+        &'a self,
+        v: &'a Vcpu<H::Vcpu>,
+        first: IntId,
+        count: usize,
+    ) -> &'a [Irq] {
+        let (table, start, end) = if first.is_private() {
+            (v.all_private(), 0, IntId::SPI)
+        } else if first.is_spi() {
+            (&*self.spis, IntId::SPI, IntId::SPI_END)
+        } else {
+            (&*self.espis, IntId::ESPI, IntId::ESPI_END)
+        };
+        let from = first.raw().wrapping_sub(start) as usize;
+        // The table of SPIs is longer than there are numbers.
+        let end = table.len().min(end.wrapping_sub(start) as usize);
+        table
+            .get(from..from.saturating_add(count).min(end))
+            .unwrap_or_default()
+    }
+
     /// An interrupt that all vCPUs share.
     pub(crate) fn shared(&self, intid: IntId) -> Option<&Irq> {
         if intid.is_private() {

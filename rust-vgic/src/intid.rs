@@ -50,6 +50,11 @@ impl IntId {
         self.0
     }
 
+    /// The INTID that is `n` after this one, for who knows that it has as many after it in its range.
+    pub(crate) const fn after(self, n: u16) -> Self {
+        Self(self.0.wrapping_add(n))
+    }
+
     /// Software-generated interrupt, 0–15.
     #[must_use]
     pub const fn is_sgi(self) -> bool {

@@ -163,8 +163,8 @@ pub(crate) enum Read<H: Host> {
     Reset,
     /// Shows a register, by its index in the array.
     Register(fn(&Access<'_, H>, u32) -> u64),
-    /// Shows something of an interrupt.
-    Irq(fn(&Access<'_, H>, IntId, &Irq) -> u64),
+    /// Shows something of each interrupt.
+    Irqs(fn(&Access<'_, H>, &Run<'_>) -> u64),
 }
 
 /// What a write to an element does.
@@ -173,8 +173,8 @@ pub(crate) enum Write<H: Host> {
     Ignored,
     /// Writes a register, by its index in the array.
     Register(fn(&Access<'_, H>, u32, Written)),
-    /// Does something to an interrupt.
-    Irq(fn(&Access<'_, H>, IntId, &Irq, Written)),
+    /// Does something to each interrupt.
+    Irqs(fn(&Access<'_, H>, &Run<'_>, u64)),
     /// Does something to the interrupts for which a one is written. Elements are bits.
     Ones(fn(&Access<'_, H>, IntId, &Irq)),
 }
@@ -210,6 +210,30 @@ pub(crate) struct Row<H: Host> {
     pub(crate) exact: Exact,
 }
 
+/// What a read does, as a line of [`rows`] has it. `Irq` is of one interrupt; it becomes part of the loop over those of an access.
+macro_rules! read {
+    (Irq($read:path)) => {
+        crate::registers::Read::Irqs(|access, run| run.read(|intid, irq| $read(access, intid, irq)))
+    };
+    ($kind:ident $(($read:path))?) => {
+        crate::registers::Read::$kind $(($read))?
+    };
+}
+pub(crate) use read;
+
+/// The same for a write.
+macro_rules! write {
+    (Irq($write:path)) => {
+        crate::registers::Write::Irqs(|access, run, value| {
+            run.write(value, |intid, irq, written| $write(access, intid, irq, written))
+        })
+    };
+    ($kind:ident $(($write:path))?) => {
+        crate::registers::Write::$kind $(($write))?
+    };
+}
+pub(crate) use write;
+
 /// A table of registers: a line each, with the columns
 /// name, offset, bytes, widths, element, first INTID, reset value, read, write, when words have to be exact.
 macro_rules! rows {
@@ -223,8 +247,8 @@ macro_rules! rows {
             element: crate::registers::Element::$element,
             first: $first,
             reset: $reset,
-            read: crate::registers::Read::$read $(($reader))?,
-            write: crate::registers::Write::$write $(($writer))?,
+            read: crate::registers::read!($read $(($reader))?),
+            write: crate::registers::write!($write $(($writer))?),
             exact: crate::registers::Exact::$exact,
         }),*]
     };
@@ -249,10 +273,6 @@ impl<H: Host> Row<H> {
             shift: bit & bits.wrapping_sub(1),
         }
     }
-
-    fn intid(&self, index: u32) -> Option<IntId> {
-        IntId::new(self.first.wrapping_add(index))
-    }
 }
 
 /// Part of a register array. Either several elements or, if the access is narrower than one, a part of one.
@@ -269,28 +289,57 @@ struct Span {
 }
 
 impl Span {
-    /// The elements, and where in the value of the access they are.
-    fn elements(self) -> impl Iterator<Item = (u32, u32)> + Clone {
-        (0..self.count).map(move |i| (self.index.wrapping_add(i), i.wrapping_mul(self.bits)))
-    }
-
-    /// Where elements of one bit are written with a one: their indices.
-    fn ones(self, value: u64) -> impl Iterator<Item = u32> + Clone {
-        let mut left = value & ones(self.count);
-        core::iter::from_fn(move || {
-            let bit = left.trailing_zeros();
-            left &= left.wrapping_sub(1);
-            (bit < u64::BITS).then(|| self.index.wrapping_add(bit))
-        })
+    /// What is read, of the elements as they are.
+    fn part(self, elements: u64) -> u64 {
+        elements.wrapping_shr(self.shift) & ones(self.bits.wrapping_mul(self.count))
     }
 
     /// One of them, out of the value of the access.
-    fn written(self, value: u64, at: u32) -> Written {
+    fn written(self, value: u64, n: u32) -> Written {
         let mask = ones(self.bits);
+        let value = value.wrapping_shr(n.wrapping_mul(self.bits)) & mask;
         Written {
-            value: (value.wrapping_shr(at) & mask).wrapping_shl(self.shift),
+            value: value.wrapping_shl(self.shift),
             mask: mask.wrapping_shl(self.shift),
         }
+    }
+}
+
+/// The interrupts that an access covers: those of them that there are, side by side in their table.
+pub(crate) struct Run<'a> {
+    span: Span,
+    first: IntId,
+    irqs: &'a [Irq],
+}
+
+impl<'a> Run<'a> {
+    /// What `show` says of each, side by side.
+    #[inline(always)]
+    pub(crate) fn read(&self, show: impl Fn(IntId, &Irq) -> u64) -> u64 {
+        let irqs = self.irqs.iter().enumerate().rev();
+        irqs.fold(0, |elements, (n, irq)| {
+            elements.wrapping_shl(self.span.bits) | show(self.first.after(n as u16), irq)
+        })
+    }
+
+    /// Hands each its part of what is written.
+    #[inline(always)]
+    pub(crate) fn write(&self, value: u64, write: impl Fn(IntId, &Irq, Written)) {
+        for (n, irq) in self.irqs.iter().enumerate() {
+            let written = self.span.written(value, n as u32);
+            write(self.first.after(n as u16), irq, written);
+        }
+    }
+
+    /// Where elements are bits: those for which a one is written.
+    fn ones(&self, value: u64) -> impl Iterator<Item = (IntId, &'a Irq)> + Clone + use<'a> {
+        let (first, irqs) = (self.first, self.irqs);
+        let mut left = value & ones(self.span.count);
+        core::iter::from_fn(move || {
+            let n = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            Some((first.after(n as u16), irqs.get(n as usize)?))
+        })
     }
 }
 
@@ -308,6 +357,13 @@ impl<'a, H: Host> Access<'a, H> {
         self.domain.irq(self.owner, intid)
     }
 
+    /// The interrupts whose elements an access covers.
+    fn run(&self, row: &Row<H>, span: Span) -> Option<Run<'a>> {
+        let first = IntId::new(row.first.wrapping_add(span.index))?;
+        let irqs = self.domain.irqs(self.owner, first, span.count as usize);
+        Some(Run { span, first, irqs })
+    }
+
     /// Reads from a frame.
     pub(crate) fn read(&self, rows: &[Row<H>], offset: u32, width: Width) -> u64 {
         let Some(row) = Self::row(rows, offset, width) else {
@@ -319,22 +375,19 @@ impl<'a, H: Host> Access<'a, H> {
             return 0;
         };
         let span = row.span(offset, width);
-        if matches!(row.exact, Exact::Read | Exact::Both) {
-            self.recall(span.elements().filter_map(|(i, _)| row.intid(i)));
-        }
-        let gather = |element: &dyn Fn(u32) -> u64| {
-            span.elements().fold(0, |value, (index, at)| {
-                value | (element(index).wrapping_shr(span.shift) & ones(span.bits)).wrapping_shl(at)
-            })
-        };
-        match row.read {
-            Read::Reset => gather(&|_| row.reset),
-            Read::Register(read) => gather(&|index| read(self, index)),
-            Read::Irq(read) => gather(&|index| match row.intid(index) {
-                Some(intid) => self.irq(intid).map_or(0, |irq| read(self, intid, irq)),
-                None => 0,
-            }),
-        }
+        span.part(match row.read {
+            Read::Reset => row.reset,
+            Read::Register(read) => read(self, span.index),
+            Read::Irqs(read) => {
+                let Some(run) = self.run(row, span) else {
+                    return 0;
+                };
+                if matches!(row.exact, Exact::Read | Exact::Both) {
+                    self.recall(run.first, run.irqs.iter());
+                }
+                read(self, &run)
+            }
+        })
     }
 
     /// Writes to a frame. What is beyond the width is ignored.
@@ -346,29 +399,23 @@ impl<'a, H: Host> Access<'a, H> {
             return;
         };
         let span = row.span(offset, width);
-        if let Write::Ones(write) = row.write {
-            let intids = span.ones(value).filter_map(|index| row.intid(index));
-            if matches!(row.exact, Exact::Write | Exact::Both) {
-                self.recall(intids.clone());
-            }
-            for intid in intids {
-                if let Some(irq) = self.irq(intid) {
-                    write(self, intid, irq);
+        match row.write {
+            Write::Ignored => {}
+            Write::Register(write) => write(self, span.index, span.written(value, 0)),
+            Write::Irqs(write) => {
+                if let Some(run) = self.run(row, span) {
+                    write(self, &run, value);
                 }
             }
-            return;
-        }
-        for (index, at) in span.elements() {
-            let written = span.written(value, at);
-            match row.write {
-                Write::Ignored | Write::Ones(_) => return,
-                Write::Register(write) => write(self, index, written),
-                Write::Irq(write) => {
-                    if let Some(intid) = row.intid(index)
-                        && let Some(irq) = self.irq(intid)
-                    {
-                        write(self, intid, irq, written);
-                    }
+            Write::Ones(write) => {
+                let Some(run) = self.run(row, span) else {
+                    return;
+                };
+                if matches!(row.exact, Exact::Write | Exact::Both) {
+                    self.recall(run.first, run.ones(value).map(|(_, irq)| irq));
+                }
+                for (intid, irq) in run.ones(value) {
+                    write(self, intid, irq);
                 }
             }
         }
@@ -381,12 +428,14 @@ impl<'a, H: Host> Access<'a, H> {
         self.domain.reserved(self.cur, at);
     }
 
-    /// Makes the words of these interrupts exact. Those of `cur` are: it has left its guest for this access.
-    fn recall(&self, intids: impl Iterator<Item = IntId> + Clone) {
-        if self.owner.id() != self.cur.id() && intids.clone().any(IntId::is_private) {
+    /// Makes the words of these interrupts, of which `first` is a neighbour, exact. Those of `cur` are: it has left its guest
+    /// for this access.
+    fn recall<'i>(&self, first: IntId, mut irqs: impl Iterator<Item = &'i Irq>) {
+        if !first.is_private() {
+            self.domain.recall(self.cur, irqs);
+        } else if self.owner.id() != self.cur.id() && irqs.next().is_some() {
             self.domain.recall_vcpu(self.owner);
         }
-        self.domain.recall(self.cur, intids);
     }
 }
 

@@ -145,6 +145,11 @@ impl<V: Handle> Vcpu<V> {
         self.private.get(raw)
     }
 
+    /// Its SGIs and PPIs.
+    pub(crate) fn all_private(&self) -> &[Irq] {
+        &self.private
+    }
+
     /// The list register of a slot is to be looked at on the next entry.
     pub(crate) fn set_stale(&self, slots: u32) {
         let stale = self.stale.load(Ordering::Relaxed);

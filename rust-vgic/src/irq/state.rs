@@ -136,6 +136,14 @@ impl State {
         Self(bits)
     }
 
+    const fn has_any(self, of: Bits) -> bool {
+        self.0 & of.bits() != 0
+    }
+
+    const fn has_all(self, of: Bits) -> bool {
+        self.0 & of.bits() == of.bits()
+    }
+
     /// Is this the level of its input line, as far as a line decides? Then to say so again changes nothing.
     #[must_use]
     pub const fn is_line_at(self, level: bool) -> bool {
@@ -251,19 +259,21 @@ impl State {
     /// Pending, as GICD_ISPENDR shows it (IHI 0069, section 12.9.27): latch or, for level-sensitive ones, the line.
     #[must_use]
     pub const fn pending(self) -> bool {
-        self.latch() || self.latch_lr() || (self.level() && self.line())
+        self.has_any(Bits::LATCH.union(Bits::LATCH_LR))
+            || self.has_all(Bits::LEVEL.union(Bits::LINE))
     }
 
     /// Active, as GICD_ISACTIVER shows it.
     #[must_use]
     pub const fn active(self) -> bool {
-        self.sets_active() || (self.folded_active() && !self.clears_active())
+        let folded = Bits::ACTIVE.union(Bits::OVR_CLR);
+        self.0 & folded.bits() == Bits::ACTIVE.bits() || self.sets_active()
     }
 
     /// Pending, and nothing but groups and priorities stands between it and the guest.
     #[must_use]
     pub const fn ready(self) -> bool {
-        self.pending() && self.enabled() && self.mapped()
+        self.pending() && self.has_all(Bits::EN.union(Bits::MAPPED))
     }
 
     /// Enabled and mapped, inactive with nothing to say about that, and no SGI.
@@ -284,7 +294,9 @@ impl State {
     /// The physical interrupt is active, but nothing is pending or active here because of which anybody would deactivate it.
     #[must_use]
     pub const fn orphaned(self) -> bool {
-        (self.phys() || self.phys_lr()) && !self.latch() && !self.latch_lr() && !self.active()
+        self.has_any(Bits::PHYS.union(Bits::PHYS_LR))
+            && !self.has_any(Bits::LATCH.union(Bits::LATCH_LR))
+            && !self.active()
     }
 
     /// Is held by a vCPU that it is no longer routed to, and free to leave: only an active one must stay.

@@ -128,6 +128,11 @@ fn rows_are_sorted_aligned_and_apart() {
             let bytes = row.element == Element::Byte;
             assert_eq!(row.widths.contains(Widths::BYTE), bytes, "{}", row.name);
             assert!(row.widths.contains(Widths::WORD), "{}", row.name);
+            // An access is of one register at the most, but of several interrupts.
+            let double = row.widths.contains(Widths::DOUBLE);
+            let one = row.element.bits() >= if double { 64 } else { 32 };
+            let irqs = matches!(row.read, Read::Irqs(_));
+            assert!(one || irqs, "{}", row.name);
         }
     }
 }
@@ -148,7 +153,7 @@ fn every_register_reads_its_reset_value_in_every_width() {
                     let mut special = false;
                     for i in 0..(width.bits() / bits).max(1) {
                         let intid = row.first + bit / bits + i;
-                        let is_irq = matches!(row.read, Read::Irq(_));
+                        let is_irq = matches!(row.read, Read::Irqs(_));
                         special |= is_special(row, intid);
                         let exists = IntId::new(intid)
                             .is_some_and(|intid| domain.irq(domain.v(1), intid).is_some());
@@ -185,7 +190,7 @@ fn what_is_not_there_is_raz_wi() {
             }
         }
         for row in frame.rows {
-            if let Read::Irq(_) = row.read {
+            if let Read::Irqs(_) = row.read {
                 for offset in (row.offset..row.end()).step_by(4) {
                     let first = row.first + (offset - row.offset) * 8 / row.element.bits();
                     let exists = IntId::new(first)
