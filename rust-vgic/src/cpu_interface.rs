@@ -20,8 +20,8 @@ use crate::domain::{Domain, Version};
 use crate::host::{CpuInterface, Host};
 use crate::intid::IntId;
 use crate::irq::{Effect, Event, NIL, State};
-use crate::lr::{Hcr, Vmcr};
-use crate::slots::{GroupsOn, bits};
+use crate::lr::{Groups, Hcr, Vmcr};
+use crate::slots::bits;
 use crate::sync::{Ordering, fence};
 use crate::vcpu::{Flags, Vcpu};
 
@@ -51,9 +51,8 @@ impl<H: Host> Domain<H> {
     }
 
     /// GICD_CTLR: which groups the distributor forwards.
-    pub(crate) fn group_enables(&self) -> [bool; 2] {
-        let ctlr = self.ctlr.load(Ordering::Acquire);
-        [ctlr & 1 != 0, ctlr & 2 != 0]
+    pub(crate) fn group_enables(&self) -> Groups {
+        Groups::from_bits_truncate(self.ctlr.load(Ordering::Acquire))
     }
 
     /// After PSCI CPU_ON: no active priorities, nothing in list registers, nothing private active.
@@ -125,7 +124,7 @@ impl<H: Host> Domain<H> {
             return false;
         }
         let vmcr = self.read_vmcr(v, &self.host.cpu());
-        let on = GroupsOn::new(self.group_enables(), vmcr);
+        let on = self.group_enables() & vmcr.groups;
         let signalled = |s: State| on.has(s.group1()) && s.priority5() <= vmcr.mask5;
         self.with_lists(v, |lists, moved| {
             self.drain(v, lists, moved);

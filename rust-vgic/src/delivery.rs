@@ -230,16 +230,15 @@ impl<H: Host> Domain<H> {
         moved: &mut Moved,
         f: impl FnOnce(&mut Lists, &mut Moved) -> R,
     ) -> R {
-        self.masked(|| {
-            let mut lists = v.lock.lock();
-            let result = f(&mut lists, moved);
-            let any = lists.any();
-            v.backlog.store(any.into(), Ordering::Relaxed);
-            if any {
-                v.raise(Flags::WAITS);
-            }
-            result
-        })
+        let _masked = self.mask();
+        let mut lists = v.lock.lock();
+        let result = f(&mut lists, moved);
+        let any = lists.any();
+        v.backlog.store(any.into(), Ordering::Relaxed);
+        if any {
+            v.raise(Flags::WAITS);
+        }
+        result
     }
 
     /// Kicks those who got an interrupt, then sorts their inboxes for them: one that was routed elsewhere again

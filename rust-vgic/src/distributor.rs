@@ -73,7 +73,8 @@ impl<H: Host> Domain<H> {
                 .and_then(Vcpu::handle)
         {
             let phys = irq.phys.load(Ordering::Relaxed);
-            self.masked(|| self.host.phys_affinity(phys, handle));
+            let _masked = self.mask();
+            self.host.phys_affinity(phys, handle);
         }
     }
 }
@@ -328,13 +329,14 @@ pub(crate) fn set_router<H: Host>(
     let Some(router) = domain.router(intid) else {
         return;
     };
-    let (new, effect) = domain.masked(|| {
+    let (new, effect) = {
+        let _masked = domain.mask();
         let _config = domain.config.lock();
         let raw = written.merge(router.load(Ordering::Relaxed)) & ROUTER;
         router.store(raw, Ordering::Relaxed);
         let (_, new, effect) = irq.post(Event::Route(domain.route(raw, irq.state().group1())));
         (new, effect)
-    });
+    };
     domain.carry_out(intid, irq, new, effect);
     domain.route_physical(irq);
 }

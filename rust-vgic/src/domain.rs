@@ -82,6 +82,20 @@ pub struct Domain<H: Host> {
     pub(crate) config: Mutex<()>,
 }
 
+/// Interrupts of this physical CPU are masked. Locks that are taken meanwhile are to be released before.
+#[must_use]
+pub(crate) struct Masked<'a, H: Host> {
+    host: &'a H,
+    flags: usize,
+}
+
+impl<H: Host> Drop for Masked<'_, H> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.host.irq_restore(self.flags);
+    }
+}
+
 impl<H: Host> Domain<H> {
     /// A vGIC at reset. All its memory is allocated here.
     ///
@@ -274,13 +288,13 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// Runs `f` with interrupts masked.
+    /// Masks interrupts for as long as the result lives.
     #[inline(always)]
-    pub(crate) fn masked<R>(&self, f: impl FnOnce() -> R) -> R {
-        let flags = self.host.irq_save();
-        let result = f();
-        self.host.irq_restore(flags);
-        result
+    pub(crate) fn mask(&self) -> Masked<'_, H> {
+        Masked {
+            host: &self.host,
+            flags: self.host.irq_save(),
+        }
     }
 
     /// Maps an SPI to a physical interrupt. The caller holds the lock of the physical interrupt.

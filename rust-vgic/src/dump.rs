@@ -5,6 +5,7 @@ use crate::domain::Domain;
 use crate::host::Host;
 use crate::intid::{IntId, VcpuId};
 use crate::irq::{Irq, Place, State};
+use crate::lr::Groups;
 use crate::sync::Ordering;
 use crate::vcpu::{Flags, Vcpu};
 use core::fmt::{self, Write};
@@ -26,8 +27,8 @@ impl<H: Host> Domain<H> {
             self.dump_itses(out)?;
         }
         let groups = self.group_enables();
-        let on = |on: bool| if on { "on" } else { "off" };
-        let [group0, group1] = groups.map(on);
+        let on = |group1| if groups.has(group1) { "on" } else { "off" };
+        let (group0, group1) = (on(false), on(true));
         writeln!(
             out,
             "  vGIC of v{}: Group 0 {group0}, Group 1 {group1}, list registers in use {:#x} of {}, {}{}",
@@ -76,7 +77,7 @@ impl<H: Host> Domain<H> {
     }
 
     /// The first few LPIs of a vCPU, and how many more there are.
-    fn dump_lpis(&self, v: &Vcpu<H::Vcpu>, groups: [bool; 2], out: &mut impl Write) -> fmt::Result {
+    fn dump_lpis(&self, v: &Vcpu<H::Vcpu>, groups: Groups, out: &mut impl Write) -> fmt::Result {
         if !self.lpis.exist() {
             return Ok(());
         }
@@ -101,7 +102,7 @@ impl<H: Host> Domain<H> {
         &self,
         intid: IntId,
         irq: &Irq,
-        groups: [bool; 2],
+        groups: Groups,
         out: &mut impl Write,
     ) -> fmt::Result {
         let s = irq.state();
@@ -133,7 +134,7 @@ impl<H: Host> Domain<H> {
             )?;
         }
         if s.pending() {
-            let group_on = groups.get(usize::from(s.group1())) == Some(&true);
+            let group_on = groups.has(s.group1());
             let why = if !s.enabled() {
                 "not delivered: disabled"
             } else if s.target().is_none() {

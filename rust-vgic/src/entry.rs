@@ -9,22 +9,32 @@ use crate::host::{CpuInterface, Host, PhysIrq};
 use crate::intid::IntId;
 use crate::irq::{Effect, Event, Irq, LrView, NIL, Place, State};
 use crate::list::{Class, Lists};
-use crate::lr::{self, Hcr, Vmcr};
-use crate::slots::{GroupsOn, bit, bits};
+use crate::lr::{Groups, Hcr, Vmcr};
+use crate::slots::{bit, bits};
 use crate::sync::Ordering;
 use crate::vcpu::{Flags, Slot, Vcpu};
+use core::hint::cold_path;
 
 /// What was found while list registers were folded, and has to wait until that is done.
 #[derive(Default)]
 struct Later {
-    resample: [u16; lr::MAX],
-    resamples: usize,
+    /// Slots of hardware-mapped levels that the guest has not taken.
+    resample: u32,
     /// Somebody has changed something about an interrupt in a list register: its target, perhaps.
     look: bool,
     /// A list register was not as it had been written.
     changed: bool,
     /// Slots whose interrupt is routed to another vCPU and was kept here only by being active.
     moves: u32,
+}
+
+/// For the compiler, which arranges the code for `false`.
+#[inline(always)]
+fn unlikely(what: bool) -> bool {
+    if what {
+        cold_path();
+    }
+    what
 }
 
 impl<H: Host> Domain<H> {
@@ -74,8 +84,8 @@ impl<H: Host> Domain<H> {
         if ended != 0 {
             self.ended_outside(v, ended);
         }
-        for &intid in later.resample.iter().take(later.resamples) {
-            self.resample(v, intid);
+        for n in bits(later.resample) {
+            self.resample(v, n);
         }
         for n in bits(later.moves) {
             if let Some((_, intid, irq)) = self.occupant(v, n)
@@ -147,14 +157,8 @@ impl<H: Host> Domain<H> {
         if state.misplaced() {
             later.moves |= bit(n);
         }
-        if pending
-            && !active
-            && state.phys_lr()
-            && state.level()
-            && let Some(place) = later.resample.get_mut(later.resamples)
-        {
-            *place = intid;
-            later.resamples = later.resamples.wrapping_add(1);
+        if pending && !active && state.phys_lr() && state.level() {
+            later.resample |= bit(n);
         }
     }
 
@@ -179,8 +183,8 @@ impl<H: Host> Domain<H> {
     }
 
     /// A hardware-mapped level interrupt waits in a list register of `v`: is the line still high?
-    fn resample(&self, v: &Vcpu<H::Vcpu>, intid: u16) {
-        let Some(irq) = self.node(v, intid) else {
+    fn resample(&self, v: &Vcpu<H::Vcpu>, n: usize) {
+        let Some((_, _, irq)) = self.occupant(v, n) else {
             return;
         };
         self.with_phys(irq, |phys| {
@@ -233,67 +237,78 @@ impl<H: Host> Domain<H> {
 
     /// Nothing has changed but that interrupt `intid` has come, alone, and nothing else waits: it goes straight into a free list
     /// register, and the others stay as they are. This is [`Domain::prepare_entry`] for what happens most; no if it is not so.
-    #[inline(never)]
+    #[inline(always)]
     fn load_alone(&self, v: &Vcpu<H::Vcpu>, intid: u16) -> bool {
         let (Some(n), Some(irq)) = (self.free_slot(v), self.node(v, intid)) else {
             return false;
         };
+        let Some(slot) = v.slots.get(n) else {
+            return false;
+        };
         let cpu = self.host.cpu();
         let vmcr = self.read_vmcr(v, &cpu);
-        let on = GroupsOn::new(self.group_enables(), vmcr);
-        if v.hcr.load(Ordering::Relaxed) != Hcr::EN.bits()
-            || vmcr.split_eoi
-            || self.split_eoi.load(Ordering::Relaxed) != 0
-            || v.stale.load(Ordering::Relaxed) != 0
-        {
+        let on = self.group_enables() & vmcr.groups;
+        if unlikely(
+            v.hcr.load(Ordering::Relaxed) != Hcr::EN.bits()
+                || vmcr.split_eoi
+                || self.split_eoi.load(Ordering::Relaxed) != 0
+                || v.stale.load(Ordering::Relaxed) != 0,
+        ) {
             return false;
         }
         // First the flags, then what they are about; what is more than a kick is for the other way.
         let flags = Flags::from_bits_retain(v.flags.swap(0, Ordering::AcqRel));
-        if !self.harmless(v).contains(flags) {
+        if unlikely(!self.harmless(v).contains(flags)) {
             v.raise(flags);
             return false;
         }
-        let loaded = self.masked(|| {
-            let mut lists = v.lock.lock();
-            if lists.any()
-                || (v.inbox)
-                    .compare_exchange(intid, NIL, Ordering::AcqRel, Ordering::Relaxed)
-                    .is_err()
-            {
-                return None;
-            }
-            // Only now its link is what it was when it was pushed.
-            let alone = irq.next.load(Ordering::Relaxed) == NIL;
-            let loaded = irq.update(|s| {
-                if !alone || !s.ready() || !on.has(s.group1()) || !s.is_for(v.id()) {
-                    return None;
-                }
-                let (s, view, effect) = s.placed(Place::Lr, v.id()).load();
-                Some((s, (view, effect)))
-            });
-            match (&loaded, v.slots.get(n)) {
-                (Some(_), Some(slot)) => self.use_slot(v, n, slot, intid),
-                _ => {
-                    lists.rest = intid;
-                    v.backlog.store(1, Ordering::Relaxed);
-                }
-            }
-            loaded
-        });
-        let Some((_, s, (view, effect))) = loaded else {
+        let Some((s, (view, effect))) = self.take_alone(v, intid, irq, on) else {
             return false;
         };
-        if let Some(slot) = v.slots.get(n) {
-            v.stale.store(0, Ordering::Relaxed);
-            let lr = self.encode(v, n, slot, (intid, irq), s, view);
-            Self::write_slot(slot, n, &cpu, lr);
-            v.set_loaded();
-        }
+        self.use_slot(v, n, slot, intid);
+        let lr = self.encode(v, n, slot, (intid, irq), s, view);
+        Self::write_slot(slot, n, &cpu, lr);
+        v.set_loaded();
         if effect.contains(Effect::DEACTIVATE) {
             self.deactivate(irq);
         }
         true
+    }
+
+    /// Takes an interrupt out of the inbox, if it is alone there and everywhere, and loads it: it is in a list register from now on.
+    #[inline(always)]
+    fn take_alone(
+        &self,
+        v: &Vcpu<H::Vcpu>,
+        intid: u16,
+        irq: &Irq,
+        on: Groups,
+    ) -> Option<(State, (LrView, Effect))> {
+        let _masked = self.mask();
+        let mut lists = v.lock.lock();
+        if unlikely(lists.any()) {
+            return None;
+        }
+        let taken = v
+            .inbox
+            .compare_exchange(intid, NIL, Ordering::AcqRel, Ordering::Relaxed);
+        if unlikely(taken.is_err()) {
+            return None;
+        }
+        // Only now its link is what it was when it was pushed.
+        let alone = irq.next.load(Ordering::Relaxed) == NIL;
+        let loaded = irq.update(|s| {
+            if !alone || !s.ready() || !on.has(s.group1()) || !s.is_for(v.id()) {
+                return None;
+            }
+            let (s, view, effect) = s.placed(Place::Lr, v.id()).load();
+            Some((s, (view, effect)))
+        });
+        if loaded.is_none() {
+            lists.rest = intid;
+            v.backlog.store(1, Ordering::Relaxed);
+        }
+        loaded.map(|(_, s, said)| (s, said))
     }
 
     /// Looks at everything: what has come, what is in list registers, what waits for one.
@@ -318,7 +333,7 @@ impl<H: Host> Domain<H> {
             }
             self.drain(v, lists, moved);
             let groups = self.group_enables();
-            let on = GroupsOn::new(groups, vmcr);
+            let on = groups & vmcr.groups;
             self.empty_slots(v, on, lists, moved);
             if lists.any() {
                 self.fill_slots(v, on, lists, moved);
@@ -369,7 +384,7 @@ impl<H: Host> Domain<H> {
     }
 
     /// What a list register has to hold for an interrupt that has been loaded into it.
-    #[inline]
+    #[inline(always)]
     fn encode(
         &self,
         v: &Vcpu<H::Vcpu>,
@@ -410,7 +425,7 @@ impl<H: Host> Domain<H> {
         v: &Vcpu<H::Vcpu>,
         cpu: &impl CpuInterface,
         lists: &Lists,
-        groups: [bool; 2],
+        groups: Groups,
         vmcr: Vmcr,
     ) -> Hcr {
         let flags = Flags::from_bits_retain(v.flags.load(Ordering::Relaxed));
@@ -432,14 +447,13 @@ impl<H: Host> Domain<H> {
             return hcr;
         }
         let classes = [
-            (Class::Group0, Hcr::VGRP0EIE, Hcr::VGRP0DIE),
-            (Class::Group1, Hcr::VGRP1EIE, Hcr::VGRP1DIE),
+            (Class::Group0, Groups::ZERO, Hcr::VGRP0EIE, Hcr::VGRP0DIE),
+            (Class::Group1, Groups::ONE, Hcr::VGRP1EIE, Hcr::VGRP1DIE),
         ];
         let mut waits = lists.rest != NIL || dirty;
-        for (class, enable, disable) in classes {
-            let group = class as usize;
-            let distributor = groups.get(group).is_some_and(|on| *on);
-            let interface = vmcr.groups.get(group).is_some_and(|on| *on);
+        for (class, group, enable, disable) in classes {
+            let distributor = groups.contains(group);
+            let interface = vmcr.groups.contains(group);
             if interface {
                 // Its list registers can be used for something else once the guest disables it.
                 hcr |= disable;

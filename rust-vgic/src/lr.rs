@@ -51,11 +51,30 @@ impl Hcr {
     }
 }
 
+bitflags::bitflags! {
+    /// Which groups are enabled: as in GICD_CTLR, GICH_VMCR and ICH_VMCR_EL2.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Groups: u32 {
+        /// Group 0.
+        const ZERO = 1 << 0;
+        /// Group 1.
+        const ONE = 1 << 1;
+    }
+}
+
+impl Groups {
+    /// Is Group 1, or else Group 0, enabled?
+    #[must_use]
+    pub const fn has(self, group1: bool) -> bool {
+        self.bits() >> group1 as u32 & 1 != 0
+    }
+}
+
 /// What GICH_VMCR or ICH_VMCR_EL2 says of the virtual CPU interface.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Vmcr {
-    /// Group 0 and Group 1 are enabled.
-    pub groups: [bool; 2],
+    /// Which groups are enabled.
+    pub groups: Groups,
     /// EOImode 1: an EOI only drops the priority, and a write to DIR deactivates.
     pub split_eoi: bool,
     /// Priority mask, upper five bits: only higher priorities (lower numbers) are signalled.
@@ -143,19 +162,19 @@ impl Format {
     /// Does the maintenance interrupt stay asserted for this list register (EISR) until it is cleared?
     #[must_use]
     pub const fn asserts_eoi(self, lr: u64) -> bool {
-        let eoi = match self {
-            Format::V2 => lr >> 19 & 1,
-            Format::V3 { .. } => lr >> 41 & 1,
+        // EOI, and what else has to be 0: HW, under which that bit is the INTID's, and the state.
+        let (eoi, none) = match self {
+            Format::V2 => (1 << 19, 1 << 31 | 3 << 28),
+            Format::V3 { .. } => (1 << 41, 1 << 61 | 3 << 62),
         };
-        let (pending, active) = self.state(lr);
-        !pending && !active && !self.is_hw(lr) && eoi == 1
+        lr & (eoi | none) == eoi
     }
 
     /// Decodes VMCR.
     #[must_use]
     pub const fn vmcr(self, raw: u32) -> Vmcr {
         Vmcr {
-            groups: [raw & 1 != 0, raw & 2 != 0],
+            groups: Groups::from_bits_truncate(raw),
             split_eoi: raw & 1 << 9 != 0,
             // PMR is bits [31:27] of GICH_VMCR and [31:24] of ICH_VMCR_EL2: the upper five bits are the same.
             mask5: (raw >> 27) as u8,

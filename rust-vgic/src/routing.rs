@@ -60,9 +60,8 @@ impl<H: Host> Domain<H> {
     /// the group was off at its CPU interface when that was last seen.
     fn obstacles(&self, v: &Vcpu<H::Vcpu>, group1: bool) -> [bool; 3] {
         let asleep = self.version == Version::V3 && v.redist.is_asleep();
-        let [zero, one] = self.format.vmcr(v.vmcr.load(Ordering::Relaxed)).groups;
-        let group_on = if group1 { one } else { zero };
-        [self.is_off(v), asleep, !group_on]
+        let on = self.format.vmcr(v.vmcr.load(Ordering::Relaxed)).groups;
+        [self.is_off(v), asleep, !on.has(group1)]
     }
 
     fn is_off(&self, v: &Vcpu<H::Vcpu>) -> bool {

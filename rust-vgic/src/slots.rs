@@ -9,7 +9,7 @@ use crate::domain::Domain;
 use crate::host::Host;
 use crate::irq::{Irq, NIL, Place};
 use crate::list::{Class, Lists};
-use crate::lr::Vmcr;
+use crate::lr::Groups;
 use crate::sync::Ordering;
 use crate::vcpu::{Slot, Vcpu};
 
@@ -26,29 +26,12 @@ pub(crate) fn bit(n: usize) -> u32 {
     1_u32.wrapping_shl(n as u32)
 }
 
-/// The groups that are on at the distributor and at the CPU interface.
-#[derive(Clone, Copy)]
-pub(crate) struct GroupsOn([bool; 2]);
-
-impl GroupsOn {
-    pub(crate) fn new(distributor: [bool; 2], vmcr: Vmcr) -> Self {
-        let ([d0, d1], [i0, i1]) = (distributor, vmcr.groups);
-        Self([d0 && i0, d1 && i1])
-    }
-
-    /// Is Group 1, or else Group 0, on?
-    pub(crate) fn has(self, group1: bool) -> bool {
-        let [zero, one] = self.0;
-        if group1 { one } else { zero }
-    }
-}
-
 impl<H: Host> Domain<H> {
     /// Takes interrupts out of list registers in which they have no business any more.
     pub(crate) fn empty_slots(
         &self,
         v: &Vcpu<H::Vcpu>,
-        on: GroupsOn,
+        on: Groups,
         lists: &mut Lists,
         moved: &mut Moved,
     ) {
@@ -74,7 +57,7 @@ impl<H: Host> Domain<H> {
     pub(crate) fn fill_slots(
         &self,
         v: &Vcpu<H::Vcpu>,
-        on: GroupsOn,
+        on: Groups,
         lists: &mut Lists,
         moved: &mut Moved,
     ) {
@@ -114,7 +97,7 @@ impl<H: Host> Domain<H> {
     pub(crate) fn best(
         &self,
         v: &Vcpu<H::Vcpu>,
-        on: GroupsOn,
+        on: Groups,
         lists: &mut Lists,
         moved: &mut Moved,
     ) -> Option<(u8, u16)> {
@@ -196,20 +179,22 @@ impl<H: Host> Domain<H> {
             (s.deliverable() && !s.misplaced()).then(|| (s.placed(Place::Lr, v.id()), ()))
         });
         match (placed, v.slots.get(n)) {
-            (Some(_), Some(slot)) => self.use_slot(v, n, slot, intid),
+            (Some(_), Some(slot)) => {
+                self.use_slot(v, n, slot, intid);
+                v.set_stale(bit(n));
+            }
             _ => {
                 self.rehome(v, intid, irq, lists, moved);
             }
         }
     }
 
-    /// An interrupt gets a slot.
+    /// An interrupt gets a slot, whose list register is to be written.
     #[inline]
     pub(crate) fn use_slot(&self, v: &Vcpu<H::Vcpu>, n: usize, slot: &Slot, intid: u16) {
         slot.intid.store(intid, Ordering::Relaxed);
         v.used
             .store(v.used.load(Ordering::Relaxed) | bit(n), Ordering::Relaxed);
-        v.set_stale(bit(n));
     }
 
     /// Makes a slot free; the hardware keeps its contents until the next entry.

@@ -276,12 +276,11 @@ impl State {
         self.pending() && self.has_all(Bits::EN.union(Bits::MAPPED))
     }
 
-    /// Enabled and mapped, inactive with nothing to say about that, and no SGI.
+    /// Enabled and mapped, and inactive with nothing to say about that.
     #[inline]
     pub(super) const fn is_plain(self) -> bool {
         let all = Bits::EN.bits() | Bits::MAPPED.bits();
-        let none =
-            Bits::ACTIVE.bits() | Bits::OVR_CLR.bits() | Bits::OVR_SET.bits() | Bits::SGI.bits();
+        let none = Bits::ACTIVE.bits() | Bits::OVR_CLR.bits() | Bits::OVR_SET.bits();
         self.0 & (all | none) == all
     }
 

@@ -259,7 +259,7 @@ impl State {
     /// pending.
     #[inline]
     fn load_inactive(self) -> Option<(State, LrView)> {
-        if !self.is_plain() || self.raw_target() != self.raw_holder() {
+        if !self.is_plain() || self.sgi() || self.raw_target() != self.raw_holder() {
             return None;
         }
         let carried = self.latch() || self.latch_lr();
@@ -278,8 +278,26 @@ impl State {
         Some((new.with_phys(false).with_phys_lr(hw), view))
     }
 
+    /// [`State::load`] of an SGI that is enabled and inactive.
+    fn load_sgi(self) -> (State, LrView) {
+        let new = self.take_latch();
+        let view = LrView {
+            pending: new.latch_lr(),
+            // More of its sources wait.
+            eoi: new.latch(),
+            source: new.lr_source(),
+            ..LrView::default()
+        };
+        (new, view)
+    }
+
+    #[inline(never)]
     fn load_any(self) -> (State, LrView, Effect) {
         let mut effect = Effect::empty();
+        if self.is_plain() && self.sgi() && self.raw_target() == self.raw_holder() {
+            let (new, view) = self.load_sgi();
+            return (new, view, effect);
+        }
         let active = self.active();
         let mut new = self
             .with_active(active)

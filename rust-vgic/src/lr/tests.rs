@@ -179,9 +179,9 @@ fn the_end_that_is_asked_for() {
 #[test]
 fn what_vmcr_says() {
     let vmcr = |raw| V3.vmcr(raw);
-    assert_eq!(vmcr(0).groups, [false, false]);
-    assert_eq!(vmcr(1).groups, [true, false]);
-    assert_eq!(vmcr(2).groups, [false, true]);
+    assert_eq!(vmcr(0).groups, Groups::empty());
+    assert_eq!(vmcr(1).groups, Groups::ZERO);
+    assert_eq!(vmcr(2).groups, Groups::ONE);
     assert!(vmcr(1 << 9).split_eoi && !vmcr(!(1 << 9)).split_eoi);
     assert_eq!(vmcr(0xa8 << 24).mask5, 0x15);
     assert_eq!(vmcr(u32::MAX >> 5).mask5, 0);
