@@ -84,9 +84,14 @@ impl<H: Host> Domain<H> {
     /// Not for hardware-mapped interrupts where the event may concern the physical one: see [`Domain::post_phys`].
     pub(crate) fn post(&self, v: &Vcpu<H::Vcpu>, intid: IntId, event: Event) {
         if let Some(irq) = self.irq(v, intid) {
-            let (_, new, effect) = irq.post(event);
-            self.carry_out(intid, irq, new, effect);
+            self.post_to(intid, irq, event);
         }
+    }
+
+    /// The same for who has found the interrupt already.
+    pub(crate) fn post_to(&self, intid: IntId, irq: &Irq, event: Event) {
+        let (_, new, effect) = irq.post(event);
+        self.carry_out(intid, irq, new, effect);
     }
 
     /// The same for an event that may change the physical interrupt behind a hardware-mapped one:

@@ -176,7 +176,7 @@ pub(crate) fn set_pending<H: Host>(access: &Access<'_, H>, intid: IntId, irq: &I
         phys.is_some()
     });
     if !physical {
-        access.domain.post(access.owner, intid, Event::SetPending);
+        access.domain.post_to(intid, irq, Event::SetPending);
     }
 }
 
@@ -223,11 +223,11 @@ pub(crate) fn priority<H: Host>(_: &Access<'_, H>, _: IntId, irq: &Irq) -> u64 {
 pub(crate) fn set_priority<H: Host>(
     access: &Access<'_, H>,
     intid: IntId,
-    _: &Irq,
+    irq: &Irq,
     written: Written,
 ) {
     let event = Event::Priority(written.value as u8);
-    access.domain.post(access.owner, intid, event);
+    access.domain.post_to(intid, irq, event);
 }
 
 /// IGROUPR.
@@ -235,9 +235,14 @@ pub(crate) fn group1<H: Host>(_: &Access<'_, H>, _: IntId, irq: &Irq) -> u64 {
     irq.state().group1().into()
 }
 
-pub(crate) fn set_group1<H: Host>(access: &Access<'_, H>, intid: IntId, _: &Irq, written: Written) {
+pub(crate) fn set_group1<H: Host>(
+    access: &Access<'_, H>,
+    intid: IntId,
+    irq: &Irq,
+    written: Written,
+) {
     let event = Event::Group1(written.value != 0);
-    access.domain.post(access.owner, intid, event);
+    access.domain.post_to(intid, irq, event);
 }
 
 /// ICFGR: bit 1 is set for edge-triggered interrupts, which SGIs are; bit 0 is reserved.
@@ -247,29 +252,24 @@ pub(crate) fn trigger<H: Host>(_: &Access<'_, H>, _: IntId, irq: &Irq) -> u64 {
 
 /// SGIs are edge-triggered by definition. Whether PPIs can be changed is IMPLEMENTATION DEFINED (IHI 0048B, 4.3.13;
 /// IHI 0069, 12.11, GICR_ICFGR1); ours are the timers and the like, which are level-sensitive and stay so.
+#[inline]
 pub(crate) fn set_trigger<H: Host>(
     access: &Access<'_, H>,
     intid: IntId,
     irq: &Irq,
     written: Written,
 ) {
-    if intid.is_private() {
-        return;
-    }
-    let domain = access.domain;
-    let level = written.value & 0b10 == 0;
-    let state = irq.state();
+    let (state, level) = (irq.state(), written.value & 0b10 == 0);
     // A write is of sixteen, most of which stay as they are.
-    if state.level() != level {
-        domain.post(access.owner, intid, Event::Trigger { level });
-    }
-    if state.hw() {
-        set_physical_trigger(domain, irq);
+    if (state.level() != level || state.hw()) && !intid.is_private() {
+        change_trigger(access.domain, intid, irq, level);
     }
 }
 
-fn set_physical_trigger<H: Host>(domain: &Domain<H>, irq: &Irq) {
-    if domain.host.may_set_trigger() {
+#[inline(never)]
+fn change_trigger<H: Host>(domain: &Domain<H>, intid: IntId, irq: &Irq, level: bool) {
+    domain.post_to(intid, irq, Event::Trigger { level });
+    if irq.state().hw() && domain.host.may_set_trigger() {
         // While it is enabled a change is UNPREDICTABLE in the architecture; ours waits until it is enabled again.
         domain.with_phys(irq, |phys| {
             let state = irq.state();
@@ -305,7 +305,7 @@ pub(crate) fn set_targets<H: Host>(
     }
     let byte = written.value as u8 & domain.cpu_interfaces();
     let target = domain.route_to_set(byte, irq.state().group1());
-    domain.post(access.owner, intid, Event::Targets(byte, target));
+    domain.post_to(intid, irq, Event::Targets(byte, target));
     domain.route_physical(irq);
 }
 

@@ -97,19 +97,19 @@ fn sources<H: Host>(_: &Access<'_, H>, _: IntId, irq: &Irq) -> u64 {
     sources.into()
 }
 
-fn clear_sources<H: Host>(access: &Access<'_, H>, intid: IntId, _: &Irq, written: Written) {
+fn clear_sources<H: Host>(access: &Access<'_, H>, intid: IntId, irq: &Irq, written: Written) {
     let sources = written.value as u8;
     if sources != 0 {
         let event = Event::ClearSgi(sources);
-        access.domain.post(access.owner, intid, event);
+        access.domain.post_to(intid, irq, event);
     }
 }
 
-fn set_sources<H: Host>(access: &Access<'_, H>, intid: IntId, _: &Irq, written: Written) {
+fn set_sources<H: Host>(access: &Access<'_, H>, intid: IntId, irq: &Irq, written: Written) {
     let sources = written.value as u8 & access.domain.cpu_interfaces();
     if sources != 0 {
         let event = Event::Sgi(sources);
-        access.domain.post(access.owner, intid, event);
+        access.domain.post_to(intid, irq, event);
     }
 }
 

@@ -97,7 +97,7 @@ fn set_spi<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
     if irq.state().hw() || !irq.state().level() {
         set_pending(access, intid, irq);
     } else {
-        access.domain.post(access.owner, intid, Event::Line(true));
+        access.domain.post_to(intid, irq, Event::Line(true));
     }
 }
 
@@ -107,7 +107,7 @@ fn clear_spi<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
     if irq.state().hw() || !irq.state().level() {
         clear_pending(access, intid, irq);
     } else {
-        access.domain.post(access.owner, intid, Event::Line(false));
+        access.domain.post_to(intid, irq, Event::Line(false));
     }
 }
 

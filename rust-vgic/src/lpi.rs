@@ -289,7 +289,7 @@ impl<H: Host> Domain<H> {
         // Pairs with the fence of who disables LPIs: either we see that, or the pending state is found.
         fence(Ordering::SeqCst);
         if !takes(new) {
-            self.post_lpi(intid, irq, Event::ClearPending);
+            self.post_to(intid, irq, Event::ClearPending);
         }
     }
 
@@ -298,12 +298,6 @@ impl<H: Host> Domain<H> {
     pub(crate) fn send_lpi(&self, intid: IntId, lpi: &Lpi) {
         self.inject_lpi(intid);
         self.drain_around(&lpi.irq);
-    }
-
-    /// An event of an LPI, and all that follows from it.
-    pub(crate) fn post_lpi(&self, intid: IntId, irq: &Irq, event: Event) {
-        let (_, new, effect) = irq.post(event);
-        self.carry_out(intid, irq, new, effect);
     }
 
     /// ITS number `its` maps an event (of a device) to LPI `intid`, which goes to `target`. Process context.
@@ -323,8 +317,8 @@ impl<H: Host> Domain<H> {
             if !lpi.claim(its, at) {
                 return Err(Error::Busy);
             }
-            self.post_lpi(intid, &lpi.irq, Event::Route(target));
-            self.post_lpi(intid, &lpi.irq, Event::Map(true));
+            self.post_to(intid, &lpi.irq, Event::Route(target));
+            self.post_to(intid, &lpi.irq, Event::Map(true));
         }
         self.reload(intid);
         Ok(lpi)
@@ -332,7 +326,7 @@ impl<H: Host> Domain<H> {
 
     /// The event of an LPI is no longer mapped. What was pending is gone; what comes late is dropped.
     pub(crate) fn unmap_lpi(&self, intid: IntId, lpi: &Lpi) {
-        self.post_lpi(intid, &lpi.irq, Event::Map(false));
+        self.post_to(intid, &lpi.irq, Event::Map(false));
         lpi.owner.store(0, Ordering::Release);
     }
 
@@ -369,9 +363,15 @@ impl<H: Host> Domain<H> {
                 .get(index.wrapping_sub(base) as usize)
                 .copied()
                 .unwrap_or(0);
-            // Bits 7 to 2 are the priority, bit 0 enables (IHI 0069, section 5.1.1).
-            self.post_lpi(intid, &lpi.irq, Event::Priority(byte & 0xfc));
-            self.post_lpi(intid, &lpi.irq, Event::Enable(byte & 1 != 0));
+            // Bits 7 to 2 are the priority, bit 0 enables (IHI 0069, section 5.1.1). Of all that INVALL is about, few have changed.
+            let (priority, on) = (byte & 0xfc, byte & 1 != 0);
+            let old = lpi.irq.state();
+            if old.priority5() != priority >> 3 {
+                self.post_to(intid, &lpi.irq, Event::Priority(priority));
+            }
+            if old.enabled() != on {
+                self.post_to(intid, &lpi.irq, Event::Enable(on));
+            }
         }
     }
 
@@ -489,14 +489,14 @@ impl<H: Host> Domain<H> {
             // An ITS that maps it meanwhile says where it goes.
             let _held = self.lpis.config.lock();
             if lpi.owner.load(Ordering::Acquire) == 0 {
-                self.post_lpi(intid, &lpi.irq, Event::Route(Some(v.id())));
-                self.post_lpi(intid, &lpi.irq, Event::Map(true));
+                self.post_to(intid, &lpi.irq, Event::Route(Some(v.id())));
+                self.post_to(intid, &lpi.irq, Event::Map(true));
             }
         }
         // One that an ITS sends elsewhere is pending there if at all.
         if lpi.irq.state().target() == Some(v.id()) {
             self.reload(intid);
-            self.post_lpi(intid, &lpi.irq, Event::SetPending);
+            self.post_to(intid, &lpi.irq, Event::SetPending);
             self.drain_around(&lpi.irq);
         }
     }
@@ -518,7 +518,7 @@ impl<H: Host> Domain<H> {
                     let s = irq.state();
                     if s.pending() && s.target() == Some(v.id()) {
                         *byte |= 1_u8.wrapping_shl(bit);
-                        self.post_lpi(intid, irq, Event::ClearPending);
+                        self.post_to(intid, irq, Event::ClearPending);
                     }
                 }
             }

@@ -17,11 +17,11 @@ use crate::its::Its;
 use crate::vcpu::Vcpu;
 use core::fmt;
 
-/// Width of an access.
+/// Width of an access. The number is the binary logarithm of the number of bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Width {
     /// 8 bits.
-    Byte,
+    Byte = 0,
     /// 16 bits.
     Half,
     /// 32 bits.
@@ -53,32 +53,22 @@ impl Width {
     /// Its number of bits.
     #[must_use]
     pub const fn bits(self) -> u32 {
-        match self {
-            Self::Byte => 8,
-            Self::Half => 16,
-            Self::Word => 32,
-            Self::Double => 64,
-        }
+        8_u32.wrapping_shl(self as u32)
     }
 
     /// Its number of bytes.
     #[must_use]
     pub const fn bytes(self) -> u32 {
-        self.bits() / 8
+        1_u32.wrapping_shl(self as u32)
     }
 
     const fn as_widths(self) -> Widths {
-        match self {
-            Self::Byte => Widths::BYTE,
-            Self::Half => Widths::HALF,
-            Self::Word => Widths::WORD,
-            Self::Double => Widths::DOUBLE,
-        }
+        Widths::from_bits_truncate(1_u8.wrapping_shl(self as u32))
     }
 }
 
 bitflags::bitflags! {
-    /// The widths of access that a register has.
+    /// The widths of access that a register has, as a bit each.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub(crate) struct Widths: u8 {
         const BYTE = 1 << 0;
@@ -294,12 +284,11 @@ impl Span {
         elements.wrapping_shr(self.shift) & ones(self.bits.wrapping_mul(self.count))
     }
 
-    /// One of them, out of the value of the access.
-    fn written(self, value: u64, n: u32) -> Written {
+    /// The first of them, out of the value of the access.
+    fn written(self, value: u64) -> Written {
         let mask = ones(self.bits);
-        let value = value.wrapping_shr(n.wrapping_mul(self.bits)) & mask;
         Written {
-            value: value.wrapping_shl(self.shift),
+            value: (value & mask).wrapping_shl(self.shift),
             mask: mask.wrapping_shl(self.shift),
         }
     }
@@ -325,9 +314,10 @@ impl<'a> Run<'a> {
     /// Hands each its part of what is written.
     #[inline(always)]
     pub(crate) fn write(&self, value: u64, write: impl Fn(IntId, &Irq, Written)) {
+        let mut left = value;
         for (n, irq) in self.irqs.iter().enumerate() {
-            let written = self.span.written(value, n as u32);
-            write(self.first.after(n as u16), irq, written);
+            write(self.first.after(n as u16), irq, self.span.written(left));
+            left = left.wrapping_shr(self.span.bits);
         }
     }
 
@@ -401,7 +391,7 @@ impl<'a, H: Host> Access<'a, H> {
         let span = row.span(offset, width);
         match row.write {
             Write::Ignored => {}
-            Write::Register(write) => write(self, span.index, span.written(value, 0)),
+            Write::Register(write) => write(self, span.index, span.written(value)),
             Write::Irqs(write) => {
                 if let Some(run) = self.run(row, span) {
                     write(self, &run, value);
@@ -422,6 +412,7 @@ impl<'a, H: Host> Access<'a, H> {
     }
 
     /// No row has this access.
+    #[cold]
     fn reserved(&self, rows: &[Row<H>], access: fmt::Arguments<'_>, offset: u32) {
         let frame = rows.first().map_or("", |row| row.name);
         let at = format_args!("{access} at offset {offset:#x} of the frame of {frame}");

@@ -61,7 +61,7 @@ impl<H: Host> Domain<H> {
             }
             Command::Clear { device, event } => {
                 let (intid, lpi) = self.lpi_of(its, device, event)?;
-                self.post_lpi(intid, &lpi.irq, Event::ClearPending);
+                self.post_to(intid, &lpi.irq, Event::ClearPending);
                 Ok(Progress::Done)
             }
             Command::Inv { device, event } => {
@@ -332,7 +332,7 @@ impl<H: Host> Domain<H> {
     /// An LPI goes to another redistributor, and takes with it what is pending.
     fn route_lpi(&self, intid: IntId, target: Option<VcpuId>) {
         if let Some(lpi) = self.lpis.get(intid) {
-            self.post_lpi(intid, &lpi.irq, Event::Route(target));
+            self.post_to(intid, &lpi.irq, Event::Route(target));
             self.route_host(lpi, target);
         }
     }
