@@ -431,6 +431,17 @@ fn a_hardware_interrupt_is_enabled_after_its_word() {
     assert_eq!(domain.host.phys_state(40), Phys { level: false, ..on });
 }
 
+/// The physical distributor may be set otherwise than what the guest reads and writes back.
+#[test]
+fn the_trigger_is_handed_on_though_it_does_not_change() {
+    let domain = v2(1, 32);
+    domain.connected_spi(40);
+    domain.host.sets_trigger.store(true, SeqCst);
+    assert!(!domain.host.phys_state(40).level);
+    domain.w(0, 0xc08, 0);
+    assert!(domain.host.phys_state(40).level);
+}
+
 #[test]
 fn the_trigger_of_a_physical_interrupt_is_not_everybodys() {
     let domain = v2(1, 32);
