@@ -238,6 +238,12 @@ impl State {
         }
     }
 
+    /// Is it on no list?
+    #[must_use]
+    pub const fn is_idle(self) -> bool {
+        self.raw_place() == 0
+    }
+
     /// The same state on no list.
     #[must_use]
     pub const fn idle(self) -> Self {
@@ -301,7 +307,7 @@ impl State {
     /// Is held by a vCPU that it is no longer routed to, and free to leave: only an active one must stay.
     #[must_use]
     pub fn misplaced(self) -> bool {
-        self.raw_place() != 0 && self.raw_holder() != self.raw_target() && !self.active()
+        !self.is_idle() && self.raw_holder() != self.raw_target() && !self.active()
     }
 }
 

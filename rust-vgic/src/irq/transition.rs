@@ -204,31 +204,28 @@ impl State {
         if self == old {
             return (self, effect);
         }
-        match (self.place(), self.target()) {
-            ((Place::Idle, _), Some(target)) if self.deliverable() => {
-                return (self.placed(Place::Inbox, target), effect | Effect::PUSH);
+        if self.is_idle() {
+            return match self.target() {
+                Some(target) if self.deliverable() => {
+                    (self.placed(Place::Inbox, target), effect | Effect::PUSH)
+                }
+                _ => (self, effect),
+            };
+        }
+        let place = self.place().0;
+        if place == Place::Lr {
+            effect |= Effect::LOOK;
+            // A line that falls may wait for the next exit; the guest can tell no difference from
+            // a line that fell a moment later. Everything else should be seen soon.
+            if !old.line() || self.line() {
+                effect |= Effect::KICK;
             }
-            ((Place::Idle, _), _) => {}
-            ((Place::Inbox, _), _) => {
-                if self.deliverable() && !old.deliverable() {
-                    effect |= Effect::LOOK | Effect::KICK;
-                }
+        } else {
+            if self.deliverable() && !old.deliverable() {
+                effect |= Effect::LOOK | Effect::KICK;
             }
-            ((Place::Ready, _), _) => {
-                if self.deliverable() && !old.deliverable() {
-                    effect |= Effect::LOOK | Effect::KICK;
-                }
-                if self.list_key() != old.list_key() {
-                    effect |= Effect::VISIT;
-                }
-            }
-            ((Place::Lr, _), _) => {
-                effect |= Effect::LOOK;
-                // A line that falls may wait for the next exit; the guest can tell no difference from
-                // a line that fell a moment later. Everything else should be seen soon.
-                if !old.line() || self.line() {
-                    effect |= Effect::KICK;
-                }
+            if place == Place::Ready && self.list_key() != old.list_key() {
+                effect |= Effect::VISIT;
             }
         }
         if self.misplaced() && (self.target() != old.target() || !old.misplaced()) {
