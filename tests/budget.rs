@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What the commands of an ITS cost in one trap, in instructions.
+//! What the commands of an ITS, and the registers of a redistributor that are about all LPIs, cost in one trap, in instructions.
 //!
 //! Each workload is a program of its own, this one under Valgrind's callgrind: the same number on every run, whatever else
 //! the machine does. A trap is counted from the guest's store to its next instruction, with the exit, the entry and what
@@ -14,10 +14,10 @@ use std::process::{Command as Process, Output};
 use vgic_harness::domain::{Config, Domain};
 use vgic_harness::guest::{GuestCpu, Size, Store};
 use vgic_harness::its::{self, Command, FIRST_LPI, Its, command, gits};
-use vgic_harness::linux;
+use vgic_harness::linux::{self, gicr};
 use vgic_harness::machine::{Machine, Profile};
 
-/// No trap costs more. See `rust-vgic/src/its/queue.rs`.
+/// No trap costs more. See `rust-vgic/src/its/queue.rs` and `rust-vgic/src/lpi/registers.rs`.
 const BUDGET: u64 = 1_000_000;
 
 /// Traps that are looked at, if there are as many: 512 take all of a queue of commands that each fit in one. Of those that
@@ -79,6 +79,25 @@ fn few_mapped(guest: &Guest) {
     guest
         .its
         .map_device(guest.cpu, OTHER, FIRST_LPI + ALL, FEW, |_| 1);
+}
+
+/// LPIs are disabled at vCPU 0, and its pending table has all of them.
+fn pending_table_full(guest: &Guest) {
+    let table = its::pending_table(0);
+    write_redistributor(guest, gicr::CTLR, Size::Word, 0);
+    write_redistributor(guest, gicr::PENDBASER, Size::Double, table);
+    assert!(guest.domain.write_memory(table, &[0xff; 0x2000]));
+}
+
+/// The same, and they are mapped.
+fn pending_table_full_of_mapped(guest: &Guest) {
+    all_mapped(guest);
+    pending_table_full(guest);
+}
+
+fn write_redistributor(guest: &Guest, offset: u64, size: Size, value: u64) {
+    let frame = guest.cpu.gicr_of(0).expect("a redistributor");
+    (guest.cpu.store(frame + offset, size, value)).expect("the register is there");
 }
 
 fn few_among_many(guest: &Guest) {
@@ -198,6 +217,25 @@ const WORKLOADS: &[Workload] = &[
     ("unknown commands",            TRAPS, &[unknown],              all_mapped),
     ("wrong commands",              TRAPS, &[wrong],                all_mapped),
 ];
+
+/// Stores to registers of vCPU 0's redistributor.
+type Stores = &'static [(u64, Size, u64)];
+
+/// A name, the stores, and what is there before.
+type Redistributor = (&'static str, Stores, fn(&Guest));
+
+const OFF_AND_ON: Stores = &[(gicr::CTLR, Size::Word, 0), (gicr::CTLR, Size::Word, 1)];
+const ON_AND_OFF: Stores = &[(gicr::CTLR, Size::Word, 1), (gicr::CTLR, Size::Word, 0)];
+const INVALLR: Stores = &[(gicr::INVALLR, Size::Double, 0)];
+
+#[rustfmt::skip]
+const REDISTRIBUTOR: &[Redistributor] = &[
+    ("EnableLPIs",                  OFF_AND_ON, nothing_mapped),
+    ("EnableLPIs, LPIs mapped",     OFF_AND_ON, all_mapped),
+    ("EnableLPIs, LPIs pending",    ON_AND_OFF, pending_table_full_of_mapped),
+    ("EnableLPIs, none mapped",     ON_AND_OFF, pending_table_full),
+    ("GICR_INVALLR",                INVALLR,    all_pending),
+];
 const INVALL_ALONE: &str = "INVALL of few";
 const INVALL_AMONG: &str = "INVALL of few among many";
 
@@ -210,10 +248,9 @@ fn send_all(guest: &Guest, commands: impl Iterator<Item = Command>) {
 
 /// What is counted.
 #[inline(never)]
-fn one_trap(cpu: &GuestCpu, address: u64) -> Store {
-    let end = COMMANDS as u64 * 32;
-    let done = cpu.store_once(address, Size::Double, end);
-    std::hint::black_box(done).expect("GITS_CWRITER is there")
+fn one_trap(cpu: &GuestCpu, address: u64, size: Size, value: u64) -> Store {
+    let done = cpu.store_once(address, size, value);
+    std::hint::black_box(done).expect("the register is there")
 }
 
 /// What the host does for its own ITS: not counted.
@@ -231,7 +268,6 @@ const VARIABLE: &str = "VGIC_BUDGET_WORKLOAD";
 #[ignore = "run under Valgrind by the others"]
 fn workload() {
     let name = std::env::var(VARIABLE).expect("the name of a workload");
-    let (_, most, turns, before) = WORKLOADS.iter().find(|w| w.0 == name).expect("a workload");
     let machine = Machine::power_on(Profile::GICV3.with_itses(1));
     let domain = Domain::with_vcpus(&machine, Config::dom0(3, 2)).expect("a domain");
     let cpus = linux::boot(&domain);
@@ -242,6 +278,15 @@ fn workload() {
         cpu,
         its: Its::probe(&domain, cpu, 0),
     };
+    if let Some((_, stores, before)) = REDISTRIBUTOR.iter().find(|w| w.0 == name) {
+        before(&guest);
+        let frame = cpu.gicr_of(0).expect("a redistributor");
+        for &(offset, size, value) in *stores {
+            while one_trap(cpu, frame + offset, size, value) == Store::Again {}
+        }
+        return;
+    }
+    let (_, most, turns, before) = WORKLOADS.iter().find(|w| w.0 == name).expect("a workload");
     before(&guest);
     let its = &guest.its;
     let commands = (0..COMMANDS).map(|n| turns[n % turns.len()](n as u32, its));
@@ -251,7 +296,9 @@ fn workload() {
     its.write(cpu, gits::CBASER, gits::VALID | QUEUE | (PAGES - 1));
     its.write(cpu, gits::CTLR, 1);
     let address = its.base + gits::CWRITER;
-    let traps = (0..*most).take_while(|_| one_trap(cpu, address) == Store::Again);
+    let end = COMMANDS as u64 * 32;
+    let again = |_: &usize| one_trap(cpu, address, Size::Double, end) == Store::Again;
+    let traps = (0..*most).take_while(again);
     println!("{} traps", traps.count());
 }
 
@@ -312,7 +359,8 @@ fn count(workload: &str) -> Option<Vec<u64>> {
 #[test]
 fn no_trap_takes_longer_than_the_budget() {
     let mut worst = BTreeMap::new();
-    for (workload, ..) in WORKLOADS {
+    let commands = WORKLOADS.iter().map(|w| w.0);
+    for workload in commands.chain(REDISTRIBUTOR.iter().map(|w| w.0)) {
         let Some(counts) = count(workload) else {
             return;
         };

@@ -13,6 +13,7 @@ use crate::registers::{Access, Row, Width, Written};
 use crate::routing::ROUTER;
 use crate::sync::Ordering;
 use crate::vcpu::{Flags, Vcpu};
+use core::cell::Cell;
 
 /// GICD_IIDR and GICR_IIDR: implementer Arm (JEP106 0x43b, as guests expect of a GIC), ProductID 'R', revision 1.
 pub(crate) const IIDR: u64 = 0x5200_143b;
@@ -55,6 +56,7 @@ impl<H: Host> Domain<H> {
             cur,
             owner,
             its: None,
+            again: Cell::new(false),
         }
     }
 

@@ -18,6 +18,10 @@ use crate::vcpu::Vcpu;
 use alloc::boxed::Box;
 use once_cell::race::OnceBox;
 
+mod registers;
+
+pub(crate) use registers::Registers;
+
 /// LPIs on a page of the table. A model has few: each of their words costs loom time.
 const PAGE: usize = if cfg!(loom) { 4 } else { 256 };
 
@@ -102,12 +106,6 @@ impl Budget {
     }
 }
 
-/// GICR_PROPBASER and GICR_PENDBASER: the bits that are kept.
-const PROPBASER_MASK: u64 = 0b111 << 56 | 0xf_ffff_ffff_f000 | 0b11 << 10 | 0b111 << 7 | 0x1f;
-const PENDBASER_MASK: u64 = 1 << 62 | 0b111 << 56 | 0xf_ffff_ffff_0000 | 0b11 << 10 | 0b111 << 7;
-/// GICR_PENDBASER.PTZ: the table is all zero.
-const PTZ: u64 = 1 << 62;
-
 impl Lpis {
     /// # Errors
     /// [`Error::Invalid`] for what the architecture does not have, [`Error::NoMemory`].
@@ -173,8 +171,13 @@ impl Lpis {
 
     /// All LPIs that were mapped at some time, from `first` on.
     pub(crate) fn all(&self, first: u32) -> impl Iterator<Item = (IntId, &Lpi)> {
+        self.among(first, usize::MAX)
+    }
+
+    /// Those of them that are on the page of `first` or on one of the next, `pages` in all.
+    fn among(&self, first: u32, pages: usize) -> impl Iterator<Item = (IntId, &Lpi)> {
         let page = first.saturating_sub(IntId::LPI) as usize / PAGE;
-        let pages = self.pages.iter().enumerate().skip(page);
+        let pages = self.pages.iter().enumerate().skip(page).take(pages);
         pages
             .filter_map(|(n, page)| Some((n, page.get()?)))
             .flat_map(|(n, page)| {
@@ -190,6 +193,11 @@ impl Lpis {
     fn end(&self) -> u32 {
         let table_bits = (self.propbaser.load(Ordering::Relaxed) & 0x1f) as u32;
         1_u32.wrapping_shl(table_bits.wrapping_add(1).min(self.id_bits))
+    }
+
+    /// The first lots of `size` numbers each that LPIs of this width can have.
+    fn numbers(&self, first: u32, size: u32) -> impl Iterator<Item = u32> + use<> {
+        (first..1_u32.wrapping_shl(self.id_bits)).step_by(size as usize)
     }
 
     /// The LPI with this number, if the guest can have it.
@@ -236,28 +244,6 @@ impl Lpi {
             self.owner.store(its.wrapping_add(1), Ordering::Release);
         }
         free
-    }
-}
-
-/// The redistributor's part of LPIs.
-#[derive(Debug)]
-pub(crate) struct Registers {
-    /// GICR_CTLR.EnableLPIs.
-    enabled: AtomicU32,
-    pendbaser: AtomicU64,
-}
-
-impl Registers {
-    pub(crate) fn new() -> Self {
-        Self {
-            enabled: AtomicU32::new(0),
-            pendbaser: AtomicU64::new(0),
-        }
-    }
-
-    /// GICR_CTLR.EnableLPIs.
-    pub(crate) fn enabled(&self) -> bool {
-        self.enabled.load(Ordering::Acquire) != 0
     }
 }
 
@@ -375,15 +361,6 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// Reads the configuration of all LPIs that go to `v`: GICR_INVALLR, and EnableLPIs.
-    pub(crate) fn reload_vcpu(&self, v: &Vcpu<H::Vcpu>) {
-        let own = self
-            .lpis
-            .all(0)
-            .filter(|(_, lpi)| lpi.irq.state().target() == Some(v.id()));
-        self.reload_all(own.map(|(intid, _)| intid));
-    }
-
     /// The physical LPI behind one goes to where `target` runs. Process context.
     pub(crate) fn route_host(&self, lpi: &Lpi, target: Option<VcpuId>) {
         let v = target.and_then(|id| self.slot(id));
@@ -391,139 +368,6 @@ impl<H: Host> Domain<H> {
             (lpi.mapped_by(), v.and_then(Vcpu::handle))
         {
             self.host.route_event(its, device, event, vcpu);
-        }
-    }
-
-    // ---------------------------------------------------------------- the registers of a redistributor
-
-    /// Writes GICR_CTLR.EnableLPIs. Clearing it is supported (GICR_CTLR.CES): what is pending goes to the pending table.
-    pub(crate) fn enable_lpis(&self, v: &Vcpu<H::Vcpu>, on: bool) {
-        let registers = &v.redist.lpi;
-        if !self.lpis.exist() || registers.enabled.swap(on.into(), Ordering::AcqRel) == on.into() {
-            return;
-        }
-        if on {
-            self.lpis.enabled.fetch_add(1, Ordering::Relaxed);
-            self.reload_vcpu(v);
-            self.load_pending(v);
-        } else {
-            // Pairs with the fence of an injection.
-            fence(Ordering::SeqCst);
-            self.save_pending(v);
-            self.lpis.enabled.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    /// GICR_PROPBASER.
-    pub(crate) fn propbaser(&self) -> u64 {
-        self.lpis.propbaser.load(Ordering::Relaxed)
-    }
-
-    /// Writes GICR_PROPBASER; ignored while a redistributor uses it.
-    pub(crate) fn set_propbaser(&self, value: u64) {
-        if self.lpis.exist() && self.lpis.enabled.load(Ordering::Relaxed) == 0 {
-            let value = value & PROPBASER_MASK;
-            self.lpis.propbaser.store(value, Ordering::Relaxed);
-        }
-    }
-
-    /// GICR_PENDBASER. PTZ is write-only.
-    pub(crate) fn pendbaser(&self, v: &Vcpu<H::Vcpu>) -> u64 {
-        v.redist.lpi.pendbaser.load(Ordering::Relaxed) & !PTZ
-    }
-
-    /// Writes GICR_PENDBASER; ignored while it is in use.
-    pub(crate) fn set_pendbaser(&self, v: &Vcpu<H::Vcpu>, value: u64) {
-        let registers = &v.redist.lpi;
-        if self.lpis.exist() && !registers.enabled() {
-            let value = value & PENDBASER_MASK;
-            registers.pendbaser.store(value, Ordering::Relaxed);
-        }
-    }
-
-    /// GICR_INVLPIR: the configuration of one LPI.
-    pub(crate) fn invalidate(&self, v: &Vcpu<H::Vcpu>, raw: u64) {
-        let intid = u32::try_from(raw)
-            .ok()
-            .and_then(|raw| self.lpis.number(raw));
-        if let Some(intid) = intid.filter(|_| v.redist.lpi.enabled()) {
-            self.reload(intid);
-        }
-    }
-
-    /// The windows of `v`'s pending table: where each is, and the first LPI in it. A bit for each INTID, those
-    /// below 8192 unused.
-    fn pending_table(&self, v: &Vcpu<H::Vcpu>) -> impl Iterator<Item = (u64, u32)> + use<H> {
-        let base = v.redist.lpi.pendbaser.load(Ordering::Relaxed) & 0xf_ffff_ffff_0000;
-        let step = (WINDOW as u32).wrapping_mul(8);
-        (IntId::LPI..self.lpis.end())
-            .step_by(step as usize)
-            .map(move |first| (base.wrapping_add(u64::from(first / 8)), first))
-    }
-
-    /// Takes over what guest memory says is pending at `v`.
-    fn load_pending(&self, v: &Vcpu<H::Vcpu>) {
-        if v.redist.lpi.pendbaser.load(Ordering::Relaxed) & PTZ != 0 {
-            return;
-        }
-        for (address, first) in self.pending_table(v) {
-            let mut window = [0_u8; WINDOW];
-            if !self.host.read_guest(address, &mut window) {
-                continue;
-            }
-            for (byte, base) in window.iter().zip((first..).step_by(8)) {
-                let set = (0..8_u32).filter(|bit| byte.wrapping_shr(*bit) & 1 != 0);
-                for intid in set.filter_map(|bit| IntId::new(base.wrapping_add(bit))) {
-                    self.adopt(v, intid);
-                }
-            }
-        }
-    }
-
-    /// An LPI is pending at `v` whether or not an ITS has mapped it: the redistributor delivers it.
-    fn adopt(&self, v: &Vcpu<H::Vcpu>, intid: IntId) {
-        let Some(lpi) = self.lpis.make(intid) else {
-            return;
-        };
-        {
-            // An ITS that maps it meanwhile says where it goes.
-            let _held = self.lpis.config.lock();
-            if lpi.owner.load(Ordering::Acquire) == 0 {
-                self.post_to(intid, &lpi.irq, Event::Route(Some(v.id())));
-                self.post_to(intid, &lpi.irq, Event::Map(true));
-            }
-        }
-        // One that an ITS sends elsewhere is pending there if at all.
-        if lpi.irq.state().target() == Some(v.id()) {
-            self.reload(intid);
-            self.post_to(intid, &lpi.irq, Event::SetPending);
-            self.drain_around(&lpi.irq);
-        }
-    }
-
-    /// Writes what is pending at `v` to guest memory; nothing is afterwards.
-    fn save_pending(&self, v: &Vcpu<H::Vcpu>) {
-        // What the guest has acknowledged is not pending any more.
-        self.recall_vcpu(v);
-        for (address, first) in self.pending_table(v) {
-            let mut window = [0_u8; WINDOW];
-            for (byte, base) in window.iter_mut().zip((first..).step_by(8)) {
-                for bit in 0..8_u32 {
-                    let Some(intid) = IntId::new(base.wrapping_add(bit)) else {
-                        continue;
-                    };
-                    let Some(irq) = self.lpis.get(intid).map(|lpi| &lpi.irq) else {
-                        continue;
-                    };
-                    let s = irq.state();
-                    if s.pending() && s.target() == Some(v.id()) {
-                        *byte |= 1_u8.wrapping_shl(bit);
-                        self.post_to(intid, irq, Event::ClearPending);
-                    }
-                }
-            }
-            // A table that is not there loses what was pending, as hardware would.
-            let _ = self.host.write_guest(address, &window);
         }
     }
 }

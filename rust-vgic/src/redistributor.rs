@@ -9,6 +9,7 @@ use crate::distributor::{
 use crate::domain::{Domain, Version};
 use crate::host::Host;
 use crate::intid::VcpuId;
+use crate::its::Progress;
 use crate::registers::{Access, Row, Width, Written, rows};
 use crate::sync::{AtomicU32, Ordering};
 use crate::vcpu::Vcpu;
@@ -82,7 +83,7 @@ impl<H: Host + 'static> Domain<H> {
         GICR_PENDBASER  0x0078 0x0008 WD Double 0    0     Register(pendbaser),   Register(set_pendbaser), Never;
         GICR_INVLPIR    0x00a0 0x0008 WD Double 0    0     Reset,                 Register(invlpir),   Never;
         GICR_INVALLR    0x00b0 0x0008 WD Double 0    0     Reset,                 Register(invallr),   Never;
-        GICR_SYNCR      0x00c0 0x0004 W  Word   0    0     Reset,                 Ignored,             Never;
+        GICR_SYNCR      0x00c0 0x0004 W  Word   0    0     Register(syncr),       Ignored,             Never;
         GICR_PIDR4      0xffd0 0x0004 W  Word   0    0x44  Reset,                 Ignored,             Never;
         GICR_PIDR5_7    0xffd4 0x000c W  Word   0    0x00  Reset,                 Ignored,             Never;
         GICR_PIDR0      0xffe0 0x0004 W  Word   0    0x93  Reset,                 Ignored,             Never;
@@ -133,6 +134,9 @@ impl<H: Host + 'static> Domain<H> {
     }
 
     /// vCPU `cur` writes a redistributor. As [`Domain::redist_read`]; bits of `value` beyond `width` are ignored.
+    ///
+    /// [`Progress::Again`] asks for the store to be executed once more, which does another part of its work. Where that
+    /// cannot be had, reads of GICR_CTLR and GICR_SYNCR do it.
     pub fn redist_write(
         &self,
         cur: &Vcpu<H::Vcpu>,
@@ -140,12 +144,17 @@ impl<H: Host + 'static> Domain<H> {
         offset: u64,
         width: Width,
         value: u64,
-    ) {
-        match self.redistributor(region, offset) {
-            Some(at) => self
-                .access(cur, at.owner)
-                .write(at.rows, at.offset, width, value),
-            None => self.no_redistributor(cur, region, offset),
+    ) -> Progress {
+        let Some(at) = self.redistributor(region, offset) else {
+            self.no_redistributor(cur, region, offset);
+            return Progress::Done;
+        };
+        let access = self.access(cur, at.owner);
+        access.write(at.rows, at.offset, width, value);
+        if access.again.get() {
+            Progress::Again
+        } else {
+            Progress::Done
         }
     }
 
@@ -244,21 +253,28 @@ fn set_waker<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
     }
 }
 
-/// GICR_CTLR: EnableLPIs, which can be cleared again (CES), and GICR_INVLPIR with its siblings is there (IR). RWP and UWP are
-/// never set: a write has taken effect when it is done.
+/// GICR_CTLR: EnableLPIs, which can be cleared again (CES), and GICR_INVLPIR with its siblings is there (IR). RWP is
+/// set while a change of EnableLPIs is not complete, UWP never: any other write has taken effect when it is done.
 fn ctlr<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
     const CES: u64 = 1 << 1;
     const IR: u64 = 1 << 2;
+    const RWP: u64 = 1 << 3;
     if !access.domain.lpis.exist() {
         return 0;
     }
-    u64::from(access.owner.redist.lpi.enabled()) | CES | IR
+    let rwp = if access.domain.changing_lpis(access.owner) {
+        RWP
+    } else {
+        0
+    };
+    u64::from(access.owner.redist.lpi.enabled()) | CES | IR | rwp
 }
 
 fn set_ctlr<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
     const ENABLE_LPIS: u64 = 1 << 0;
     let on = written.value & ENABLE_LPIS != 0;
-    access.domain.enable_lpis(access.owner, on);
+    let progress = access.domain.enable_lpis(access.owner, on);
+    access.again.set(progress == Progress::Again);
 }
 
 fn propbaser<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
@@ -293,8 +309,14 @@ fn invlpir<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
 fn invallr<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
     let lower = written.mask & u64::from(u32::MAX) != 0;
     if lower && access.owner.redist.lpi.enabled() {
-        access.domain.reload_vcpu(access.owner);
+        let progress = access.domain.invalidate_all(access.cur, access.owner);
+        access.again.set(progress == Progress::Again);
     }
+}
+
+/// GICR_SYNCR.Busy: GICR_INVALLR has not had all of its effect.
+fn syncr<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
+    access.domain.invalidating(access.cur, access.owner).into()
 }
 
 #[cfg(test)]

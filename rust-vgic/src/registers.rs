@@ -15,6 +15,7 @@ use crate::intid::IntId;
 use crate::irq::Irq;
 use crate::its::Its;
 use crate::vcpu::Vcpu;
+use core::cell::Cell;
 use core::fmt;
 
 /// Width of an access. The number is the binary logarithm of the number of bytes.
@@ -145,6 +146,8 @@ pub(crate) struct Access<'a, H: Host> {
     pub(crate) owner: &'a Vcpu<H::Vcpu>,
     /// The ITS whose frame it is, if it is one's.
     pub(crate) its: Option<&'a Its>,
+    /// Set by a write that could not do all that it has to: it is to be executed once more.
+    pub(crate) again: Cell<bool>,
 }
 
 /// What a read of an element does.

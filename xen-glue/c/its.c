@@ -92,17 +92,10 @@ static int its_mmio_write(struct vcpu *v, mmio_info_t *info, register_t r,
                           void *priv)
 {
     const struct host_its *its = host_its((unsigned long)priv);
-    struct cpu_user_regs *regs = guest_cpu_user_regs();
 
-    /*
-     * More to do than one trap may: the guest executes its store again, with
-     * whatever interrupt has come in between. Xen is going to step over it.
-     * In AArch32 that takes more, and reads of GITS_CREADR do the rest.
-     */
     if ( rvgic_its_write(v, (unsigned long)priv, info->gpa - its->addr,
-                         info->dabt.size, rvgic_written(info, r)) &&
-         !(regs->cpsr & PSR_MODE_BIT) )
-        regs->pc -= 4;
+                         info->dabt.size, rvgic_written(info, r)) )
+        rvgic_once_more();
 
     return 1;
 }

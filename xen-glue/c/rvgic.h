@@ -68,6 +68,9 @@ static inline uint64_t rvgic_written(const mmio_info_t *info, register_t r)
     return r & (~0ULL >> (64 - (8U << info->dabt.size)));
 }
 
+/* Have the guest execute the store again that has trapped. */
+void rvgic_once_more(void);
+
 /*
  * The level of a line that Xen keeps itself: the event channel's and the
  * physical timer's. Negative: virq is no such line.

@@ -581,7 +581,7 @@ pub unsafe extern "C" fn rvgic_redist_read(
     })
 }
 
-/// The guest writes a redistributor.
+/// The guest writes a redistributor. `true`: it is to execute its store once more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rvgic_redist_write(
     v: *mut vcpu,
@@ -589,14 +589,15 @@ pub unsafe extern "C" fn rvgic_redist_write(
     offset: u64,
     size: u8,
     value: u64,
-) {
+) -> bool {
     // SAFETY: alive, see above.
-    if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
+    unsafe { vcpu_of(v) }.is_some_and(|(vgic, own)| {
         let width = Width::from_log2(size);
         record!(writing(vgic, own, Place::Gicr(region, offset), size, value));
-        vgic.redist_write(own, region as usize, offset, width, value);
+        let progress = vgic.redist_write(own, region as usize, offset, width, value);
         record!(written(vgic, own, Place::Gicr(region, offset), size, value));
-    }
+        progress == Progress::Again
+    })
 }
 
 /// The guest reads ITS number `n` of its domain, at an offset from its base.

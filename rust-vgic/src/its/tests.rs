@@ -21,6 +21,7 @@ mod commands;
 mod dump;
 mod model;
 mod random;
+mod redistributor;
 mod registers;
 
 const VCPUS: usize = 4;
@@ -121,8 +122,9 @@ impl Rig {
         } else {
             Width::Double
         };
-        self.domain
-            .redist_write(self.domain.v(n), 0, at, width, value);
+        let store = || (self.domain).redist_write(self.domain.v(n), 0, at, width, value);
+        let traps = std::iter::repeat_with(store).take(1000);
+        assert!(traps.into_iter().any(|p| p == Progress::Done), "no end");
     }
 
     /// GICR_PROPBASER, for which LPIs have to be disabled everywhere.
@@ -134,7 +136,7 @@ impl Rig {
 
     fn redist_read(&self, n: u32, offset: u64) -> u64 {
         let at = u64::from(n) * 0x2_0000 + offset;
-        let width = if offset < 8 {
+        let width = if offset < 8 || offset == 0xc0 {
             Width::Word
         } else {
             Width::Double

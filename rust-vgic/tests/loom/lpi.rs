@@ -68,7 +68,8 @@ fn redist(d: &Vgic, n: usize, offset: u64, value: u64) {
     } else {
         Width::Double
     };
-    d.redist_write(vcpu(d, n), 0, n as u64 * 0x2_0000 + offset, width, value);
+    let at = n as u64 * 0x2_0000 + offset;
+    while d.redist_write(vcpu(d, n), 0, at, width, value) == Progress::Again {}
 }
 
 fn its(d: &Vgic, n: usize, its: usize, offset: u32, value: u64) -> Progress {

@@ -4,7 +4,7 @@
 use super::*;
 
 /// A device with two events, in collections of vCPU 1 and vCPU 2.
-fn two_events() -> Rig {
+pub(super) fn two_events() -> Rig {
     let mut rig = Rig::new();
     rig.ok(mapc(1, 1, true));
     rig.ok(mapc(2, 2, true));
@@ -272,23 +272,6 @@ fn invall_is_about_one_collection() {
 }
 
 #[test]
-fn a_redistributor_reloads_what_is_its_own() {
-    let rig = two_events();
-    rig.configure(8200, 0, false);
-    rig.configure(8201, 0, false);
-    rig.redist(1, 0xa0, 8201);
-    assert!(!rig.state(8201).unwrap().enabled(), "GICR_INVLPIR");
-    rig.configure(8201, 0, true);
-    rig.redist(1, 0xb0, 0);
-    assert!(!rig.state(8200).unwrap().enabled(), "GICR_INVALLR");
-    assert!(!rig.state(8201).unwrap().enabled(), "of another");
-    // An INTID that is none: another vGIC wrote out of bounds for it.
-    for raw in [0, 31, 8191, 0xffff, 0x1_2008, u64::MAX] {
-        rig.redist(1, 0xa0, raw);
-    }
-}
-
-#[test]
 fn numbers_at_their_edges() {
     let mut rig = two_events();
     for (command, code) in [
@@ -451,64 +434,6 @@ fn identification() {
     let v3 = rig.domain.dist_read(rig.domain.v(0), 4, Width::Word);
     assert_eq!((v3 >> 17 & 1, v3 >> 19 & 0x1f), (1, 13), "GICD_TYPER");
     assert_eq!(rig.redist_read(0, 8) & 1, 1, "GICR_TYPER.PLPIS");
-}
-
-#[test]
-fn lpis_are_enabled_and_disabled_with_their_pending_table() {
-    let rig = two_events();
-    assert_eq!(rig.redist_read(1, 0) & 1, 1);
-    rig.inject(8200);
-    rig.redist(1, 0x70, 0);
-    assert_eq!(rig.redist_read(1, 0x70), PROPS | 13, "in use");
-    rig.redist(1, 0, 0);
-    assert_eq!(rig.redist_read(1, 0) & 1, 0);
-    assert_eq!(rig.pending(8200), None);
-    let byte = |n: u64| rig.domain.host().peek(PENDING + n * 0x1_0000 + 8200 / 8);
-    assert_eq!(byte(1), Some(1), "8200 is bit 0 of its byte");
-    rig.inject(8200);
-    assert_eq!(rig.pending(8200), None, "dropped");
-    // PTZ: what the table says is not looked at.
-    rig.redist(1, 0, 1);
-    assert_eq!(rig.pending(8200), None);
-    rig.redist(1, 0, 0);
-    rig.domain
-        .host()
-        .poke(PENDING + 0x1_0000 + 8200 / 8, &[0b101]);
-    rig.redist(1, 0x78, PENDING + 0x1_0000);
-    rig.redist(1, 0, 1);
-    assert_eq!(rig.pending(8200), Some(1));
-    assert_eq!(
-        rig.pending(8202),
-        Some(1),
-        "though no event is mapped to it"
-    );
-    rig.configure(8202, 0x80, true);
-    rig.redist(1, 0xa0, 8202);
-    assert_eq!(rig.take(1), [8200, 8202]);
-}
-
-/// GICR_PROPBASER.IDbits: a later kernel may have a smaller table than the one that mapped the LPI.
-#[test]
-fn an_lpi_beyond_the_configuration_table_is_disabled() {
-    let limits = LpiConfig {
-        id_bits: 15,
-        ..LIMITS
-    };
-    let mut rig = Rig::with(limits, 1);
-    rig.domain.host().poke(PROPS + 0x2000, &[0; 0x4000]);
-    rig.set_propbaser(PROPS | 14);
-    rig.ok(mapc(1, 1, true));
-    rig.ok(mapd(7, 5, true));
-    let (last, beyond) = ((1 << 14) - 1, 1 << 14);
-    for (event, intid) in [(0, last), (1, beyond)] {
-        rig.configure(intid, 0x40, true);
-        rig.ok(mapti(7, event, intid, 1));
-    }
-    let enabled = |rig: &Rig| [last, beyond].map(|intid| rig.state(intid).unwrap().enabled());
-    assert_eq!(enabled(&rig), [true, true]);
-    rig.set_propbaser(PROPS | 13);
-    rig.ok(invall(1));
-    assert_eq!(enabled(&rig), [true, false]);
 }
 
 #[test]

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What of LPIs is in a redistributor (IHI 0069, sections 5.1 and 12.11): GICR_CTLR.EnableLPIs, GICR_PROPBASER, GICR_PENDBASER, and
+//! invalidations.
+//!
+//! EnableLPIs and GICR_INVALLR are about all LPIs there are, which are more than one trap may look at. So they go from lot to lot;
+//! when enough was done, the guest is to execute its store once more ([`Progress::Again`]), and that goes on where
+//! the last one stopped. Where that cannot be had, reads of GICR_CTLR and GICR_SYNCR do it, as guests do that wait for
+//! RWP and Busy.
+
+use super::PAGE;
+use crate::domain::Domain;
+use crate::host::Host;
+use crate::intid::{IntId, VcpuId};
+use crate::irq::Event;
+use crate::its::Progress;
+use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
+use crate::vcpu::Vcpu;
+
+/// LPIs in a lot, and bytes of a pending table, which has a bit for each.
+const LOT: u32 = 256;
+const WINDOW: usize = LOT as usize / 8;
+
+/// LPIs after which a trap begins no other lot: a million instructions at most. `tests/budget.rs` counts them.
+const ENOUGH: u32 = 128;
+
+/// GICR_PROPBASER and GICR_PENDBASER: the bits that are kept.
+const PROPBASER_MASK: u64 = 0b111 << 56 | 0xf_ffff_ffff_f000 | 0b11 << 10 | 0b111 << 7 | 0x1f;
+const PENDBASER_MASK: u64 = 1 << 62 | 0b111 << 56 | 0xf_ffff_ffff_0000 | 0b11 << 10 | 0b111 << 7;
+/// GICR_PENDBASER.PTZ: the table is all zero.
+const PTZ: u64 = 1 << 62;
+
+/// The redistributor's part of LPIs.
+#[derive(Debug)]
+pub(crate) struct Registers {
+    /// GICR_CTLR.EnableLPIs.
+    enabled: AtomicU32,
+    pendbaser: AtomicU64,
+    /// 1 while a vCPU does what a change of EnableLPIs asks for.
+    busy: AtomicU32,
+    /// The first LPI of the lot at which that goes on; 0 if all is done.
+    next: AtomicU32,
+    /// What this vCPU has begun to invalidate by a GICR_INVALLR, which may be another's: the number of that vCPU in bits 31 to 16,
+    /// and the first LPI of the lot at which it goes on; 0 if all is done.
+    invalidating: AtomicU32,
+}
+
+impl Registers {
+    pub(crate) fn new() -> Self {
+        Self {
+            enabled: AtomicU32::new(0),
+            pendbaser: AtomicU64::new(0),
+            busy: AtomicU32::new(0),
+            next: AtomicU32::new(0),
+            invalidating: AtomicU32::new(0),
+        }
+    }
+
+    /// GICR_CTLR.EnableLPIs.
+    pub(crate) fn enabled(&self) -> bool {
+        self.enabled.load(Ordering::Acquire) != 0
+    }
+
+    /// GICR_CTLR.RWP: a change of EnableLPIs has not had all of its effect.
+    fn changing(&self) -> bool {
+        self.next.load(Ordering::Acquire) != 0
+    }
+
+    /// Where invalidating the LPIs of vCPU `id` goes on, if it was begun.
+    fn invalidating(&self, id: VcpuId) -> Option<u32> {
+        let begun = self.invalidating.load(Ordering::Relaxed);
+        let next = begun & 0xffff;
+        (next != 0 && begun.wrapping_shr(16) == id.raw().into()).then_some(next)
+    }
+}
+
+impl<H: Host> Domain<H> {
+    /// Writes GICR_CTLR.EnableLPIs: what is pending comes from the pending table, and goes there. Clearing it is
+    /// supported (GICR_CTLR.CES). A change that is not complete is completed first.
+    pub(crate) fn enable_lpis(&self, v: &Vcpu<H::Vcpu>, on: bool) -> Progress {
+        let registers = &v.redist.lpi;
+        if !self.lpis.exist() {
+            return Progress::Done;
+        }
+        // Who fails writes nothing.
+        let begun = registers
+            .busy
+            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
+        if begun.is_err() {
+            return Progress::Again;
+        }
+        let mut looked = 0;
+        let mut progress = self.change(v, &mut looked);
+        if progress == Progress::Done && registers.enabled() != on {
+            registers.next.store(IntId::LPI, Ordering::Relaxed);
+            registers.enabled.store(on.into(), Ordering::Release);
+            if on {
+                self.lpis.enabled.fetch_add(1, Ordering::Relaxed);
+            } else {
+                // Pairs with the fence of an injection.
+                fence(Ordering::SeqCst);
+            }
+            progress = self.change(v, &mut looked);
+        }
+        registers.busy.store(0, Ordering::Release);
+        progress
+    }
+
+    /// GICR_CTLR.RWP. Whoever waits for it does a part of the work.
+    pub(crate) fn changing_lpis(&self, v: &Vcpu<H::Vcpu>) -> bool {
+        let registers = &v.redist.lpi;
+        registers.changing() && self.enable_lpis(v, registers.enabled()) == Progress::Again
+    }
+
+    /// Does what the last change of EnableLPIs has left to be done. Only for who has `busy`.
+    fn change(&self, v: &Vcpu<H::Vcpu>, looked: &mut u32) -> Progress {
+        let registers = &v.redist.lpi;
+        if !registers.changing() {
+            return Progress::Done;
+        }
+        let on = registers.enabled();
+        if !on {
+            // What the guest has acknowledged is not pending any more.
+            self.recall_vcpu(v);
+        }
+        for first in self
+            .lpis
+            .numbers(registers.next.load(Ordering::Relaxed), LOT)
+        {
+            if *looked >= ENOUGH {
+                registers.next.store(first, Ordering::Relaxed);
+                return Progress::Again;
+            }
+            let more = if on {
+                self.load(v, first)
+            } else {
+                self.save(v, first)
+            };
+            *looked = looked.saturating_add(more);
+        }
+        if !on {
+            self.lpis.enabled.fetch_sub(1, Ordering::Relaxed);
+        }
+        registers.next.store(0, Ordering::Release);
+        Progress::Done
+    }
+
+    /// GICR_PROPBASER.
+    pub(crate) fn propbaser(&self) -> u64 {
+        self.lpis.propbaser.load(Ordering::Relaxed)
+    }
+
+    /// Writes GICR_PROPBASER; ignored while a redistributor uses it.
+    pub(crate) fn set_propbaser(&self, value: u64) {
+        if self.lpis.exist() && self.lpis.enabled.load(Ordering::Relaxed) == 0 {
+            let value = value & PROPBASER_MASK;
+            self.lpis.propbaser.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// GICR_PENDBASER. PTZ is write-only.
+    pub(crate) fn pendbaser(&self, v: &Vcpu<H::Vcpu>) -> u64 {
+        v.redist.lpi.pendbaser.load(Ordering::Relaxed) & !PTZ
+    }
+
+    /// Writes GICR_PENDBASER; ignored while it is in use.
+    pub(crate) fn set_pendbaser(&self, v: &Vcpu<H::Vcpu>, value: u64) {
+        let registers = &v.redist.lpi;
+        if self.lpis.exist() && !registers.enabled() && !registers.changing() {
+            let value = value & PENDBASER_MASK;
+            registers.pendbaser.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// GICR_INVLPIR: the configuration of one LPI.
+    pub(crate) fn invalidate(&self, v: &Vcpu<H::Vcpu>, raw: u64) {
+        let intid = u32::try_from(raw)
+            .ok()
+            .and_then(|raw| self.lpis.number(raw));
+        if let Some(intid) = intid.filter(|_| v.redist.lpi.enabled()) {
+            self.reload(intid);
+        }
+    }
+
+    /// vCPU `cur` writes the GICR_INVALLR of `v`: the configuration of all LPIs that go there.
+    pub(crate) fn invalidate_all(&self, cur: &Vcpu<H::Vcpu>, v: &Vcpu<H::Vcpu>) -> Progress {
+        let begun = &cur.redist.lpi;
+        let next = begun.invalidating(v.id()).unwrap_or(IntId::LPI);
+        let mut looked = 0_u32;
+        for first in self.lpis.numbers(next, LOT) {
+            if looked >= ENOUGH {
+                let whose = u32::from(v.id().raw()).wrapping_shl(16);
+                begun.invalidating.store(whose | first, Ordering::Relaxed);
+                return Progress::Again;
+            }
+            looked = looked.saturating_add(self.reload_lot(v, first));
+        }
+        begun.invalidating.store(0, Ordering::Relaxed);
+        Progress::Done
+    }
+
+    /// GICR_SYNCR.Busy of `v` as `cur` sees it. Who waits for it does a part of the work.
+    pub(crate) fn invalidating(&self, cur: &Vcpu<H::Vcpu>, v: &Vcpu<H::Vcpu>) -> bool {
+        cur.redist.lpi.invalidating(v.id()).is_some()
+            && self.invalidate_all(cur, v) == Progress::Again
+    }
+
+    // ---------------------------------------------------------------- a lot of LPIs; each says how many it has looked at
+
+    /// Reads the configuration of those that go to `v`.
+    fn reload_lot(&self, v: &Vcpu<H::Vcpu>, first: u32) -> u32 {
+        let mut looked = 0_u32;
+        let all = self.lpis.among(first, LOT as usize / PAGE);
+        let own = all
+            .inspect(|_| looked = looked.saturating_add(1))
+            .filter(|(_, lpi)| lpi.irq.state().target() == Some(v.id()));
+        self.reload_all(own.map(|(intid, _)| intid));
+        looked
+    }
+
+    /// Where `v`'s pending table has them; it ends with the configuration table. A bit for each INTID, those below 8192 unused.
+    fn window(&self, v: &Vcpu<H::Vcpu>, first: u32) -> Option<u64> {
+        let base = v.redist.lpi.pendbaser.load(Ordering::Relaxed) & 0xf_ffff_ffff_0000;
+        (first < self.lpis.end()).then(|| base.wrapping_add(u64::from(first / 8)))
+    }
+
+    /// Reads their configuration, and takes over what guest memory says is pending at `v`.
+    fn load(&self, v: &Vcpu<H::Vcpu>, first: u32) -> u32 {
+        let zero = v.redist.lpi.pendbaser.load(Ordering::Relaxed) & PTZ != 0;
+        let mut window = [0_u8; WINDOW];
+        let there = self
+            .window(v, first)
+            .is_some_and(|address| !zero && self.host.read_guest(address, &mut window));
+        if !there {
+            return self.reload_lot(v, first);
+        }
+        for intid in ones(&window, first) {
+            self.adopt(v, intid);
+        }
+        let looked = self.reload_lot(v, first);
+        for intid in ones(&window, first) {
+            // One that an ITS sends elsewhere is pending there if at all.
+            if let Some(lpi) = self.lpis.get(intid)
+                && lpi.irq.state().target() == Some(v.id())
+            {
+                self.post_to(intid, &lpi.irq, Event::SetPending);
+                self.drain_around(&lpi.irq);
+            }
+        }
+        looked
+    }
+
+    /// An LPI may be pending at `v` whether or not an ITS has mapped it: the redistributor delivers it.
+    fn adopt(&self, v: &Vcpu<H::Vcpu>, intid: IntId) {
+        let Some(lpi) = self.lpis.make(intid) else {
+            return;
+        };
+        // An ITS that maps it meanwhile says where it goes.
+        let _held = self.lpis.config.lock();
+        if lpi.owner.load(Ordering::Acquire) == 0 {
+            self.post_to(intid, &lpi.irq, Event::Route(Some(v.id())));
+            self.post_to(intid, &lpi.irq, Event::Map(true));
+        }
+    }
+
+    /// Writes to guest memory which are pending at `v`; none is afterwards.
+    fn save(&self, v: &Vcpu<H::Vcpu>, first: u32) -> u32 {
+        let mut window = [0_u8; WINDOW];
+        let mut looked = 0_u32;
+        for (intid, lpi) in self.lpis.among(first, LOT as usize / PAGE) {
+            looked = looked.saturating_add(1);
+            let s = lpi.irq.state();
+            if s.pending() && s.target() == Some(v.id()) {
+                let bit = intid.raw().wrapping_sub(first);
+                if let Some(byte) = window.get_mut(bit as usize / 8) {
+                    *byte |= 1_u8.wrapping_shl(bit & 7);
+                }
+                self.post_to(intid, &lpi.irq, Event::ClearPending);
+            }
+        }
+        if let Some(address) = self.window(v, first) {
+            // A table that is not there loses what was pending, as hardware would.
+            let _ = self.host.write_guest(address, &window);
+        }
+        looked
+    }
+}
+
+/// The LPIs for which there is a one in a window that begins with `first`.
+fn ones(window: &[u8; WINDOW], first: u32) -> impl Iterator<Item = IntId> {
+    let bytes = window.iter().zip((first..).step_by(8));
+    let set = bytes.filter(|(byte, _)| **byte != 0);
+    set.flat_map(|(byte, base)| {
+        let bits = (0..8_u32).filter(|bit| byte.wrapping_shr(*bit) & 1 != 0);
+        bits.filter_map(move |bit| IntId::new(base.wrapping_add(bit)))
+    })
+}
