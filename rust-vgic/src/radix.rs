@@ -172,7 +172,15 @@ const fn low_bits(bits: u32) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    fn nodes<T>(node: &Option<Box<Node<T>>>) -> usize {
+        match node.as_deref() {
+            None => 0,
+            Some(Node::Leaf(_)) => 1,
+            Some(Node::Inner(ways)) => ways.iter().map(nodes).fold(1, usize::saturating_add),
+        }
+    }
 
     proptest! {
         #[test]
@@ -195,7 +203,11 @@ mod tests {
                 }
                 prop_assert_eq!(radix.get(index), model.get(&index));
                 prop_assert_eq!(radix.get_mut(index).copied(), model.get(&index).copied());
-                prop_assert_eq!(radix.root.is_none(), model.is_empty(), "memory is given back");
+                let paths = (1..=radix.steps).map(|step| {
+                    let node = |index: &u32| u64::from(*index).wrapping_shr(step.wrapping_mul(WAY_BITS));
+                    model.keys().map(node).collect::<BTreeSet<_>>().len()
+                });
+                prop_assert_eq!(nodes(&radix.root), paths.sum::<usize>(), "memory is given back");
             }
         }
     }

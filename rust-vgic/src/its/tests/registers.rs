@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Each register bit by bit (IHI 0069, sections 12.11 and 12.19), and where tables are.
 
+use super::commands::two_events;
 use super::*;
 
 /// An ITS that is switched off, as are the LPIs of vCPU 0.
@@ -163,6 +164,28 @@ fn a_table_of_two_levels_has_what_its_first_level_says() {
         }
         rig.write(0, BASER0, 0b11 << 62 | 1 << 44 | page << 8);
         assert!(!has(0), "no memory");
+    }
+}
+
+/// The same table with other attributes, or with more pages, is not another.
+#[test]
+fn with_another_table_nothing_is_mapped() {
+    for (table, kept) in [
+        (1 << 63 | DEVICES, true),
+        (
+            1 << 63 | 0b111 << 59 | 0b111 << 53 | 0b11 << 10 | 0xff | DEVICES,
+            true,
+        ),
+        (DEVICES, false),
+        (1 << 63 | 1 << 62 | DEVICES, false),
+        (1 << 63 | 1 << 8 | DEVICES, false),
+        (1 << 63 | 1 << 12 | DEVICES, false),
+        (1 << 63 | 1 << 47 | DEVICES, false),
+    ] {
+        let rig = two_events();
+        rig.write(0, CTLR, 0);
+        rig.write(0, BASER0, table);
+        assert_eq!(rig.state(8200).unwrap().mapped(), kept, "{table:#x}");
     }
 }
 
