@@ -243,7 +243,7 @@ fn set_baser<H: Host>(access: &Access<'_, H>, index: u32, written: Written) {
     let old = baser.load(Ordering::Relaxed);
     let new = written.merge(old) & BASER_MASK | fixed;
     baser.store(new, Ordering::Relaxed);
-    if old & VALID != 0 && (old ^ new) & BASER_TABLE != 0 {
+    if (old ^ new) & BASER_TABLE != 0 {
         its.stale.store(1, Ordering::Release);
     }
 }

@@ -386,10 +386,12 @@ fn a_queue_that_is_not_there_stalls() {
     rig.write(0, CTLR, 1);
     rig.write(0, CWRITER, 64);
     assert_eq!(rig.read(0, CREADR), 1, "Stalled");
+    rig.write(0, CWRITER, 64 | 1);
+    assert_eq!(rig.read(0, CREADR), 1, "still not there");
+    // Now it is; Retry makes the ITS look.
+    rig.domain.host().poke(0x7000_0000, &[0; 0x1000]);
     rig.write(0, CWRITER, 64);
     assert_eq!(rig.read(0, CREADR), 1);
-    // Now it is.
-    rig.domain.host().poke(0x7000_0000, &[0; 0x1000]);
     rig.write(0, CWRITER, 64 | 1);
     assert_eq!(rig.read(0, CREADR), 64);
     rig.at = 0;
