@@ -43,7 +43,7 @@ pub struct ItsConfig {
 pub enum Progress {
     /// No.
     Done,
-    /// The budget of this trap is spent, or another vCPU works for this ITS: the store is to be executed once more.
+    /// The budget of this trap is spent, or another vCPU is at it: the store is to be executed once more.
     Again,
 }
 
