@@ -3,6 +3,7 @@
 
 use super::commands::two_events;
 use super::*;
+use std::sync::Arc;
 
 const CTLR: u64 = 0x0;
 const RWP: u64 = 1 << 3;
@@ -212,6 +213,24 @@ fn lpis_are_enabled_and_disabled_with_their_pending_table() {
     rig.configure(8202, 0x80, true);
     rig.redist(1, 0xa0, 8202);
     assert_eq!(rig.take(1), [8200, 8202]);
+}
+
+/// In a list register it looks pending until its vCPU has left the guest, which is waited for.
+#[test]
+fn what_the_guest_has_acknowledged_is_not_saved() {
+    let rig = Arc::new(two_events());
+    rig.inject(8200);
+    let cpu = &rig.domain.host().cpus[1];
+    cpu.vmcr.store(0xff00_0003, SeqCst);
+    rig.domain.enter(1);
+    assert_eq!(rig.domain.loaded(1), [8200]);
+    cpu.lrs[0].store(0, SeqCst);
+    let other = Arc::downgrade(&rig);
+    *rig.domain.host().while_waiting.lock().unwrap() =
+        Some(Box::new(move || other.upgrade().unwrap().domain.leave(1)));
+    traps(&rig, 1, CTLR, 0);
+    let saved = rig.domain.host().peek(PENDING + 0x1_0000 + 8200 / 8);
+    assert_eq!(saved, Some(0));
 }
 
 /// GICR_PROPBASER.IDbits: a later kernel may have a smaller table than the one that mapped the LPI.
