@@ -265,16 +265,19 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// Sorts at most [`BATCH`] nodes of `v`'s inbox into its ready lists. Any CPU, with `v`'s lock held.
+    /// Sorts at most [`BATCH`] nodes that are left of an inbox, and as many of `v`'s inbox, into its ready lists. Any CPU, with
+    /// `v`'s lock held.
     pub(crate) fn drain(&self, v: &Vcpu<H::Vcpu>, lists: &mut Lists, moved: &mut Moved) {
-        if lists.rest == NIL {
-            if v.inbox.load(Ordering::Relaxed) == NIL {
-                return;
-            }
-            // First: between the two, the vCPU may be about to block and find neither.
-            v.backlog.store(1, Ordering::Relaxed);
-            lists.rest = v.inbox.swap(NIL, Ordering::AcqRel);
+        if lists.rest != NIL {
+            self.sort(v, lists, moved);
         }
+        // What has come since is not left for later: whoever has brought it has asked for one look.
+        if lists.rest != NIL || v.inbox.load(Ordering::Relaxed) == NIL {
+            return;
+        }
+        // First: between the two, the vCPU may be about to block and find neither.
+        v.backlog.store(1, Ordering::Relaxed);
+        lists.rest = v.inbox.swap(NIL, Ordering::AcqRel);
         let Some(first) = self.node(v, lists.rest) else {
             return;
         };
@@ -417,7 +420,14 @@ impl<H: Host> Domain<H> {
         }
         // First the flag, then the epoch: either the owner sees the flag on entry, or we see it in the guest.
         v.raise(Flags::LOOK);
-        if v.is_in_guest() || !self.rehome(v, intid, irq, lists, moved) {
+        if v.is_in_guest() {
+            return self.must_kick(v, Flags::empty());
+        }
+        // Only from here on it stays there: the owner may just have left the guest, and folded it.
+        if !irq.state().is_at(Place::Lr, v.id()) {
+            return false;
+        }
+        if !self.rehome(v, intid, irq, lists, moved) {
             return self.must_kick(v, Flags::empty());
         }
         self.empty_slot_of(v, intid);

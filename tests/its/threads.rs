@@ -114,6 +114,56 @@ fn movi_under_load_loses_and_doubles_nothing() {
     }
 }
 
+/// A vCPU sends each to any vCPU, again and again: whether its message is just being delivered, it waits, or it is in a list
+/// register. SGIs come and go beside them.
+#[test]
+fn movi_from_elsewhere_loses_and_doubles_nothing() {
+    const EVENTS: u32 = 3;
+    const ROUNDS: u64 = 300;
+    boot!(SMALL, 4, domain, cpus, its);
+    its.map_device(&cpus[0], DEVICE, LPI, EVENTS, |n| n as u16);
+    let sources: [Source; EVENTS as usize] = Default::default();
+    let stop = AtomicBool::new(false);
+    let take = &|lpi: u32| sources[(lpi - LPI) as usize].serve();
+    std::thread::scope(|scope| {
+        let (stop, its) = (&stop, &its);
+        for mut cpu in cpus {
+            scope.spawn(move || {
+                if cpu.vcpu.id != 3 {
+                    let own = cpu.vcpu.id;
+                    let woken = cpu.serve(
+                        || stop.load(SeqCst),
+                        |cpu, intid| match intid {
+                            0..16 => {}
+                            lpi => {
+                                take(lpi);
+                                linux::send_sgi(cpu, (own + 1) % 4, 6);
+                            }
+                        },
+                    );
+                    assert!(woken || stop.load(SeqCst), "a vCPU is never woken");
+                    return;
+                }
+                let mut random = fastrand::Rng::with_seed(3);
+                while !stop.load(SeqCst) {
+                    let (event, to) = (random.u32(..EVENTS), random.u16(..4));
+                    its.send(&cpu, &[command::movi(DEVICE, event, to)]);
+                    linux::send_sgi(&cpu, random.usize(..4), 6);
+                    let lpis = drain(&cpu).into_iter().filter(|intid| *intid >= 16);
+                    lpis.for_each(take);
+                }
+            });
+        }
+        devices(&domain, &sources, ROUNDS);
+        stop.store(true, SeqCst);
+        (0..4).for_each(|n| domain.machine.ring(n));
+    });
+    for (event, source) in sources.iter().enumerate() {
+        let counts = (source.served.load(SeqCst), source.spurious.load(SeqCst));
+        assert_eq!(counts, (ROUNDS, 0), "served and spurious, event {event}");
+    }
+}
+
 #[test]
 fn lpis_are_configured_under_load() {
     boot!(SMALL, 3, domain, cpus, its);

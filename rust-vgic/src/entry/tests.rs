@@ -146,6 +146,20 @@ fn what_comes_while_nothing_else_changes_is_loaded_however_many_they_are() {
     assert_eq!(domain.loaded(0), [40, 41, 42]);
 }
 
+/// More wait in an inbox than are sorted at once; then one comes that is more urgent.
+#[test]
+fn what_comes_behind_a_long_inbox_is_not_left_for_later() {
+    let domain = fake::v3(1, 320, 0);
+    domain.ctlr.store(2, Ordering::SeqCst);
+    domain.host().cpus[0].vmcr.store(0xf800_0002, SeqCst);
+    (32..332).for_each(|raw| domain.raise(raw, 0xa0, true));
+    domain.enter(0);
+    domain.leave(0);
+    domain.raise(340, 0x20, true);
+    domain.enter(0);
+    assert!(domain.loaded(0).contains(&340), "{:?}", domain.loaded(0));
+}
+
 #[test]
 fn what_comes_alone_and_is_not_for_the_guest_waits() {
     let domain = settled();

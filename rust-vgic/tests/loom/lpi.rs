@@ -334,6 +334,26 @@ fn movi_against_the_guest_that_has_taken_it() {
     });
 }
 
+/// The same, and the next message comes as soon as the old target has left the guest: delivered once.
+#[test]
+fn movi_against_an_exit_and_the_next_message() {
+    explore(3, || {
+        let d = mapped();
+        message(&d);
+        enter(&d, 0);
+        guest(&d, 0, LPI, 1, 0);
+        forget_ipis(&d);
+        let other = d.clone();
+        let t = thread::spawn(move || {
+            exit(&other, 0);
+            message(&other);
+        });
+        send(&d, 1, 0, &[movi(1)]);
+        t.join().unwrap();
+        assert_eq!(seen(&d), once_at(1));
+    });
+}
+
 /// The new target blocks just then: it is woken.
 #[test]
 fn movi_of_a_pending_one_against_blocking() {
