@@ -155,7 +155,7 @@ functions! {
         ) -> c_int;
         fn mock_samples_lines() -> bool;
         fn mock_embedded(vcpu: bool) -> c_ulong;
-        fn mock_wants_lines(v: *mut RawVcpu) -> bool;
+        fn mock_wants_lines(v: *mut RawVcpu, cntv_ctl: u64) -> bool;
         fn mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: u64) -> bool;
     }
     // What ours has, and not each of the others. The ITSes are the host's and what a device and the CPU do with them.
@@ -209,7 +209,7 @@ calls! {
     Allowed mmio = mock_mmio(
         v: *mut RawVcpu, gpa: u64, size: c_uint, write: bool, aarch32: bool, value: *mut u64
     ) -> c_int;
-    Forbidden wants_lines = mock_wants_lines(v: *mut RawVcpu) -> bool;
+    Forbidden wants_lines = mock_wants_lines(v: *mut RawVcpu, cntv_ctl: u64) -> bool;
     Allowed sysreg = mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: u64) -> bool;
 }
 

@@ -85,8 +85,15 @@ impl Timer {
         self.pending.load(Ordering::SeqCst) && !self.masked.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn mask(&self) {
+    /// As Xen does when it takes its interrupt.
+    pub fn mask(&self) {
         self.masked.store(true, Ordering::SeqCst);
+    }
+
+    /// `CNTV_CTL_EL0`.
+    fn control(&self) -> u64 {
+        let bit = |on: &AtomicBool, bit| if on.load(Ordering::SeqCst) { bit } else { 0 };
+        CNT_ENABLE | bit(&self.masked, CNT_MASK) | bit(&self.pending, CNT_PENDING)
     }
 
     /// The condition, Xen's mask aside.
@@ -202,7 +209,7 @@ impl Vcpu {
 
     /// `vtimer_update_irqs()` and `vcpu_update_evtchn_irq()`, on exits from the guest: ours asks for it.
     pub(crate) fn update_lines(&self) {
-        if !abi::wants_lines(self.raw) {
+        if !abi::wants_lines(self.raw, self.timer.control()) {
             return;
         }
         let ptimer = self.ptimer().load(Ordering::SeqCst);

@@ -317,6 +317,8 @@ void register_mmio_handler(struct domain *d, const struct mmio_handler_ops *ops,
 #define CNTx_CTL_ENABLE (1u << 0)
 #define CNTx_CTL_MASK (1u << 1)
 #define CNTx_CTL_PENDING (1u << 2)
+#define READ_SYSREG(name) mock_sysreg_##name()
+mock_register_t mock_sysreg_CNTV_CTL_EL0(void);
 struct vtimer { register_t ctl; unsigned int irq; };
 
 /* public/arch-arm.h, public/domctl.h */

@@ -75,14 +75,17 @@ void vgic_vcpu_inject_irq(struct vcpu *v, unsigned int virq);
 /*
  * Have the lines of a vCPU's timers and of its event channel to be looked at,
  * now that it has left its guest? Who raises one says so to vgic_inject_irq(),
- * which notes it: there is nothing to see while none is up and none was.
+ * which notes it: there is nothing to see while none is up and none was. But a
+ * virtual timer that is masked tells nobody, and Xen masks it whenever it fires.
  */
-#define vgic_lines_up(v) ({                             \
-    bool up_ = read_atomic(&(v)->arch.vgic.lines_up);   \
-                                                        \
-    if ( unlikely(up_) )                                \
-        vgic_lines_forget(v);                           \
-    up_;                                                \
+#define vgic_lines_up(v) ({                                             \
+    register_t up_when_ = CNTx_CTL_ENABLE | CNTx_CTL_PENDING;           \
+    bool up_ = read_atomic(&(v)->arch.vgic.lines_up) ||                 \
+               (READ_SYSREG(CNTV_CTL_EL0) & up_when_) == up_when_;      \
+                                                                        \
+    if ( unlikely(up_) )                                                \
+        vgic_lines_forget(v);                                           \
+    up_;                                                                \
 })
 
 void vgic_lines_forget(struct vcpu *v);
