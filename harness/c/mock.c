@@ -588,7 +588,7 @@ bool mock_samples_lines(void)
 #endif
 }
 
-/* Does it want to see them on this exit? */
+/* The virtual timer's control register is that of the CPU. */
 static _Thread_local register_t cntv_ctl;
 
 register_t mock_sysreg_CNTV_CTL_EL0(void)
@@ -596,7 +596,7 @@ register_t mock_sysreg_CNTV_CTL_EL0(void)
     return cntv_ctl;
 }
 
-/* The virtual timer's control register is that of the CPU. */
+/* Does it want to see them on this exit? */
 bool mock_wants_lines(struct vcpu *v, uint64_t ctl)
 {
     cntv_ctl = ctl;

@@ -165,6 +165,16 @@ fn mapped() -> Arc<Vgic> {
     d
 }
 
+/// The same, and vCPU 0 has taken a message of it (0 in its list register, an LPI is never active) and is still in the guest.
+fn taken() -> Arc<Vgic> {
+    let d = mapped();
+    message(&d);
+    enter(&d, 0);
+    guest(&d, 0, LPI, 1, 0);
+    forget_ipis(&d);
+    d
+}
+
 /// The device's message arrives at the host.
 fn message(d: &Vgic) {
     d.inject_lpi(intid(LPI));
@@ -317,15 +327,11 @@ fn a_message_against_movall() {
     a_message_against_moving(movall(0, 1));
 }
 
-/// The old target has taken it (0, an LPI is never active) when it is moved: it is not delivered to the new one again.
+/// The old target has taken it when it is moved: it is not delivered to the new one again.
 #[test]
 fn movi_against_the_guest_that_has_taken_it() {
     explore(3, || {
-        let d = mapped();
-        message(&d);
-        enter(&d, 0);
-        guest(&d, 0, LPI, 1, 0);
-        forget_ipis(&d);
+        let d = taken();
         let other = d.clone();
         let t = thread::spawn(move || send(&other, 1, 0, &[movi(1)]));
         trap(&d, 0);
@@ -338,11 +344,7 @@ fn movi_against_the_guest_that_has_taken_it() {
 #[test]
 fn movi_against_an_exit_and_the_next_message() {
     explore(3, || {
-        let d = mapped();
-        message(&d);
-        enter(&d, 0);
-        guest(&d, 0, LPI, 1, 0);
-        forget_ipis(&d);
+        let d = taken();
         let other = d.clone();
         let t = thread::spawn(move || {
             exit(&other, 0);
