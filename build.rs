@@ -34,6 +34,8 @@ fn main() {
         .define("CONFIG_HAS_ITS", None)
         .flag_if_supported("-Wno-unused-parameter")
         .warnings_into_errors(true)
+        // GNU ld goes through the libraries once, and would pass over what only xen-glue, which comes later, asks for.
+        .link_lib_modifier("+whole-archive")
         .compile("mock_xen");
     for dir in ["xen-glue/c", "xen-glue/src", "harness/c", "harness/include"] {
         println!("cargo::rerun-if-changed={dir}");
