@@ -11,6 +11,7 @@ fn main() {
         println!("cargo::error={error:#}");
         return;
     }
+    let release = xen_glue_header::release();
     let mut build = cc::Build::new();
     if env::var_os("CARGO_FEATURE_RECORD").is_some() {
         build
@@ -28,6 +29,7 @@ fn main() {
         .include("harness/include")
         .include("xen-glue/c")
         .include(&out)
+        .define(xen_glue_header::RELEASE, release.as_str())
         .define("CONFIG_NEW_VGIC", None)
         .define("CONFIG_GICV3", None)
         .define("CONFIG_GICV3_ESPI", None)

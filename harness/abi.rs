@@ -154,6 +154,7 @@ functions! {
             v: *mut RawVcpu, gpa: u64, size: c_uint, write: bool, aarch32: bool, value: *mut u64
         ) -> c_int;
         fn mock_samples_lines() -> bool;
+        fn mock_release() -> c_uint;
         fn mock_embedded(vcpu: bool) -> c_ulong;
         fn mock_wants_lines(v: *mut RawVcpu, cntv_ctl: u64) -> bool;
         fn mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: u64) -> bool;
@@ -249,6 +250,13 @@ optional! {
 /// Has this vGIC virtual ITSes?
 pub(crate) fn has_itses() -> bool {
     peer::functions().mock_do_lpi.is_some()
+}
+
+/// The release of Xen whose ways the mock has: 417 for 4.17.
+#[must_use]
+pub fn release() -> u32 {
+    // SAFETY: takes nothing.
+    unsafe { mock_release() }
 }
 
 /// Does this vGIC look at the levels of lines, which Xen then hands it on each exit?

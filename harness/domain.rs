@@ -41,6 +41,7 @@ impl Config {
         Self {
             id: 0,
             hardware: true,
+            direct_mapped: true,
             ..Self::guest(gic, vcpus)
         }
     }

@@ -284,6 +284,11 @@ static void wait_until_gone(uint16_t domain)
 	fail("a domain that was destroyed is still there", 0);
 }
 
+static struct arch_createdomain *arch_of(struct createdomain *create)
+{
+	return domctl_version <= DOMCTL_WITHOUT_ALTP2M ? &create->before.arch : &create->now.arch;
+}
+
 static void live_and_die(enum kind kind, uint32_t vcpus)
 {
 	struct domctl *op = prepare(DOMCTL_CREATE, DOMID_ANY);
@@ -298,12 +303,14 @@ static void live_and_die(enum kind kind, uint32_t vcpus)
 		.max_grant_frames = -1,
 		.max_maptrack_frames = -1,
 		.grant_opts = GRANT_VERSION_1,
+	};
+	*arch_of(&op->create) = (struct arch_createdomain){
 		.gic_version = GIC_NATIVE,
 		.nr_spis = 64,
 	};
 	must("create a domain", domctl());
 	domain = op->domain;
-	gic = op->create.gic_version;
+	gic = arch_of(&op->create)->gic_version;
 	if (kind != EMPTY) {
 		prepare(DOMCTL_MAX_VCPUS, domain)->max_vcpus.max = vcpus;
 		must("create the vCPUs", domctl());

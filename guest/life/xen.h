@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What this program needs of Xen's interface, for arm64: the layouts that Xen 4.19 and later have in common.
+ * What this program needs of Xen's interface, for arm64: the layouts that Xen 4.17 and later have in common, and where
+ * they differ, both.
  * Written for this program; what the fields mean is in Xen's public headers (domctl.h, sysctl.h, memory.h,
  * event_channel.h, arch-arm.h).
  */
@@ -13,7 +14,7 @@
 enum { MEMORY_OP = 12, EVENT_CHANNEL_OP = 32, SYSCTL = 35, DOMCTL = 36 };
 
 /* The domctl and sysctl interfaces have no stable version: these are the ones whose layouts were compared. */
-enum { DOMCTL_OLDEST = 0x17, DOMCTL_NEWEST = 0x18, SYSCTL_OLDEST = 0x15, SYSCTL_NEWEST = 0x16 };
+enum { DOMCTL_OLDEST = 0x15, DOMCTL_NEWEST = 0x18, SYSCTL_OLDEST = 0x15, SYSCTL_NEWEST = 0x16 };
 
 enum {
 	DOMCTL_CREATE = 1,
@@ -37,6 +38,17 @@ enum {
 /* As the name of a domain that is to be created, DOMID_ANY leaves the choice to Xen. */
 enum { DOMID_SELF = 0x7ff0, DOMID_ANY = 0x7ff5 };
 
+/* The architecture's part of a domain. Read: the version that it has got. */
+struct arch_createdomain {
+	uint8_t gic_version;
+	/* 4.18 and later; padding before. */
+	uint8_t sve_vl;
+	uint16_t tee_type;
+	uint32_t nr_spis;
+	uint32_t clock_frequency;
+	uint32_t more;
+};
+
 struct createdomain {
 	uint32_t ssidref;
 	uint8_t handle[16];
@@ -47,17 +59,22 @@ struct createdomain {
 	int32_t max_grant_frames;
 	int32_t max_maptrack_frames;
 	uint32_t grant_opts;
-	uint32_t altp2m;
-	uint32_t vmtrace_size;
-	uint32_t cpupool_id;
-	/* The architecture's part. Read: the version that the domain has got. */
-	uint8_t gic_version;
-	uint8_t sve_vl;
-	uint16_t tee_type;
-	uint32_t nr_spis;
-	uint32_t clock_frequency;
-	uint32_t more;
+	union {
+		struct {
+			uint32_t altp2m;
+			uint32_t vmtrace_size;
+			uint32_t cpupool_id;
+			struct arch_createdomain arch;
+		} now;
+		/* 4.17 and 4.18: DOMCTL_WITHOUT_ALTP2M is the last version of it. */
+		struct {
+			uint32_t vmtrace_size;
+			uint32_t cpupool_id;
+			struct arch_createdomain arch;
+		} before;
+	};
 };
+enum { DOMCTL_WITHOUT_ALTP2M = 0x16 };
 enum { CREATE_HVM = 1, CREATE_HAP = 2, GRANT_VERSION_1 = 1, GIC_NATIVE = 0, GIC_V2 = 1, GIC_V3 = 2 };
 
 struct domctl {
@@ -78,7 +95,8 @@ struct domctl {
 };
 enum { BIND_SPI = 4 };
 _Static_assert(offsetof(struct domctl, create) == 16, "domctl");
-_Static_assert(offsetof(struct createdomain, gic_version) == 60, "createdomain");
+_Static_assert(offsetof(struct createdomain, now.arch) == 60, "createdomain");
+_Static_assert(offsetof(struct createdomain, before.arch) == 56, "createdomain up to 4.18");
 
 struct sysctl {
 	uint32_t command;

@@ -147,6 +147,9 @@ long iommu_map(struct domain *d, dfn_t dfn, mfn_t mfn, unsigned long count,
 {
     struct mock_iommu_page *page = _xzalloc(sizeof(*page), _Alignof(struct mock_iommu_page));
 
+#if RVGIC_XEN_RELEASE <= 420
+    BUG_ON(!is_domain_direct_mapped(d));
+#endif
     if ( !page )
         return -ENOMEM;
     if ( count != 1 || flags != IOMMUF_writable || dfn_x(dfn) != mfn_x(mfn) )

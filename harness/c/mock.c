@@ -145,8 +145,8 @@ const cpumask_t *cpumask_of(unsigned int cpu)
     return &masks[cpu % MOCK_CPUS];
 }
 
-int dt_device_get_paddr(const struct dt_device_node *node, unsigned int index,
-                        paddr_t *addr, paddr_t *size)
+int MOCK_NAME(dt_device_get_address, dt_device_get_paddr)(
+    const struct dt_device_node *node, unsigned int index, paddr_t *addr, paddr_t *size)
 {
     const paddr_t frames[] = {
         host.gicd, host.frames.gicc, host.frames.gich, host.frames.gicv
@@ -444,8 +444,8 @@ int mock_guest_memory(struct domain *d, paddr_t gpa, void *buf, uint32_t size, b
 }
 
 /* The same by the vGIC, which may have to wait for a page. */
-int access_guest_memory_by_gpa(struct domain *d, paddr_t gpa, void *buf, uint32_t size,
-                               bool is_write)
+int MOCK_NAME(access_guest_memory_by_ipa, access_guest_memory_by_gpa)(
+    struct domain *d, paddr_t gpa, void *buf, uint32_t size, bool is_write)
 {
 #ifndef MOCK_PEER
     /* The old C vGIC reads the configuration of LPIs with a lock held. */
@@ -464,6 +464,7 @@ unsigned long mock_domain_ram_accesses(const struct domain *d)
 void mock_domain_release(struct domain *d)
 {
     mock_its_release(d);
+    xfree(d->mapped);
     free(d->ram);
     free(d->mmio);
     free(d->vcpu);
@@ -477,16 +478,45 @@ unsigned int mock_domain_mmio_used(const struct domain *d)
 
 paddr_t mock_domain_dbase(const struct domain *d)
 {
-    return d->arch.vgic.dbase;
+    return vgic_dist_base(&d->arch.vgic);
 }
 
-/* The CPU interface of a GICv2: what Xen maps of it, lazily, and to where. */
+#if RVGIC_XEN_RELEASE <= 417
+int map_mmio_regions(struct domain *d, gfn_t start, unsigned long count, mfn_t to)
+{
+    BUG_ON(d->mapped);
+    /* Xen may have no memory for the tables. */
+    d->mapped = _xzalloc(sizeof(*d->mapped), _Alignof(struct mock_mapping));
+    if ( !d->mapped )
+        return -ENOMEM;
+    *d->mapped = (struct mock_mapping){ start, to, count };
+
+    return 0;
+}
+#endif
+
+/* The CPU interface of a GICv2: what is mapped of it, and to where. */
 paddr_t mock_domain_gicc(const struct domain *d, paddr_t *mapped, paddr_t *gicv)
 {
+#if RVGIC_XEN_RELEASE <= 417
+    const struct mock_mapping none = {}, *map = d->mapped ? d->mapped : &none;
+
+    *mapped = map->count * PAGE_SIZE;
+    *gicv = mfn_to_maddr(map->to);
+
+    return gfn_to_gaddr(map->at);
+#else
+    /* By Xen, when the guest first touches it. */
     *mapped = d->arch.vgic.csize;
     *gicv = d->arch.vgic.vbase;
 
     return d->arch.vgic.cbase;
+#endif
+}
+
+unsigned int mock_release(void)
+{
+    return RVGIC_XEN_RELEASE;
 }
 
 unsigned int mock_domain_regions(const struct domain *d)

@@ -7,6 +7,17 @@
 #ifndef MOCK_H
 #define MOCK_H
 
+/* Which Xen it is: build.rs says so. */
+#if !defined(RVGIC_XEN_RELEASE) || RVGIC_XEN_RELEASE < 417
+#error RVGIC_XEN_RELEASE must be the release of Xen: 417 for 4.17, the oldest
+#endif
+/* What 4.17 calls otherwise than later ones. */
+#if RVGIC_XEN_RELEASE <= 417
+#define MOCK_NAME(old, now) old
+#else
+#define MOCK_NAME(old, now) now
+#endif
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -57,7 +68,21 @@ void mock_broken(const char *what);
 #define SZ_16K 0x4000
 #define SZ_64K 0x10000
 #define SZ_128K 0x20000
+#define PAGE_SHIFT 12
 #define PAGE_SIZE 4096
+
+/* mm-frame.h */
+typedef struct { unsigned long n; } gfn_t;
+typedef struct { unsigned long n; } mfn_t;
+#define _gfn(x) ((gfn_t){ x })
+#define gfn_x(g) ((g).n)
+#define gaddr_to_gfn(a) _gfn((a) >> PAGE_SHIFT)
+#define gfn_to_gaddr(g) ((paddr_t)gfn_x(g) << PAGE_SHIFT)
+#define _mfn(x) ((mfn_t){ x })
+#define mfn_x(m) ((m).n)
+#define maddr_to_mfn(a) _mfn((a) >> PAGE_SHIFT)
+#define mfn_to_maddr(m) ((paddr_t)mfn_x(m) << PAGE_SHIFT)
+#define PFN_DOWN(a) ((a) >> PAGE_SHIFT)
 
 #define XENLOG_ERR "<0>"
 #define XENLOG_WARNING "<1>"
@@ -355,6 +380,8 @@ struct domain {
     int is_dying;
     spinlock_t domain_lock;
     bool hardware, direct_mapped;
+    /* Frames that the vGIC has mapped, once: GICV, in 4.17. */
+    struct mock_mapping { gfn_t at; mfn_t to; unsigned long count; } *mapped;
     struct mmio_handler *mmio;
     unsigned int mmio_used, mmio_max;
     /* Its memory: one range. */
@@ -391,7 +418,10 @@ struct vcpu *mock_current(void);
 #define vcpu_info(v, field) ((v)->field)
 #define is_hardware_domain(d) ((d)->hardware)
 #define is_domain_direct_mapped(d) ((d)->direct_mapped)
+/* domain-layout.h has it since 4.22. */
+#if RVGIC_XEN_RELEASE <= 421
 #define domain_use_host_layout(d) ((d)->hardware || (d)->direct_mapped)
+#endif
 #define is_idle_domain(d) ((d)->domain_id == 0x7fff)
 #define is_idle_vcpu(v) is_idle_domain((v)->domain)
 #define for_each_vcpu(d, v) \
@@ -406,15 +436,20 @@ static inline struct vcpu *domain_vcpu(const struct domain *d, unsigned int id)
 void vcpu_kick(struct vcpu *v);
 
 /* guest_access.h */
-int access_guest_memory_by_gpa(struct domain *d, paddr_t gpa, void *buf, uint32_t size,
-                               bool is_write);
+int MOCK_NAME(access_guest_memory_by_ipa, access_guest_memory_by_gpa)(
+    struct domain *d, paddr_t gpa, void *buf, uint32_t size, bool is_write);
+
+/* p2m-common.h: no vGIC needs it later. */
+#if RVGIC_XEN_RELEASE <= 417
+int map_mmio_regions(struct domain *d, gfn_t start, unsigned long count, mfn_t to);
+#endif
 
 /* acpi.h, device_tree.h, io.h: where the GICH frame of a GICv2 is */
 struct dt_device_node;
 extern const bool acpi_disabled;
 extern const struct dt_device_node *dt_interrupt_controller;
-int dt_device_get_paddr(const struct dt_device_node *node, unsigned int index,
-                        paddr_t *addr, paddr_t *size);
+int MOCK_NAME(dt_device_get_address, dt_device_get_paddr)(
+    const struct dt_device_node *node, unsigned int index, paddr_t *addr, paddr_t *size);
 void *ioremap_nocache(paddr_t addr, size_t len);
 
 #endif /* MOCK_H */

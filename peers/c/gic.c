@@ -155,7 +155,7 @@ void mock_restore_state(struct vcpu *v)
     this_cpu(lr_mask) = v->arch.lr_mask;
 }
 
-#if MOCK_XEN_VERSION < 421
+#if RVGIC_XEN_RELEASE <= 420
 bool vgic_is_valid_line(struct domain *d, unsigned int virq)
 {
     return virq < vgic_num_irqs(d);

@@ -34,7 +34,6 @@
 #define GENMASK_ULL(high, low) GENMASK(high, low)
 #define MASK_EXTR(value, mask) (((value) & (mask)) / ((mask) & -(mask)))
 #define IS_ALIGNED(value, to) (((value) & ((to) - 1)) == 0)
-#define PAGE_SHIFT 12
 #define PAGE_MASK (~(PAGE_SIZE - 1UL))
 
 /* bitops.h */
@@ -62,11 +61,17 @@ static inline unsigned int find_next_matching_(const unsigned long *p, unsigned 
 #define ilog2(x) (63U - (unsigned int)__builtin_clzl(x))
 #define fls(x) ((x) ? 32U - (unsigned int)__builtin_clz(x) : 0U)
 
-/* Each set bit of a value of any width, by number. */
+/* Each set bit by number: of a bitmap, and since 4.20 of a value of any width. */
+#if RVGIC_XEN_RELEASE <= 419
+#define for_each_set_bit(bit, p, end) \
+    for ( (bit) = find_first_bit(p, end); (bit) < (end); \
+          (bit) = find_next_bit(p, end, (bit) + 1) )
+#else
 #define for_each_set_bit(bit, value) \
     for ( unsigned long left_ = (value), bit; \
           left_ && ((bit = (unsigned long)__builtin_ctzl(left_)), true); \
           left_ &= left_ - 1 )
+#endif
 
 /* 4.20 */
 #define bitmap_for_each(bit, p, end) \
@@ -126,18 +131,8 @@ unsigned int mock_this_cpu(void);
 
 DECLARE_PER_CPU(uint64_t, lr_mask);
 
-/* mm-frame.h */
-typedef struct { unsigned long n; } gfn_t;
-#define _gfn(x) ((gfn_t){ x })
-#define gfn_x(g) ((g).n)
-#define gaddr_to_gfn(a) _gfn((a) >> PAGE_SHIFT)
-#define gfn_to_gaddr(g) ((paddr_t)gfn_x(g) << PAGE_SHIFT)
-
 /* iommu.h: never there */
-typedef struct { unsigned long n; } mfn_t;
-#define maddr_to_mfn(a) ((mfn_t){ (a) >> PAGE_SHIFT })
 #define _dfn(x) (x)
-#define PFN_DOWN(a) ((a) >> PAGE_SHIFT)
 #define IOMMUF_writable 2
 #define is_iommu_enabled(d) false
 #define iommu_map(d, dfn, mfn, count, flags, flush) ((void)(mfn), (void)(flush), 0)
@@ -187,7 +182,7 @@ static inline unsigned int vaffinity_to_vcpuid(uint64_t affinity)
 #define is_vcpu_online(v) (!test_bit(_VPF_down, &(v)->pause_flags))
 
 /* What releases before 4.21 do not have. */
-#if MOCK_XEN_VERSION < 421
+#if RVGIC_XEN_RELEASE <= 420
 bool vgic_is_valid_line(struct domain *d, unsigned int virq);
 
 static inline bool vgic_is_spi(struct domain *d, unsigned int virq)

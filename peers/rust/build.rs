@@ -11,6 +11,7 @@ fn main() {
         return;
     }
     let root = Path::new("../..");
+    let release = xen_glue_header::release();
     let sources = [
         "xen-glue/c/glue.c",
         "xen-glue/c/gich.c",
@@ -23,6 +24,7 @@ fn main() {
         .files(sources.map(|s| root.join(s)))
         .includes(["harness/include", "xen-glue/c"].map(|d| root.join(d)))
         .include(&out)
+        .define(xen_glue_header::RELEASE, release.as_str())
         .define("CONFIG_NEW_VGIC", None)
         .define("CONFIG_GICV3", None)
         .define("CONFIG_GICV3_ESPI", None)

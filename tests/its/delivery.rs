@@ -2,6 +2,7 @@
 //! From a device's message to the end of the interrupt, on every vCPU.
 
 use super::*;
+use vgic_harness::abi;
 use vgic_harness::guest::Size;
 use vgic_harness::its::gits;
 use vgic_harness::linux::gicr;
@@ -30,6 +31,19 @@ fn a_message_passes_the_iommu() {
         assert!(domain.send_msi(n, DEVICE, 0), "ITS {n}");
         assert_eq!(taken(&cpus)[1], [LPI + n]);
     }
+}
+
+/// Up to 4.20, Xen's IOMMU code has a BUG_ON() for a domain that is not direct-mapped.
+#[test]
+fn a_doorbell_is_mapped_only_where_xen_can() {
+    let config = Config {
+        direct_mapped: false,
+        ..Config::dom0(3, 1)
+    };
+    let (domain, cpus) = booted_as(LARGE.with_iommu(), config);
+    let its = Its::probe(&domain, &cpus[0], 0);
+    its.map_device(&cpus[0], DEVICE, LPI, 1, |_| 0);
+    assert_eq!(domain.send_msi(0, DEVICE, 0), abi::release() > 420);
 }
 
 #[test]

@@ -30,8 +30,13 @@ macro_rules! boot {
 use boot;
 
 fn booted(profile: Profile, vcpus: usize) -> (Domain, Vec<GuestCpu>) {
+    booted_as(profile, Config::dom0(3, vcpus))
+}
+
+/// The same for another domain.
+fn booted_as(profile: Profile, config: Config) -> (Domain, Vec<GuestCpu>) {
     let machine: Arc<Machine> = Machine::power_on(profile);
-    let domain = Domain::with_vcpus(&machine, Config::dom0(3, vcpus)).expect("a domain");
+    let domain = Domain::with_vcpus(&machine, config).expect("a domain");
     let cpus = linux::boot(&domain);
     its::enable_lpis(&domain, &cpus);
     (domain, cpus)

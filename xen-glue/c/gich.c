@@ -16,6 +16,7 @@
 #include <asm/gic.h>
 #include <asm/io.h>
 
+#include "releases.h"
 #include "rvgic.h"
 
 volatile void *rvgic_gich;

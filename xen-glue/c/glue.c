@@ -7,7 +7,6 @@
  * prototypes it turns a function that does not match them into an error.
  */
 
-#include <xen/bug.h>
 #include <xen/cpumask.h>
 #include <xen/errno.h>
 #include <xen/init.h>
@@ -17,11 +16,6 @@
 #include <xen/sizes.h>
 #include <xen/spinlock.h>
 #include <xen/xmalloc.h>
-
-/* domain_use_host_layout() was in asm/domain.h up to 4.21. */
-#if __has_include(<xen/domain-layout.h>)
-#include <xen/domain-layout.h>
-#endif
 
 #include <asm/cpregs.h>
 #include <asm/current.h>
@@ -41,6 +35,7 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wredundant-decls"
 #include "exports.h"
+#include "releases.h"
 #include "rvgic.h"
 #pragma GCC diagnostic pop
 
@@ -219,21 +214,23 @@ unsigned int vgic_max_vcpus(unsigned int domctl_vgic_version)
 /* A domain's frames ********************************************************/
 
 /*
- * The CPU interface of a GICv2 has two pages. Xen maps those below csize to the
- * host's GICV when the guest first touches them. In the other one there is
- * GICC_DIR alone, which no bit of GICH_HCR or ICH_HCR_EL2 makes trap where it
- * is in memory. It is left out: a guest with EOImode 1 deactivates through us,
- * and one with EOImode 0 never goes there.
+ * The CPU interface of a GICv2 has two pages. Those below csize are mapped to
+ * the host's GICV: by Xen when the guest first touches them, up to 4.17 by
+ * rvgic_map_gicv(). In the other one there is GICC_DIR alone, which no bit of
+ * GICH_HCR or ICH_HCR_EL2 makes trap where it is in memory. It is left out: a
+ * guest with EOImode 1 deactivates through us, and one with EOImode 0 never
+ * goes there.
  *
  * Where each page is repeated over 64 KiB, the hardware domain sees 16 of each.
- * Xen maps csize bytes from the page that was touched, and not from cbase: a
- * guest that starts at a later copy gets copies of the first page in place of
- * GICC_DIR. It can only confuse itself, and Linux starts at the first.
+ * Where Xen maps them, it maps csize bytes from the page that was touched, and
+ * not from cbase: a guest that starts at a later copy gets copies of the first
+ * page in place of GICC_DIR. It can only confuse itself, and Linux starts at
+ * the first.
  *
  * What guests are told of the size comes from the host's device tree or from
  * GUEST_GICC_SIZE, never from csize.
  */
-static int place_v2(struct domain *d, unsigned int *mmio_count)
+static int place_v2(struct domain *d, rvgic_mmio_count_t *mmio_count)
 {
     struct vgic_dist *vgic = &d->arch.vgic;
 
@@ -267,7 +264,7 @@ static int place_v2(struct domain *d, unsigned int *mmio_count)
 }
 
 #ifdef CONFIG_GICV3
-static int place_v3(struct domain *d, unsigned int *mmio_count)
+static int place_v3(struct domain *d, rvgic_mmio_count_t *mmio_count)
 {
     struct vgic_dist *vgic = &d->arch.vgic;
     bool host_layout = domain_use_host_layout(d);
@@ -308,7 +305,7 @@ static int place_v3(struct domain *d, unsigned int *mmio_count)
 }
 #endif
 
-int domain_vgic_register(struct domain *d, unsigned int *mmio_count)
+int domain_vgic_register(struct domain *d, rvgic_mmio_count_t *mmio_count)
 {
     int rc = -ENODEV;
 
@@ -458,17 +455,24 @@ static const struct mmio_handler_ops dir_ops = {
     .write = dir_mmio_write,
 };
 
-/* Exactly as many as domain_vgic_register() has announced. */
+/* Exactly as many handlers as domain_vgic_register() has announced. */
 int rvgic_register_frames(struct domain *d)
 {
     struct vgic_dist *vgic = &d->arch.vgic;
     unsigned int i;
+    int rc;
 
     register_mmio_handler(d, &dist_ops, vgic->dbase,
                           vgic->version == GIC_V3 ? SZ_64K : PAGE_SIZE, NULL);
 
     if ( vgic->version == GIC_V2 )
+    {
         register_mmio_handler(d, &dir_ops, dir_base(d), dir_size(d), NULL);
+
+        rc = rvgic_map_gicv(d);
+        if ( rc )
+            return rc;
+    }
 
     for ( i = 0; i < vgic->nr_regions; i++ )
         register_mmio_handler(d, &redist_ops, vgic->rdist_regions[i].base,
@@ -498,9 +502,7 @@ bool vgic_emulate(struct cpu_user_regs *regs, union hsr hsr)
         case HSR_SYSREG_ICC_SGI1R_EL1:  reg = RVGIC_SGI1R; break;
         case RVGIC_SYSREG_ASGI1R:       reg = RVGIC_ASGI1R; break;
         case RVGIC_SYSREG_SGI0R:        reg = RVGIC_SGI0R; break;
-#ifdef HSR_SYSREG_ICC_DIR_EL1
         case HSR_SYSREG_ICC_DIR_EL1:    reg = RVGIC_DIR; break;
-#endif
         default: return false;
         }
 
@@ -510,7 +512,6 @@ bool vgic_emulate(struct cpu_user_regs *regs, union hsr hsr)
         value = get_user_reg(regs, hsr.sysreg.reg);
         break;
 
-#ifdef HSR_SYSREG_ICC_DIR_EL1
     case HSR_EC_CP15_32:
         switch ( hsr.bits & HSR_CP32_REGS_MASK )
         {
@@ -523,7 +524,6 @@ bool vgic_emulate(struct cpu_user_regs *regs, union hsr hsr)
 
         value = (uint32_t)get_user_reg(regs, hsr.cp32.reg);
         break;
-#endif
 
     case HSR_EC_CP15_64:
         switch ( hsr.bits & HSR_CP64_REGS_MASK )
@@ -556,12 +556,11 @@ bool vgic_emulate(struct cpu_user_regs *regs, union hsr hsr)
     return true;
 }
 
-/* Returned int up to 4.21: whatever it returns, 0 is a value of it. */
-__typeof__(vcpu_vgic_free(NULL)) vcpu_vgic_free(struct vcpu *v)
+rvgic_freed_t vcpu_vgic_free(struct vcpu *v)
 {
     rvgic_vcpu_free(v);
 
-    return (__typeof__(vcpu_vgic_free(NULL)))0;
+    return RVGIC_FREED;
 }
 
 /* Lines that Xen keeps *****************************************************/

@@ -22,6 +22,7 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wredundant-decls"
 #include "exports.h"
+#include "releases.h"
 #include "rvgic.h"
 #pragma GCC diagnostic pop
 
@@ -124,6 +125,14 @@ static int map_doorbell(struct domain *d, unsigned int n)
 
     if ( !is_iommu_enabled(d) )
         return 0;
+
+    if ( !rvgic_iommu_maps_for(d) )
+    {
+        printk(XENLOG_WARNING
+               "d%u: its devices behind an IOMMU cannot reach ITS %u, as it is not direct-mapped\n",
+               d->domain_id, n);
+        return 0;
+    }
 
     rc = iommu_map(d, dfn, maddr_to_mfn(doorbell(n)), 1, IOMMUF_writable,
                    &flush);

@@ -30,8 +30,9 @@ unsigned int rvgic_host_spis(void);
 unsigned int rvgic_host_espis(void);
 
 /*
- * Frames of a domain: both accept a zeroed domain. Registering makes what a
- * device needs to reach them, too, and returns -errno if it cannot.
+ * Frames of a domain: both accept a zeroed domain. Registering also maps what
+ * the guest, or a device, is to reach without a trap, and returns -errno if it
+ * cannot.
  */
 bool rvgic_region(const struct domain *d, unsigned int region,
                   uint64_t *base, uint64_t *size);

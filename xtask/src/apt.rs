@@ -4,10 +4,12 @@
 //! Everything lives below `target/apt`: a configuration of its own, lists of its own. The mirror and its keyring are
 //! taken from the machine's own sources, in either of apt's two formats. apt checks every hash on the way.
 
-use crate::command::{output, run};
+mod sources;
+
+use crate::command::{NOT_DONE, run};
 use crate::paths;
 use crate::progress::Step;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,24 +20,56 @@ const FRESH: Duration = Duration::from_secs(24 * 3600);
 /// The limit for one apt run, in seconds.
 const LIMIT: &str = "300";
 
-/// Where this machine gets Debian from.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Mirror {
-    uri: String,
-    signed_by: Option<String>,
+pub use sources::{Suite, suite, suites};
+
+/// Which of Debian's archives: they are at different places, and a mirror may have one of them only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Archive {
+    /// What a release is made of, its updates and backports.
+    Main,
+    /// What the security team has changed since.
+    Security,
 }
 
-/// A private apt that sees some suites of the machine's own mirror.
+/// What is wanted of a suite.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'a> {
+    /// Binary packages for this architecture.
+    Packages(&'a str),
+    /// Source packages.
+    Sources,
+}
+
+/// Something that cannot be had, from a mirror above all. Nothing is wrong with what was asked for, and what needs it is left
+/// out: another day, or on another machine, it may be there.
+#[derive(Debug)]
+pub struct Unavailable(pub String);
+
+impl std::fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unavailable {}
+
+/// A private apt that sees one suite of the machine's own mirror.
 pub struct Apt {
+    suite: String,
     config: PathBuf,
     directory: PathBuf,
 }
 
 impl Apt {
-    /// Sets up the private state for `suites`; `name` keeps it apart from others.
-    pub fn new(name: &str, suites: &str, architecture: &str) -> Result<Apt> {
-        let mirror = machine_mirror()?;
-        let directory = paths::apt().join(name);
+    /// Sets up the private state for a suite, apart from those of others: what one lacks is no reason to do without the
+    /// rest.
+    pub fn new(suite: &Suite, wanted: Wanted) -> Result<Apt> {
+        let Suite { name, mirror } = suite;
+        let (types, architecture) = match wanted {
+            Wanted::Packages(architecture) => ("deb", architecture),
+            Wanted::Sources => ("deb-src", "arm64"),
+        };
+        let directory = paths::apt().join(format!("{name}-{types}-{architecture}"));
         for part in [
             "lists/partial",
             "cache/archives/partial",
@@ -48,23 +82,37 @@ impl Apt {
         let config = directory.join("apt.conf");
         write_if_changed(&config, &configuration(&directory, &host_architecture()?))?;
         let mut entry = format!(
-            "Types: deb deb-src\nURIs: {}\nSuites: {suites}\nComponents: main\nArchitectures: {architecture}\n",
+            "Types: {types}\nURIs: {}\nSuites: {name}\nComponents: main\nArchitectures: {architecture}\n",
             mirror.uri
         );
-        if let Some(key) = mirror.signed_by {
+        if let Some(key) = &mirror.signed_by {
             entry.push_str(&format!("Signed-By: {key}\n"));
         }
-        let sources = directory.join("sources/debian.sources");
-        if write_if_changed(&sources, &entry)? {
-            // Lists of another mirror or suite are no use.
-            let _ = fs::remove_file(directory.join("updated"));
+        let apt = Apt {
+            suite: name.clone(),
+            config,
+            directory,
+        };
+        if write_if_changed(&apt.directory.join("sources/debian.sources"), &entry)? {
+            // Lists of another mirror are no use.
+            apt.forget();
         }
-        Ok(Apt { config, directory })
+        Ok(apt)
+    }
+
+    /// Has the package lists fetched again, however fresh they are.
+    pub fn forget(&self) {
+        // If there is nothing to forget, so much the better.
+        let _ = fs::remove_file(self.stamp());
+    }
+
+    fn stamp(&self) -> PathBuf {
+        self.directory.join("updated")
     }
 
     /// Fetches the package lists unless they are fresh.
     pub fn update(&self) -> Result<()> {
-        let stamp = self.directory.join("updated");
+        let stamp = self.stamp();
         let fresh = fs::metadata(&stamp)
             .and_then(|m| m.modified())
             .is_ok_and(|t| {
@@ -75,21 +123,25 @@ impl Apt {
         if fresh {
             return Ok(());
         }
-        let step = Step::start("Fetching Debian's package lists");
+        let step = Step::start(format!(
+            "Fetching the package lists of Debian's {}",
+            self.suite
+        ));
         let mut command = self.command("apt-get");
         command.args(["-q", "update", "--error-on=any"]);
-        run(
-            &mut command,
-            "fetch Debian's package lists (is there a network, and the right mirror in /etc/apt?)",
-            Some(&self.directory.join("update.log")),
-        )?;
+        let what = format!("the package lists of Debian's {}", self.suite);
+        let log = self.directory.join("update.log");
+        run(&mut command, &format!("fetch {what}"), Some(&log)).map_err(|e| {
+            let what = format!("{what} (is there a network, and the right mirror in /etc/apt?)");
+            unavailable(&what, e)
+        })?;
         fs::write(&stamp, "")?;
         step.done("fetched");
         Ok(())
     }
 
-    /// The versions of a package or source package, newest first.
-    pub fn versions(&self, package: &str, source: bool) -> Result<Vec<String>> {
+    /// The versions of a package, or of a source package if it sees sources.
+    pub fn versions(&self, package: &str) -> Result<Vec<String>> {
         let text = run(
             self.command("apt-cache").args(["madison", package]),
             &format!("look for {package}"),
@@ -97,7 +149,6 @@ impl Apt {
         )?;
         Ok(text
             .lines()
-            .filter(|l| l.contains("Sources") == source)
             .filter_map(|l| l.split('|').nth(1))
             .map(|v| v.trim().to_owned())
             .collect())
@@ -130,7 +181,8 @@ impl Apt {
                 .current_dir(&downloads),
             &format!("download Debian's package {package}"),
             None,
-        )?;
+        )
+        .map_err(|e| unavailable(&format!("Debian's package {package}"), e))?;
         let deb = fs::read_dir(&downloads)?
             .filter_map(|e| e.ok().map(|e| e.path()))
             .find(|p| p.extension().is_some_and(|e| e == "deb"))
@@ -161,7 +213,8 @@ impl Apt {
                     .current_dir(into),
                 &format!("download Debian's source package {package} {version}"),
                 None,
-            )?;
+            )
+            .map_err(|e| unavailable(&format!("{package} {version} from {}", self.suite), e))?;
         }
         Ok(())
     }
@@ -170,7 +223,8 @@ impl Apt {
         // apt has time limits for a silent server, none for the whole; timeout(1) gives one sentence for both.
         let mut command = Command::new("timeout");
         command
-            .args([LIMIT, program])
+            // In the foreground, Ctrl-C reaches apt, too.
+            .args(["--foreground", LIMIT, program])
             .env("APT_CONFIG", &self.config)
             .env("LC_ALL", "C");
         command
@@ -216,83 +270,25 @@ fn write_if_changed(path: &Path, text: &str) -> Result<bool> {
     Ok(true)
 }
 
-/// The machine's own Debian mirror, from its apt sources.
-fn machine_mirror() -> Result<Mirror> {
-    let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
-    if let Ok(parts) = fs::read_dir("/etc/apt/sources.list.d") {
-        let mut parts: Vec<_> = parts.filter_map(|e| e.ok().map(|e| e.path())).collect();
-        parts.sort();
-        files.extend(parts);
+/// That apt could not fetch `what`, with apt's own reason if it is a short one: `404 Not Found`.
+fn unavailable(what: &str, error: Error) -> Error {
+    let text = error.to_string();
+    // Not even started: the mirror was not asked.
+    if !text.starts_with(NOT_DONE) {
+        return error;
     }
-    for file in &files {
-        let Ok(text) = fs::read_to_string(file) else {
-            continue;
-        };
-        let found = match file.extension().and_then(|e| e.to_str()) {
-            Some("sources") => from_deb822(&text),
-            Some("list") => from_one_line(&text),
-            _ => None,
-        };
-        if let Some(mirror) = found {
-            return Ok(mirror);
-        }
-    }
-    // A machine without apt sources of its own cannot say; say so rather than guess.
-    if output(Command::new("apt-get").arg("--version"), "use apt").is_err() {
-        bail!("this needs apt (Debian or a system derived from it), and there is no apt-get here");
-    }
-    bail!(
-        "found no Debian mirror in /etc/apt/sources.list or /etc/apt/sources.list.d: add Debian's main archive there"
-    )
-}
-
-/// Is this suite one of the main archive (not of security, not of someone else)?
-fn main_archive(uri: &str, suites: &str, components: &str) -> bool {
-    let debian = uri.trim_end_matches('/').ends_with("/debian");
-    let plain = suites
-        .split_whitespace()
-        .any(|s| !s.contains("security") && !s.ends_with('/'));
-    debian && plain && components.split_whitespace().any(|c| c == "main")
-}
-
-fn from_deb822(text: &str) -> Option<Mirror> {
-    text.split("\n\n").find_map(|stanza| {
-        let field = |name: &str| {
-            stanza
-                .lines()
-                .filter(|l| !l.starts_with('#'))
-                .filter_map(|l| l.split_once(':'))
-                .find(|(key, _)| key.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value.trim().to_owned())
-        };
-        let uri = field("URIs")?.split_whitespace().next()?.to_owned();
-        let on = field("Enabled").is_none_or(|v| !v.eq_ignore_ascii_case("no"));
-        let fits = main_archive(&uri, &field("Suites")?, &field("Components")?);
-        // A key written into the stanza itself has no one-line form: apt's own keyrings then serve.
-        let signed_by = field("Signed-By").filter(|k| k.starts_with('/'));
-        (on && fits).then_some(Mirror { uri, signed_by })
-    })
-}
-
-fn from_one_line(text: &str) -> Option<Mirror> {
-    text.lines().find_map(|line| {
-        let rest = line.trim().strip_prefix("deb ")?.trim();
-        let (options, rest) = match rest.strip_prefix('[') {
-            Some(r) => r.split_once(']')?,
-            None => ("", rest),
-        };
-        let mut words = rest.split_whitespace();
-        let (uri, suite) = (words.next()?, words.next()?);
-        let components: Vec<&str> = words.collect();
-        let signed_by = options
-            .split_whitespace()
-            .find_map(|o| o.strip_prefix("signed-by="))
-            .map(str::to_owned);
-        main_archive(uri, suite, &components.join(" ")).then(|| Mirror {
-            uri: uri.to_owned(),
-            signed_by,
+    let why = text
+        .lines()
+        .find_map(|l| {
+            l.trim()
+                .strip_prefix("E: Failed to fetch ")?
+                .split_once(' ')
         })
-    })
+        .map(|(_url, why)| why.split('[').next().unwrap_or_default())
+        .or(text.lines().next())
+        .unwrap_or_default();
+    let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+    Unavailable(format!("{what}: {why}")).into()
 }
 
 #[cfg(test)]
@@ -300,44 +296,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_main_archive_is_found_in_deb822() {
-        let text = "Types: deb\nURIs: http://mirror.example/debian-security\nSuites: bookworm-security\nComponents: main\n\
-                    \nTypes: deb\n# a remark: here\nURIs: http://mirror.example/debian\nSuites: bookworm bookworm-updates\n\
-                    Components: main contrib\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n";
-        let mirror = from_deb822(text).unwrap();
-        assert_eq!(mirror.uri, "http://mirror.example/debian");
-        assert_eq!(
-            mirror.signed_by.as_deref(),
-            Some("/usr/share/keyrings/debian-archive-keyring.gpg")
+    fn what_apt_says_is_made_short() {
+        let text = "could not download xen: apt-get ended with exit status: 100\n    Err:1 x\n    \
+                    E: Failed to fetch http://a.example/xen_4.20.orig.tar.xz  404  Not Found [IP: 192.0.2.1 80]\n    \
+                    E: Failed to fetch some archives.";
+        let short = unavailable("xen 4.20", anyhow::anyhow!(text));
+        assert_eq!(short.to_string(), "xen 4.20: 404 Not Found");
+        assert!(short.context("the boot").is::<Unavailable>());
+        let first = unavailable(
+            "xen",
+            anyhow::anyhow!("could not try: it hangs\n    E: none"),
         );
-    }
-
-    #[test]
-    fn a_disabled_entry_is_passed_over() {
-        let text =
-            "Enabled: no\nURIs: http://a.example/debian\nSuites: bookworm\nComponents: main\n";
-        assert_eq!(from_deb822(text), None);
-    }
-
-    #[test]
-    fn the_main_archive_is_found_in_one_line_entries() {
-        let text = "# deb http://old.example/debian stretch main\n\
-                    deb http://sec.example/debian-security bookworm-security main\n\
-                    deb [arch=amd64 signed-by=/k.gpg] https://mirror.example/debian/ bookworm main\n";
-        let mirror = from_one_line(text).unwrap();
-        assert_eq!(mirror.uri, "https://mirror.example/debian/");
-        assert_eq!(mirror.signed_by.as_deref(), Some("/k.gpg"));
-    }
-
-    #[test]
-    fn other_archives_are_not_taken_for_debian() {
-        assert_eq!(
-            from_one_line("deb https://packages.example/cloud-sdk cloud main\n"),
-            None
-        );
-        assert_eq!(
-            from_deb822("URIs: https://x.example/node\nSuites: nodistro\nComponents: main\n"),
-            None
-        );
+        assert_eq!(first.to_string(), "xen: could not try: it hangs");
+        let none = unavailable("xen", anyhow::anyhow!("cannot try: there is no apt-get"));
+        assert!(!none.is::<Unavailable>());
     }
 }

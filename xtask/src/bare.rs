@@ -30,7 +30,10 @@ pub fn guest(arguments: &GuestArguments) -> Result<bool> {
     let built = xen::build(&arguments.xen, false)?;
     let image = image(arguments.planted_fault)?;
     fs::create_dir_all(paths::boot())?;
-    let name = format!("guest-{}-{}", arguments.gic, arguments.xen.vgic);
+    let name = format!(
+        "guest-xen{}-{}-{}",
+        built.version, arguments.gic, arguments.xen.vgic
+    );
     let mut command = machine::arguments(&qemu, &arguments.machine(), MEMORY);
     let module = Module::new(image)?;
     let tree = paths::boot().join(format!("{name}.dtb"));
@@ -64,7 +67,8 @@ pub fn guest(arguments: &GuestArguments) -> Result<bool> {
     let vgic = arguments.xen.vgic;
     Ok(match result {
         Some((passed, 0)) if passed > 0 => {
-            println!("guest: ok gic={gic} vgic={vgic} passed={passed}");
+            let xen = &built.full_version;
+            println!("guest: ok gic={gic} vgic={vgic} passed={passed} xen={xen}");
             true
         }
         Some((passed, failed)) => {

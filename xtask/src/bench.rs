@@ -11,6 +11,7 @@ mod show;
 use crate::callgrind::{self, Function, Profile};
 use crate::cli::TreeArguments;
 use crate::progress::Step;
+use crate::tree::Source;
 use crate::{command, paths, peers};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -123,7 +124,7 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
     if !command::exists("valgrind") {
         bail!("there is no valgrind on this machine: run ./vgic bench, which installs it");
     }
-    let objects = peers::build(&arguments.tree.xen)?;
+    let objects = peers::build(&Source::open(&arguments.tree.xen)?)?;
     let harness = harness()?;
     let table = measure(&harness, &objects, &against, &arguments.only)?;
     if let Some(file) = &arguments.svg {

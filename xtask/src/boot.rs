@@ -15,6 +15,7 @@ use crate::paths;
 use crate::progress::Step;
 use crate::qemu::{self, Qemu};
 use crate::table;
+use crate::tree::Version;
 use crate::xen::{self, Built};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
@@ -78,7 +79,7 @@ pub fn boot(boot: &BootArguments) -> Result<bool> {
     let boot = if parts.pin { &still } else { boot };
     let mut failure = None;
     for disk in boot.disks() {
-        let name = name(boot, disk);
+        let name = name(boot, disk, parts.built.version);
         let log = paths::boot().join(format!("{name}.log"));
         let load = load();
         let mut command = prepare(boot, disk, &name, &parts)?;
@@ -98,7 +99,7 @@ pub fn boot(boot: &BootArguments) -> Result<bool> {
         let verdict = checks::judge(&run, boot, disk);
         let title = format!(
             "Xen {} with the {} vGIC{}, GIC{}, {} CPUs, {} DomUs, {}",
-            parts.built.version,
+            parts.built.full_version,
             boot.xen.vgic,
             extras(boot),
             boot.gic,
@@ -129,8 +130,8 @@ pub fn boot(boot: &BootArguments) -> Result<bool> {
     }
     match &failure {
         None => println!(
-            "boot: ok gic={} vgic={} cpus={} domus={}",
-            boot.gic, boot.xen.vgic, boot.cpus, boot.domus
+            "boot: ok gic={} vgic={} cpus={} domus={} xen={}",
+            boot.gic, boot.xen.vgic, boot.cpus, boot.domus, parts.built.full_version
         ),
         Some(check) => println!("boot: FAILED {check}"),
     }
@@ -164,12 +165,7 @@ fn on(boot: &BootArguments, disk: Disk) -> String {
 }
 
 /// The name of a boot's files.
-pub fn name(boot: &BootArguments, disk: Disk) -> String {
-    let tree = if boot.xen.tree.xen == "debian" {
-        "debian"
-    } else {
-        "tree"
-    };
+pub fn name(boot: &BootArguments, disk: Disk, xen: Version) -> String {
     let disk = match disk {
         Disk::Intx => "intx",
         Disk::Msi => "msi",
@@ -179,7 +175,7 @@ pub fn name(boot: &BootArguments, disk: Disk) -> String {
     let extras = boot.xen.suffix();
     let life = if boot.life > 0 { "-life" } else { "" };
     format!(
-        "{tree}-{}-{}-{}cpus-{}domus-{disk}{extras}{count}{life}",
+        "xen{xen}-{}-{}-{}cpus-{}domus-{disk}{extras}{count}{life}",
         boot.gic, boot.xen.vgic, boot.cpus, boot.domus
     )
 }

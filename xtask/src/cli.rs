@@ -38,8 +38,8 @@ pub enum Task {
     Tsan,
     /// Plant small faults in the modules that decide; a test must fail for each (hours)
     Mutants(crate::mutants::Arguments),
-    /// Fetch what boot and xen need, and build nothing
-    Setup,
+    /// Fetch what the others need, and build nothing; looks for the newest of Debian's Xen sources that can be had
+    Setup(TreeArguments),
 }
 
 /// Which vGIC is in the hypervisor.
@@ -84,12 +84,13 @@ impl std::fmt::Display for Gic {
 /// Which source to build it from.
 #[derive(Args, Clone, Debug)]
 pub struct TreeArguments {
-    /// The Xen source: `debian` (fetched), or the path of a tree (copied, never changed)
+    /// The Xen source: `debian` (the newest that could be fetched), `debian-4.17` or another release, or the path of a tree
+    /// (copied, never changed)
     #[arg(
         long,
         env = "XEN_TREE",
         default_value = "debian",
-        value_name = "debian|PATH"
+        value_name = "debian|debian-RELEASE|PATH"
     )]
     pub xen: String,
 }

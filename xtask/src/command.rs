@@ -11,6 +11,9 @@ use std::process::{Command, Output, Stdio};
 /// How many lines of a failed program's output are shown.
 const TAIL: usize = 12;
 
+/// How the error of a program begins that has run and failed.
+pub const NOT_DONE: &str = "could not ";
+
 /// Runs `command` to its end and returns what it wrote on its standard output.
 ///
 /// `what` names the task in a person's words ("build Xen"). All output goes to `log` if there is one.
@@ -31,7 +34,7 @@ pub fn run(command: &mut Command, what: &str, log: Option<&Path>) -> Result<Stri
             format!("; all of it is in {}", l.display())
         });
         bail!(
-            "could not {what}: {} ended with {}{place}\n{}",
+            "{NOT_DONE}{what}: {} ended with {}{place}\n{}",
             name(command),
             output.status,
             tail(&format!("{text}{errors}"))
@@ -61,7 +64,11 @@ pub fn output(command: &mut Command, what: &str) -> Result<Output> {
 /// The program that does the work: timeout(1) only watches another.
 fn name(command: &Command) -> String {
     let program = command.get_program();
-    let watched = command.get_args().nth(1).filter(|_| program == "timeout");
+    let watched = command
+        .get_args()
+        .filter(|a| !a.to_string_lossy().starts_with('-'))
+        .nth(1)
+        .filter(|_| program == "timeout");
     watched.unwrap_or(program).to_string_lossy().into_owned()
 }
 

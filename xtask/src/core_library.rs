@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The core library for the hypervisor's target: from the toolchain, from rustup, or compiled from Debian's rust-src.
+//! The core library for the hypervisor's target: from the toolchain, from rustup, or compiled from its source.
 //!
-//! rustup's servers are not to be reached from everywhere. Debian packages the library source of several compiler
-//! releases; if one is exactly ours, core, compiler_builtins and alloc are compiled from it into a sysroot of our own,
-//! laid out as rustup does it. RUSTC_BOOTSTRAP is set for that compilation alone, as for the Linux kernel's.
+//! rustup's servers are not to be reached from everywhere. The source is the toolchain's own (Debian's rust-web-src goes
+//! with its rustc-web), or one that Debian packages: it has the library source of several compiler releases. If one is
+//! exactly ours, core, compiler_builtins and alloc are compiled from it into a sysroot of our own, laid out as rustup
+//! does it. RUSTC_BOOTSTRAP is set for that compilation alone, as for the Linux kernel's.
 
-use crate::apt::Apt;
+use crate::apt::{self, Apt, Archive, Unavailable, Wanted};
 use crate::command::{output, run};
 use crate::paths;
 use crate::progress::Step;
@@ -34,12 +35,17 @@ pub fn ensure() -> Result<Option<PathBuf>> {
     if rustup_adds(&["target", "add", TARGET], "core library") && in_toolchain()? {
         return Ok(None);
     }
-    let step = Step::start("Building the core library from Debian's rust-src");
-    let library = fetch(&version).with_context(|| {
-        format!(
-            "there is no core library for {TARGET}: try `rustup target add {TARGET}` with a network"
-        )
-    })?;
+    let step = Step::start("Building the core library from its source");
+    let own = own_source()?;
+    let library = if has_source(&own) {
+        own
+    } else {
+        fetch(&version).with_context(|| {
+            format!(
+                "there is no core library for {TARGET}: try `rustup target add {TARGET}` with a network"
+            )
+        })?
+    };
     step.note("compiling core, compiler_builtins and alloc");
     compile(&library, &sysroot, &version)?;
     step.done(&format!("{}", sysroot.display()));
@@ -48,12 +54,7 @@ pub fn ensure() -> Result<Option<PathBuf>> {
 
 /// The source of exactly this compiler's whole library: the toolchain's, or what rustup or Debian has.
 pub fn source() -> Result<PathBuf> {
-    let sysroot = run(
-        rustc().args(["--print", "sysroot"]),
-        "ask rustc for its sysroot",
-        None,
-    )?;
-    let own = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
+    let own = own_source()?;
     let version = rustc_version()?;
     let fetched = debian_source(&version);
     let found = || {
@@ -135,7 +136,7 @@ fn rustup_adds(arguments: &[&str], what: &str) -> bool {
     step.done(if added {
         "added"
     } else {
-        "rustup could not: trying Debian's source"
+        "rustup could not: looking for the source"
     });
     added
 }
@@ -152,6 +153,21 @@ fn has_source(library: &Path) -> bool {
     library.join("core/src/lib.rs").is_file()
 }
 
+/// Where rustup's rust-src and Debian's put it, if they are there.
+fn own_source() -> Result<PathBuf> {
+    Ok(sysroot()?.join("lib/rustlib/src/rust/library"))
+}
+
+/// Where the toolchain is.
+pub fn sysroot() -> Result<PathBuf> {
+    let sysroot = run(
+        rustc().args(["--print", "sysroot"]),
+        "ask rustc for its sysroot",
+        None,
+    )?;
+    Ok(PathBuf::from(sysroot.trim()))
+}
+
 /// Fetches the source of exactly this compiler's library.
 fn fetch(version: &str) -> Result<PathBuf> {
     let library = debian_source(version);
@@ -165,19 +181,21 @@ fn fetch(version: &str) -> Result<PathBuf> {
     };
     // A suite that cannot be had is no reason not to look into the next.
     let found = SUITES.iter().find_map(|suite| {
-        let apt = Apt::new(&format!("rust-src-{suite}"), suite, "amd64").ok()?;
+        let apt = Apt::new(
+            &apt::suite(Archive::Main, suite).ok()?,
+            Wanted::Packages("amd64"),
+        )
+        .ok()?;
         apt.update().ok()?;
-        let package = apt
-            .versions("rust-src", false)
-            .ok()?
-            .into_iter()
-            .find(fits)?;
+        let package = apt.versions("rust-src").ok()?.into_iter().find(fits)?;
         Some((apt, package))
     });
     let Some((apt, package)) = found else {
-        bail!(
-            "rustup could not add it, and Debian has no rust-src {version}: try another stable compiler"
+        let why = format!(
+            "rustup could not add it, and Debian has no rust-src {version}: try another stable compiler, or install \
+             rust-web-src if yours is Debian's rustc-web"
         );
+        return Err(Unavailable(why).into());
     };
     apt.unpack(&format!("rust-src={package}"), &debian_directory(version))?;
     if !has_source(&library) {
@@ -292,7 +310,7 @@ impl Builder<'_> {
             .arg(self.library.join(source));
         run(
             &mut command,
-            &format!("compile the library {name} from Debian's rust-src"),
+            &format!("compile the library {name} from its source"),
             None,
         )
         .map(drop)

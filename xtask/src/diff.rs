@@ -2,6 +2,7 @@
 //! `diff`: our vGIC beside Xen's C vGICs and QEMU's model of a GIC, on random scripts and on the recordings.
 
 use crate::cli::DiffArguments;
+use crate::tree::Source;
 use crate::{paths, peers};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use std::{env, fs};
 
 /// Compares; the result is that all is as it is known to be.
 pub fn diff(arguments: &DiffArguments) -> Result<bool> {
-    peers::build(&arguments.tree.xen)?;
+    let source = Source::open(&arguments.tree.xen)?;
+    peers::build(&source)?;
     let seeds = arguments.seeds.to_string();
     harness(&["diff", "--against", "qemu,new,old", "--seeds", &seeds]).context(
         "the random scripts: a difference that is not in harness/differences.rs, or one that is no more",
@@ -26,8 +28,9 @@ pub fn diff(arguments: &DiffArguments) -> Result<bool> {
         }
     }
     println!(
-        "diff: ok {seeds} random scripts per peer and version, {} recordings",
-        recordings.len()
+        "diff: ok {seeds} random scripts per peer and version, {} recordings, xen={}",
+        recordings.len(),
+        source.full_version
     );
     Ok(true)
 }

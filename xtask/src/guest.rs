@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What the guests run: Debian's cloud kernel for arm64, and an initial file system with busybox and our init.
 
-use crate::apt::Apt;
+use crate::apt::{self, Apt, Archive, Wanted};
 use crate::command::output;
 use crate::life;
 use crate::paths;
@@ -60,7 +60,10 @@ pub fn prepare() -> Result<Guest> {
 }
 
 fn fetch(directory: &Path, kernel: &Path, busybox: &Path, privcmd: &Path) -> Result<()> {
-    let apt = Apt::new("trixie", "trixie", "arm64")?;
+    let apt = Apt::new(
+        &apt::suite(Archive::Main, "trixie")?,
+        Wanted::Packages("arm64"),
+    )?;
     apt.update()?;
     let step = Step::start("Fetching Debian's kernel for arm64");
     let meta = "linux-image-cloud-arm64:arm64";

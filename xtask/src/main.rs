@@ -14,6 +14,7 @@ mod console;
 mod copy;
 mod core_library;
 mod count;
+mod debian;
 mod diff;
 mod dtb;
 mod glue;
@@ -37,9 +38,14 @@ mod unchanged;
 mod xen;
 
 use anyhow::bail;
+use apt::Unavailable;
 use clap::Parser;
 use cli::{Cli, Task};
 use std::process::ExitCode;
+use tree::Source;
+
+/// The exit status where something cannot be fetched: sysexits.h has it as EX_TEMPFAIL.
+const LEFT_OUT: u8 = 75;
 
 fn main() -> ExitCode {
     let task = Cli::parse().task;
@@ -53,6 +59,7 @@ fn main() -> ExitCode {
         Task::Diff(_) => Some("diff"),
         Task::Tsan => Some("tsan"),
         Task::Mutants(_) => Some("mutants"),
+        Task::Setup(_) => Some("setup"),
         _ => None,
     };
     match run(task) {
@@ -60,10 +67,11 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("vgic: {error:#}");
+            let (how, status) = ending(&error);
             if let Some(title) = title {
-                println!("{title}: FAILED {}", one_line(&error));
+                println!("{title}: {how} {}", one_line(&error));
             }
-            ExitCode::FAILURE
+            ExitCode::from(status)
         }
     }
 }
@@ -98,7 +106,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Test(arguments) => test::test(&arguments),
         Task::Unchanged(arguments) => unchanged::unchanged(&arguments),
         Task::Peers(arguments) => {
-            for object in peers::build(&arguments.xen)? {
+            for object in peers::build(&Source::open(&arguments.xen)?)? {
                 println!("{}", object.display());
             }
             Ok(true)
@@ -107,25 +115,107 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Bench(arguments) => bench::bench(&arguments).map(|()| true),
         Task::Tsan => tsan::tsan(),
         Task::Mutants(arguments) => mutants::mutants(&arguments),
-        Task::Setup => setup().map(|()| true),
+        Task::Setup(arguments) => setup(&arguments.xen).map(|()| true),
     }
 }
 
-/// Fetches what the other tasks fetch when they need it.
-fn setup() -> anyhow::Result<()> {
-    tree::Source::open("debian")?;
+/// Fetches what the other tasks fetch when they need it. What cannot be had does not keep it from the rest.
+fn setup(xen: &str) -> anyhow::Result<()> {
+    let source = look_again(xen);
     qemu::retry();
-    qemu::find()?;
-    guest::prepare()?;
-    core_library::ensure()?;
-    Ok(())
+    let mut failures = Vec::new();
+    for result in [
+        qemu::find().map(drop),
+        guest::prepare().map(drop),
+        core_library::ensure().map(drop),
+    ] {
+        failures.extend(result.err());
+    }
+    match source {
+        Ok(source) if failures.is_empty() => {
+            println!("setup: ok xen={}", source.full_version);
+            Ok(())
+        }
+        Ok(_) => Err(all_of(failures)),
+        Err(error) => {
+            failures.insert(0, error);
+            Err(all_of(failures))
+        }
+    }
+}
+
+/// The Xen that is asked for; of Debian's, the newest that can be had now.
+fn look_again(xen: &str) -> anyhow::Result<Source> {
+    let release = match xen {
+        "debian" => None,
+        other => match tree::debian_release(other)? {
+            None => return Source::open(other),
+            release => release,
+        },
+    };
+    Source::of_debian(&debian::look_again(release)?)
+}
+
+/// One error for several: what cannot be had only counts where nothing else has gone wrong.
+fn all_of(failures: Vec<anyhow::Error>) -> anyhow::Error {
+    let (unavailable, mut others): (Vec<_>, Vec<_>) = failures
+        .into_iter()
+        .partition(anyhow::Error::is::<Unavailable>);
+    let text: Vec<String> = unavailable.iter().map(one_line).collect();
+    if others.is_empty() {
+        return Unavailable(text.join("; and ")).into();
+    }
+    let first = others.remove(0);
+    for other in text.into_iter().chain(others.iter().map(one_line)) {
+        eprintln!("vgic: {other}");
+    }
+    first
+}
+
+/// How a task that could not be done is said to have ended, and its exit status.
+fn ending(error: &anyhow::Error) -> (&'static str, u8) {
+    // Whoever runs many tasks can tell what could not be had from a fault of what was to be tried.
+    if error.is::<Unavailable>() {
+        ("LEFT OUT", LEFT_OUT)
+    } else {
+        ("FAILED", 1)
+    }
 }
 
 fn one_line(error: &anyhow::Error) -> String {
-    error
-        .to_string()
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    // Of what could not be had, the reason says more than what it was for.
+    let unavailable = error.downcast_ref::<Unavailable>();
+    let text = unavailable.map_or_else(|| error.to_string(), ToString::to_string);
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::{Context, anyhow};
+
+    fn missing(what: &str) -> anyhow::Error {
+        Unavailable(what.into()).into()
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_told_from_a_fault() {
+        let missing: anyhow::Result<()> = Err(missing("no kernel"));
+        let error = missing.context("the boot").unwrap_err();
+        assert_eq!(ending(&error), ("LEFT OUT", 75));
+        assert_eq!(one_line(&error), "no kernel");
+        let error = anyhow!("it hangs\nfor ever");
+        assert_eq!(ending(&error), ("FAILED", 1));
+        assert_eq!(one_line(&error), "it hangs");
+    }
+
+    #[test]
+    fn a_fault_is_not_hidden_by_what_cannot_be_had() {
+        let both = all_of(vec![missing("no Xen"), anyhow!("the disk is full")]);
+        assert_eq!(ending(&both), ("FAILED", 1));
+        assert_eq!(one_line(&both), "the disk is full");
+        let all = all_of(vec![missing("no Xen"), missing("no kernel")]);
+        assert_eq!(ending(&all), ("LEFT OUT", 75));
+        assert_eq!(one_line(&all), "no Xen; and no kernel");
+    }
 }

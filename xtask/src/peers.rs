@@ -28,6 +28,9 @@ const HEADERS: [&str; 4] = [
     "asm/gic_v3_its.h",
 ];
 
+/// How the C half is told which Xen it is for: xen-glue/c/releases.h, and build.rs.
+pub const RELEASE: &str = "RVGIC_XEN_RELEASE";
+
 /// One of Xen's C vGICs.
 struct Peer {
     name: &'static str,
@@ -72,19 +75,18 @@ const MOCK: [&str; 5] = [
 
 /// Builds the shared objects and returns where they are. The latest are also directly in `target/peers`, where the mock Xen
 /// looks for `new` and `old`.
-pub fn build(xen: &str) -> Result<Vec<PathBuf>> {
-    let source = Source::open(xen)?;
+pub fn build(source: &Source) -> Result<Vec<PathBuf>> {
     let all = paths::target().join("peers");
     let directory = all.join(&source.name);
     let step = Step::start(format!(
         "Building the vGICs of Xen {}, and ours, for the mock Xen",
-        source.version
+        source.full_version
     ));
     let mut built = Vec::new();
     for peer in &PEERS {
-        built.push(peer.build(&source, &directory)?);
+        built.push(peer.build(source, &directory)?);
     }
-    built.push(ours(&directory)?);
+    built.push(ours(source.version, &directory)?);
     for object in &built {
         let link = all.join(object.file_name().unwrap_or_default());
         let _ = fs::remove_file(&link);
@@ -146,10 +148,9 @@ impl Peer {
         let mut cc = Command::new("cc");
         // As Xen compiles itself, for this machine and for a shared object.
         cc.args(["-std=gnu99", "-O2", "-g", "-fno-strict-aliasing", "-fPIC"]);
-        let number = version.major * 100 + version.minor;
         cc.args([
             "-DMOCK_PEER".into(),
-            format!("-DMOCK_XEN_VERSION={number}"),
+            format!("-D{RELEASE}={}", version.number()),
             "-DCONFIG_ARM_64".into(),
         ]);
         cc.args(self.options.iter().map(|o| format!("-DCONFIG_{o}")));
@@ -216,13 +217,14 @@ fn link(directory: &Path, name: &str, objects: &[PathBuf]) -> Result<PathBuf> {
 }
 
 /// Ours, compiled with the options that it has in the hypervisor.
-fn ours(directory: &Path) -> Result<PathBuf> {
+fn ours(version: Version, directory: &Path) -> Result<PathBuf> {
     let target = paths::target().join("peers/cargo");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .args(["build", "--release", "--locked", "--package", "peer"])
         .current_dir(paths::root())
         .env("CARGO_TARGET_DIR", &target)
+        .env(RELEASE, version.number())
         .envs(
             [
                 ("OPT_LEVEL", "3"),
@@ -257,6 +259,7 @@ mod tests {
                 major: 4,
                 minor: 99,
             },
+            full_version: "4.99".into(),
         };
         let peer = Peer {
             name: "fake",

@@ -4,7 +4,7 @@
 //! The latter is unpacked below `target/qemu` and not installed. It wants no libraries that the machine's own does not
 //! want too, and none of its data: our machines have no device with a ROM.
 
-use crate::apt::{self, Apt};
+use crate::apt::{self, Apt, Archive, Wanted};
 use crate::command::run;
 use crate::paths;
 use crate::progress::Step;
@@ -117,10 +117,11 @@ fn fetch() -> Result<()> {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let release = codename(&release).context("/etc/os-release names no release of Debian's")?;
     let suite = format!("{release}-backports");
-    let apt = Apt::new(&suite, &suite, &apt::host_architecture()?)?;
+    let host = apt::host_architecture()?;
+    let apt = Apt::new(&apt::suite(Archive::Main, &suite)?, Wanted::Packages(&host))?;
     apt.update()?;
     let step = Step::start("Fetching a newer QEMU from Debian's backports");
-    let Some(version) = apt.versions(PACKAGE, false)?.into_iter().next() else {
+    let Some(version) = apt.versions(PACKAGE)?.into_iter().next() else {
         bail!("{suite} has no {PACKAGE}");
     };
     // Unpacked aside and tried before it gets its name: one that is there works.

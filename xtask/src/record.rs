@@ -31,7 +31,7 @@ pub fn record(arguments: &RecordArguments) -> Result<bool> {
             parts.qemu.version
         );
     }
-    let name = boot::name(&boot, Disk::Intx);
+    let name = boot::name(&boot, Disk::Intx, parts.built.version);
     let mut command = boot::prepare(&boot, Disk::Intx, &name, &parts)?;
     // The monitor shares the console.
     for word in command.iter_mut().filter(|w| *w == "stdio") {

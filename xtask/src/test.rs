@@ -5,31 +5,62 @@
 //! real code compiled with loom's atomics; and a build of the hypervisor, in which the C compiler compares the Rust functions
 //! with Xen's prototypes and the prelink looks at every instruction, symbol and relocation of the object.
 
+use crate::apt::Unavailable;
 use crate::cli::{TestArguments, Vgic, XenArguments};
+use crate::tree::Source;
 use crate::{bench, command, paths, peers, xen};
 use anyhow::{Context, Result, bail};
 use std::process::Command;
 use std::time::Instant;
 
-/// Runs all tests; the result is whether they passed.
+/// The last release with each of the older ways of Xen (xen-glue/c/releases.h): the workspace's tests have the newest.
+const RELEASES: [&str; 3] = ["417", "420", "421"];
+/// The tests that go where they differ: how domains are made and destroyed, GICV, and the ITS' doorbell.
+const OF_RELEASES: [&str; 9] = [
+    "test",
+    "--package",
+    "vgic-harness",
+    "--test",
+    "lifecycle",
+    "--test",
+    "dir",
+    "--test",
+    "its",
+];
+/// What takes a Xen tree.
+const OF_XEN: &str = "Xen's C vGICs, a row of bench, Xen's prototypes and the prelinked object";
+
+/// Runs all tests; the result is whether they passed. Where no Xen can be had they are those that need none, and the last
+/// line says so.
 pub fn test(arguments: &TestArguments) -> Result<bool> {
     let started = Instant::now();
-    if !arguments.no_xen {
+    let source = source(arguments)?;
+    if let Some(source) = &source {
         // Before the workspace's tests, some of which run on them.
-        let objects =
-            peers::build(&arguments.tree.xen).context("Xen's C vGICs for the mock Xen")?;
+        let objects = peers::build(source).context("Xen's C vGICs for the mock Xen")?;
         // What it makes of callgrind's files is tested without it, too.
         if command::exists("valgrind") {
             bench::smoke(&objects).context("one row of bench")?;
         }
     }
     let mut done = vec!["workspace"];
-    cargo(&["test", "--workspace"], &arguments.rest, None).context("the workspace's tests")?;
+    let workspace = ["test", "--workspace"];
+    cargo(&workspace, &arguments.rest, &[]).context("the workspace's tests")?;
     let recorder = ["test", "--features", "record", "--test", "recorder"];
-    cargo(&recorder, &[], None).context("the recorder")?;
+    cargo(&recorder, &[], &[]).context("the recorder")?;
+    for release in RELEASES {
+        eprintln!("\nWhat differs between releases of Xen, on a mock of {release} ...");
+        let target = paths::target().join("releases").display().to_string();
+        let mock = [
+            (peers::RELEASE, release.to_owned()),
+            ("CARGO_TARGET_DIR", target),
+        ];
+        cargo(&OF_RELEASES, &[], &mock).with_context(|| format!("the mock of Xen {release}"))?;
+    }
+    done.push("older releases");
     eprintln!("\nThe budget of an ITS's traps, in instructions ...");
     let budget = ["test", "--release", "--test", "budget"];
-    cargo(&budget, &[], None).context("the budget of an ITS's traps")?;
+    cargo(&budget, &[], &[]).context("the budget of an ITS's traps")?;
     done.push("budget");
     if !arguments.no_loom {
         eprintln!(
@@ -45,10 +76,15 @@ pub fn test(arguments: &TestArguments) -> Result<bool> {
             "--test",
             "loom",
         ];
-        cargo(&loom, &[], Some(("--cfg loom", "loom"))).context("the loom models")?;
+        let directory = paths::target().join("loom").display().to_string();
+        let apart = [
+            ("RUSTFLAGS", "--cfg loom".into()),
+            ("CARGO_TARGET_DIR", directory),
+        ];
+        cargo(&loom, &[], &apart).context("the loom models")?;
         done.push("loom");
     }
-    if !arguments.no_xen {
+    if source.is_some() {
         for record in [false, true] {
             let xen = XenArguments {
                 vgic: Vgic::Rust,
@@ -65,16 +101,40 @@ pub fn test(arguments: &TestArguments) -> Result<bool> {
         }
         done.push("Xen's prototypes and the prelinked object");
     }
-    println!(
-        "test: ok {} ({:.0} s)",
-        done.join(", "),
-        started.elapsed().as_secs_f64()
-    );
+    let version = source.as_ref().map(|s| s.full_version.as_str());
+    let seconds = started.elapsed().as_secs_f64();
+    println!("{}", last_line(version, &done, seconds));
     Ok(true)
 }
 
-/// Runs cargo with its output shown; `flags` are for rustc, with a target directory of their own.
-fn cargo(arguments: &[&str], rest: &[String], flags: Option<(&str, &str)>) -> Result<()> {
+fn last_line(xen: Option<&str>, done: &[&str], seconds: f64) -> String {
+    let (tree, left_out) = match xen {
+        Some(version) => (format!(" xen={version}"), String::new()),
+        None => (String::new(), format!("; LEFT OUT without a Xen: {OF_XEN}")),
+    };
+    format!(
+        "test: ok{tree} {}{left_out} ({seconds:.0} s)",
+        done.join(", ")
+    )
+}
+
+/// The Xen to test with, if one is wanted and can be had.
+fn source(arguments: &TestArguments) -> Result<Option<Source>> {
+    if arguments.no_xen {
+        return Ok(None);
+    }
+    match Source::open(&arguments.tree.xen) {
+        Ok(source) => Ok(Some(source)),
+        Err(error) if error.is::<Unavailable>() => {
+            eprintln!("vgic: testing what needs no Xen: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Runs cargo with its output shown, and with these variables.
+fn cargo(arguments: &[&str], rest: &[String], variables: &[(&str, String)]) -> Result<()> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .args(arguments)
@@ -82,14 +142,31 @@ fn cargo(arguments: &[&str], rest: &[String], flags: Option<(&str, &str)>) -> Re
         .current_dir(paths::root());
     // Set by the cargo that runs us, for us alone.
     command.env_remove("CARGO_MANIFEST_DIR");
-    if let Some((flags, directory)) = flags {
-        command
-            .env("RUSTFLAGS", flags)
-            .env("CARGO_TARGET_DIR", paths::target().join(directory));
-    }
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     let status = command.status().context("cannot start cargo")?;
     if !status.success() {
         bail!("cargo {} failed", arguments.join(" "));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_names_what_was_left_out() {
+        let done = ["workspace", "loom"];
+        let with = last_line(Some("4.17.5"), &done, 7.4);
+        assert_eq!(with, "test: ok xen=4.17.5 workspace, loom (7 s)");
+        let without = last_line(None, &done, 7.4);
+        assert!(
+            without.starts_with("test: ok workspace, loom; LEFT OUT without a Xen: Xen's C vGICs,")
+        );
+    }
+
+    #[test]
+    fn both_sides_call_the_release_by_one_name() {
+        assert_eq!(peers::RELEASE, xen_glue_header::RELEASE);
+    }
 }

@@ -5,9 +5,9 @@
 //! so that a build after a change compiles what has changed and nothing else. The patched files are made in a scratch
 //! directory first and copied only where they differ: a patch series that does not apply leaves the copy as it was.
 
-use crate::apt::Apt;
 use crate::command::{output, run};
 use crate::copy::synchronise;
+use crate::debian;
 use crate::paths;
 use crate::progress::Step;
 use anyhow::{Context, Result, bail};
@@ -34,6 +34,8 @@ pub struct Source {
     pub path: PathBuf,
     /// Its release.
     pub version: Version,
+    /// The same with what follows: 4.17.5, or 4.23-unstable.
+    pub full_version: String,
 }
 
 /// An additional file of the copy: where it comes from, and its place in the tree.
@@ -45,23 +47,32 @@ pub struct Addition {
 }
 
 impl Source {
-    /// The tree that `--xen` names: `debian`, or the path of a tree.
+    /// The tree that `--xen` names: `debian`, `debian-RELEASE`, or the path of a tree.
     pub fn open(argument: &str) -> Result<Source> {
-        let (name, path) = if argument == "debian" {
-            ("debian".to_owned(), debian()?)
-        } else {
-            let path = fs::canonicalize(argument)
-                .with_context(|| format!("there is no Xen tree at {argument}"))?;
-            let last = path
-                .file_name()
-                .map_or("tree".into(), |n| n.to_string_lossy());
-            let mut hasher = DefaultHasher::new();
-            path.hash(&mut hasher);
-            (
-                format!("{last}-{:08x}", hasher.finish() & 0xffff_ffff),
-                path,
-            )
-        };
+        if argument == "debian" {
+            return Source::of_debian(&debian::open(None)?);
+        }
+        if let Some(release) = debian_release(argument)? {
+            return Source::of_debian(&debian::open(Some(release))?);
+        }
+        let path = fs::canonicalize(argument)
+            .with_context(|| format!("there is no Xen tree at {argument}"))?;
+        let last = path
+            .file_name()
+            .map_or("tree".into(), |n| n.to_string_lossy());
+        let mut hasher = DefaultHasher::new();
+        path.hash(&mut hasher);
+        let name = format!("{last}-{:08x}", hasher.finish() & 0xffff_ffff);
+        Source::read(name, path)
+    }
+
+    /// One of Debian's, which is in a directory of its own.
+    pub fn of_debian(tree: &Path) -> Result<Source> {
+        let name = tree.parent().and_then(Path::file_name).unwrap_or_default();
+        Source::read(name.to_string_lossy().into_owned(), tree.to_owned())
+    }
+
+    fn read(name: String, path: PathBuf) -> Result<Source> {
         let makefile = path.join("xen/Makefile");
         let text = fs::read_to_string(&makefile).with_context(|| {
             format!(
@@ -69,20 +80,25 @@ impl Source {
                 path.display()
             )
         })?;
-        let version = version(&text)
+        let (version, full_version) = version(&text)
             .with_context(|| format!("{} does not say which Xen it is", makefile.display()))?;
         Ok(Source {
             name,
             path,
             version,
+            full_version,
         })
     }
 
     /// The patch series for this release, in order.
     pub fn series(&self) -> Result<Vec<PathBuf>> {
-        let directory = paths::root()
-            .join("patches")
-            .join(series_name(self.version)?);
+        let Some(name) = series_name(self.version) else {
+            bail!(
+                "this is Xen {}, and there are patches for 4.17 and later: give another tree with --xen",
+                self.version
+            );
+        };
+        let directory = paths::root().join("patches").join(name);
         let mut patches: Vec<PathBuf> = match fs::read_dir(&directory) {
             Ok(entries) => entries.filter_map(|e| e.ok().map(|e| e.path())).collect(),
             Err(_) => bail!("there is no patch series {}", directory.display()),
@@ -112,118 +128,89 @@ impl Source {
     }
 }
 
+/// The release that `debian-RELEASE` asks for; none if it is another word.
+pub fn debian_release(argument: &str) -> Result<Option<Version>> {
+    let Some(text) = argument.strip_prefix("debian-") else {
+        return Ok(None);
+    };
+    match Version::parse(text) {
+        Some(release) if series_name(release).is_some() => Ok(Some(release)),
+        Some(release) => {
+            bail!(
+                "there are no patches for Xen {release}, only for 4.17 and later: --xen {argument}"
+            )
+        }
+        // Somebody's tree may be called so.
+        None if Path::new(argument).is_dir() => Ok(None),
+        None => bail!("--xen {argument} is neither a tree nor a release such as debian-4.17"),
+    }
+}
+
+impl Version {
+    /// 417 for 4.17, as C compares releases.
+    pub fn number(self) -> String {
+        format!("{}{:02}", self.major, self.minor)
+    }
+
+    /// Reads `4.17`.
+    fn parse(text: &str) -> Option<Version> {
+        let (major, minor) = text.split_once('.')?;
+        Some(Version {
+            major: major.parse().ok()?,
+            minor: minor.parse().ok()?,
+        })
+    }
+
+    /// The release of one of Debian's packages, whose version begins with it.
+    pub fn of_package(version: &str) -> Option<Version> {
+        let end = |rest: &str| {
+            rest.find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(rest.len())
+        };
+        let (major, rest) = version.split_once('.')?;
+        Version::parse(&format!("{major}.{}", &rest[..end(rest)]))
+    }
+}
+
 impl std::fmt::Display for Version {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)
     }
 }
 
-/// Reads the release from the text of xen/Makefile.
-fn version(makefile: &str) -> Option<Version> {
-    let number = |name: &str| {
+/// Reads the release from the text of xen/Makefile, and all that it says of it.
+fn version(makefile: &str) -> Option<(Version, String)> {
+    let value = |name: &str| {
         makefile.lines().find_map(|line| {
             let line = line.trim().strip_prefix("export ").unwrap_or(line).trim();
             let value = line.strip_prefix(name)?.trim_start();
-            value
-                .trim_start_matches([':', '?'])
-                .strip_prefix('=')?
-                .trim()
-                .parse()
-                .ok()
+            let value = value.trim_start_matches([':', '?']).strip_prefix('=')?;
+            Some(value.trim())
         })
     };
-    Some(Version {
-        major: number("XEN_VERSION")?,
-        minor: number("XEN_SUBVERSION")?,
-    })
+    let version = Version {
+        major: value("XEN_VERSION")?.parse().ok()?,
+        minor: value("XEN_SUBVERSION")?.parse().ok()?,
+    };
+    // Who packages it may add more, by a variable.
+    let extra = value("XEN_EXTRAVERSION").unwrap_or_default();
+    let extra = extra.split('$').next().unwrap_or_default();
+    Some((version, format!("{version}{extra}")))
 }
 
-fn series_name(version: Version) -> Result<&'static str> {
+/// The directory in `patches/` with the series for a release, if there is one.
+pub fn series_name(version: Version) -> Option<&'static str> {
     match (version.major, version.minor) {
-        (4, 20) => Ok("debian-4.20"),
-        (4, 21..) => Ok("staging"),
-        _ => bail!(
-            "this is Xen {version}; there are patches for 4.20 (--xen debian) and for 4.21 or later"
-        ),
+        (4, 17) => Some("4.17"),
+        (4, 18..=20) => Some("4.18-4.20"),
+        // Later ones may or may not apply.
+        (4, 21..) => Some("4.21-4.23"),
+        _ => None,
     }
-}
-
-/// Fetches Debian's source package and unpacks it with Debian's own patches; once.
-fn debian() -> Result<PathBuf> {
-    let directory = paths::xen("debian");
-    let tree = directory.join("pristine");
-    if tree.join("xen/Makefile").is_file() {
-        return Ok(tree);
-    }
-    let apt = Apt::new("trixie", "trixie", "arm64")?;
-    apt.update()?;
-    let step = Step::start("Fetching Debian's Xen source");
-    let versions = apt.versions("xen", true)?;
-    let version = versions
-        .iter()
-        .find(|v| v.starts_with("4.20"))
-        .context("Debian trixie has no Xen 4.20 any more: give a tree with --xen PATH")?;
-    let downloads = directory.join("download");
-    let _ = fs::remove_dir_all(&downloads);
-    apt.source("xen", version, &downloads)?;
-    let (mut upstream, mut packaging) = (None, None);
-    for entry in fs::read_dir(&downloads)? {
-        let path = entry?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if name.contains(".orig.tar.") {
-            upstream = Some(path);
-        } else if name.contains(".debian.tar.") {
-            packaging = Some(path);
-        }
-    }
-    let (upstream, packaging) = upstream
-        .zip(packaging)
-        .context("apt did not download both archives of Debian's Xen source package")?;
-    step.note("unpacking");
-    // Unpacked aside and renamed at the end: a tree that is there is whole.
-    let aside = directory.join("unpacking");
-    let _ = fs::remove_dir_all(&aside);
-    fs::create_dir_all(&aside)?;
-    for (archive, strip) in [(&upstream, "1"), (&packaging, "0")] {
-        run(
-            Command::new("tar")
-                .arg("-xf")
-                .arg(archive)
-                .arg("-C")
-                .arg(&aside)
-                .arg("--strip-components")
-                .arg(strip),
-            &format!("unpack {}", archive.display()),
-            None,
-        )?;
-    }
-    for patch in debian_series(&aside)? {
-        patch_once(&aside, &patch)?;
-    }
-    fs::rename(&aside, &tree).with_context(|| format!("cannot make {}", tree.display()))?;
-    fs::remove_dir_all(&downloads)?;
-    step.done(version);
-    Ok(tree)
-}
-
-fn debian_series(tree: &Path) -> Result<Vec<PathBuf>> {
-    let patches = tree.join("debian/patches");
-    let series = fs::read_to_string(patches.join("series"))
-        .context("Debian's Xen source package has no patch series")?;
-    Ok(series
-        .lines()
-        .filter_map(|l| l.split_whitespace().next())
-        .filter(|l| !l.starts_with('#'))
-        .map(|l| patches.join(l))
-        .collect())
 }
 
 /// Applies one patch to the files of `tree`.
-fn patch_once(tree: &Path, patch: &Path) -> Result<()> {
+pub fn patch_once(tree: &Path, patch: &Path) -> Result<()> {
     run(
         patch_command(tree, patch).arg("--forward"),
         &format!("apply {}", patch.display()),
@@ -310,54 +297,61 @@ fn patched_files(patch: &str) -> Vec<PathBuf> {
 mod tests {
     use super::*;
 
+    fn v(major: u32, minor: u32) -> Version {
+        Version { major, minor }
+    }
+
     #[test]
     fn the_release_is_read_from_the_makefile() {
-        let text = "# comment\nexport XEN_VERSION       = 4\nexport XEN_SUBVERSION    = 20\nXEN_EXTRAVERSION ?= .3\n";
-        assert_eq!(
-            version(text),
-            Some(Version {
-                major: 4,
-                minor: 20
-            })
-        );
-        let older = "this-makefile := x\nexport XEN_VERSION    := 4\nexport XEN_SUBVERSION ?= 23\n";
-        assert_eq!(
-            version(older),
-            Some(Version {
-                major: 4,
-                minor: 23
-            })
-        );
+        let text = "# comment\nexport XEN_VERSION       = 4\nexport XEN_SUBVERSION    = 20\n\
+                    export XEN_EXTRAVERSION ?= .3$(XEN_VENDORVERSION)\n";
+        assert_eq!(version(text), Some((v(4, 20), "4.20.3".into())));
+        let older = "this-makefile := x\nexport XEN_VERSION    := 4\nexport XEN_SUBVERSION ?= 23\n\
+                     XEN_EXTRAVERSION ?= -unstable\n";
+        assert_eq!(version(older), Some((v(4, 23), "4.23-unstable".into())));
         assert_eq!(version("all:\n"), None);
     }
 
     #[test]
     fn each_release_has_its_series_or_a_sentence() {
-        assert_eq!(
-            series_name(Version {
-                major: 4,
-                minor: 20
-            })
-            .unwrap(),
-            "debian-4.20"
-        );
-        assert_eq!(
-            series_name(Version {
-                major: 4,
-                minor: 23
-            })
-            .unwrap(),
-            "staging"
-        );
-        assert!(
-            series_name(Version {
-                major: 4,
-                minor: 17
-            })
-            .unwrap_err()
-            .to_string()
-            .contains("4.17")
-        );
+        let series = [
+            ((4, 17), "4.17"),
+            ((4, 18), "4.18-4.20"),
+            ((4, 20), "4.18-4.20"),
+            ((4, 21), "4.21-4.23"),
+            ((4, 23), "4.21-4.23"),
+        ];
+        for ((major, minor), name) in series {
+            assert_eq!(series_name(v(major, minor)), Some(name));
+            let directory = paths::root().join("patches").join(name);
+            assert!(directory.is_dir(), "{}", directory.display());
+        }
+        let old = Source {
+            name: "old".into(),
+            path: "old".into(),
+            version: v(4, 16),
+            full_version: "4.16.0".into(),
+        };
+        let text = old.series().unwrap_err().to_string();
+        assert!(text.contains("4.16") && text.contains("--xen"), "{text}");
+    }
+
+    #[test]
+    fn a_release_is_told_from_a_path() {
+        assert_eq!(Version::parse("4.17"), Some(v(4, 17)));
+        assert_eq!(Version::parse("4"), None);
+        assert_eq!(Version::parse("4.17.5"), None);
+        assert_eq!(debian_release("debian-4.17").unwrap(), Some(v(4, 17)));
+        assert_eq!(debian_release("debian").unwrap(), None);
+        assert_eq!(debian_release("/debian-4.17").unwrap(), None);
+        for (wrong, why) in [("debian-4.16", "no patches"), ("debian-4.17.5", "neither")] {
+            let text = debian_release(wrong).unwrap_err().to_string();
+            assert!(text.contains(why) && text.contains(wrong), "{text}");
+        }
+        let package = Version::of_package;
+        assert_eq!(package("4.17.5+72-g01140da4e8-1"), Some(v(4, 17)));
+        assert_eq!(package("4.20~rc1"), Some(v(4, 20)));
+        assert_eq!(package("debian.version"), None);
     }
 
     const PATCH: &str = "From: a\nSubject: b\n\n--- a/xen/Kconfig\n+++ b/xen/Kconfig\n@@ -1,2 +1,3 @@\n one\n+new\n two\n";

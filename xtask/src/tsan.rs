@@ -5,15 +5,19 @@
 //! otherwise. That takes RUSTC_BOOTSTRAP, for this build alone, and the library's source. The runtime is rustc's own;
 //! gcc only compiles its calls. Fences order nothing for ThreadSanitizer, but what ours put in order is atomic.
 
+use crate::apt::Unavailable;
 use crate::command::{output, run};
 use crate::progress::Step;
 use crate::{core_library, paths};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Instant;
 
+/// Where Debian's Rust is.
+const DEBIAN: &str = "/usr";
 /// The test binary with the planted races, and they.
 const RACES: &str = "races";
 const PLANTED: [(&str, &str); 2] = [("planted_in_rust", "Rust"), ("planted_in_c", "C")];
@@ -23,6 +27,12 @@ const THREADED: [&str; 2] = ["threads", "its"];
 /// Runs them; the result is whether nothing was reported.
 pub fn tsan() -> Result<bool> {
     let started = Instant::now();
+    let sysroot = core_library::sysroot()?;
+    // Elsewhere the link fails, and says what is missing.
+    if sysroot == Path::new(DEBIAN) {
+        let why = "Debian's Rust comes without the runtime of ThreadSanitizer: this takes rustup's";
+        return Err(Unavailable(why.into()).into());
+    }
     let build = Build::new()?;
     let step = Step::start("Compiling std, the vGIC and the mock for ThreadSanitizer");
     let mut compile = build.cargo();

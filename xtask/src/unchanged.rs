@@ -80,7 +80,7 @@ pub fn unchanged(arguments: &TreeArguments) -> Result<bool> {
         failed = failed.or_else(|| changed.into_keys().next());
     }
     match &failed {
-        None => println!("unchanged: ok xen={}{counts}", source.version),
+        None => println!("unchanged: ok xen={}{counts}", source.full_version),
         Some(object) => println!("unchanged: FAILED {}", object.display()),
     }
     Ok(failed.is_none())

@@ -25,6 +25,8 @@ pub struct Built {
     pub prelink: Vec<String>,
     /// The release it is.
     pub version: Version,
+    /// The same with what follows: 4.17.5.
+    pub full_version: String,
 }
 
 /// Patches and builds what the arguments ask for; nothing is done twice.
@@ -101,6 +103,7 @@ pub fn build(arguments: &XenArguments, release: bool) -> Result<Built> {
         symbols: out.join("xen-syms"),
         prelink,
         version: source.version,
+        full_version: source.full_version,
     })
 }
 

@@ -15,11 +15,19 @@ static inline bool vgic_is_spi(struct domain *d, unsigned int virq)
 }
 
 unsigned int vgic_max_vcpus(unsigned int domctl_vgic_version);
+#if RVGIC_XEN_RELEASE <= 417
+int domain_vgic_register(struct domain *d, int *mmio_count);
+#else
 int domain_vgic_register(struct domain *d, unsigned int *mmio_count);
+#endif
 int domain_vgic_init(struct domain *d, unsigned int nr_spis);
 void domain_vgic_free(struct domain *d);
 int vcpu_vgic_init(struct vcpu *v);
+#if RVGIC_XEN_RELEASE <= 421
+int vcpu_vgic_free(struct vcpu *v);
+#else
 void vcpu_vgic_free(struct vcpu *v);
+#endif
 void vgic_v2_setup_hw(paddr_t dbase, paddr_t cbase, paddr_t csize,
                       paddr_t vbase, uint32_t aliased_offset);
 void vgic_v3_setup_hw(paddr_t dbase, unsigned int nr_rdist_regions,

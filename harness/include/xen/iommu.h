@@ -5,13 +5,9 @@
 #include "mock.h"
 
 typedef struct { unsigned long n; } dfn_t;
-typedef struct { unsigned long n; } mfn_t;
 
 #define _dfn(x) ((dfn_t){ x })
 #define dfn_x(dfn) ((dfn).n)
-#define maddr_to_mfn(a) ((mfn_t){ (a) / PAGE_SIZE })
-#define mfn_x(mfn) ((mfn).n)
-#define PFN_DOWN(a) ((a) / PAGE_SIZE)
 #define IOMMUF_writable 2U
 
 #define is_iommu_enabled(d) ((d)->iommu)

@@ -10,6 +10,23 @@ use cbindgen::{Builder, Config, ExportConfig, Language, Style};
 use std::collections::HashMap;
 use std::path::Path;
 
+/// The variable with the release that the mock is to be: 417 for 4.17.
+pub const RELEASE: &str = "RVGIC_XEN_RELEASE";
+
+/// The newest release that there are patches for: what the mock is if nobody says otherwise.
+pub const NEWEST: &str = "423";
+
+/// For build scripts: which Xen the C half and the mock's are compiled for, as [`RELEASE`] says.
+#[must_use]
+pub fn release() -> String {
+    println!("cargo::rerun-if-env-changed={RELEASE}");
+    let release = std::env::var(RELEASE).unwrap_or_else(|_| NEWEST.into());
+    if release.parse::<u32>().is_err() {
+        println!("cargo::error={RELEASE}={release}: give 417 for Xen 4.17, or nothing");
+    }
+    release
+}
+
 /// Writes the header to `to`, which is left untouched if it has the same content already.
 ///
 /// # Errors

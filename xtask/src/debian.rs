@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Debian's Xen sources: which there are, what of them can be had, and which one is built.
+//!
+//! A mirror's lists may name files that it does not have. So every source that there is a patch series for is tried, newest
+//! first. The one that could be had is unpacked in a directory named by its version and stays the one that is built, until
+//! `./vgic setup` looks again: what a mirror does must not change a build. What could not be had is not asked for again by
+//! each command, for a day.
+
+use crate::apt::{self, Apt, Archive, Suite, Unavailable, Wanted};
+use crate::command::run;
+use crate::paths;
+use crate::progress::Step;
+use crate::tree::{self, Version};
+use anyhow::{Context, Result};
+use std::cmp::Ordering;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+/// The source package.
+const PACKAGE: &str = "xen";
+/// A release of Debian whose Xen is newer than that of Debian 12; and where its fixes are.
+const FURTHER: [(Archive, &str); 2] = [
+    (Archive::Main, "trixie"),
+    (Archive::Security, "trixie-security"),
+];
+/// How long what could not be had is not asked for again.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+
+/// A source package, as a suite lists it.
+struct Candidate {
+    /// Debian's version, which names its directory, too.
+    package: String,
+    version: Version,
+    /// Which of the mirror's suites.
+    suite: usize,
+}
+
+/// Where candidates come from.
+trait Mirror {
+    /// The suites to look into, by name.
+    fn suites(&self) -> &[String];
+    /// Debian's versions of Xen in one of them.
+    fn list(&self, suite: usize) -> Result<Vec<String>>;
+    /// Downloads this version and unpacks it as `tree`, which is not there yet.
+    fn fetch(&self, suite: usize, package: &str, tree: &Path) -> Result<()>;
+}
+
+/// What has been fetched, and what could not be: the directory `target/xen`.
+struct Store {
+    directory: PathBuf,
+}
+
+/// The tree to build from: of this release, or if none is asked for, the one that is in use.
+pub fn open(release: Option<Version>) -> Result<PathBuf> {
+    let store = Store::new();
+    match store.kept(release) {
+        Some(kept) => Ok(store.tree(&kept)),
+        None => store.open(release, &Debian::new(false)?),
+    }
+}
+
+/// Looks for the newest that can be had now, whatever is in use or has failed of late.
+pub fn look_again(release: Option<Version>) -> Result<PathBuf> {
+    Store::new().look_again(release, &Debian::new(true)?)
+}
+
+impl Store {
+    fn new() -> Store {
+        Store {
+            directory: paths::target().join("xen"),
+        }
+    }
+
+    fn open(&self, release: Option<Version>, mirror: &dyn Mirror) -> Result<PathBuf> {
+        let _alone = self.lock()?;
+        // Who had the lock before may have fetched it.
+        if let Some(kept) = self.kept(release) {
+            return Ok(self.tree(&kept));
+        }
+        let package = match (self.choose(release, mirror), self.newest_there(release)) {
+            (Ok(package), _) => package,
+            // Asked for by its release once, and better than nothing.
+            (Err(error), Some(there)) if error.is::<Unavailable>() => there,
+            (Err(error), _) => return Err(error),
+        };
+        if release.is_none() {
+            self.use_from_now(&package)?;
+        }
+        Ok(self.tree(&package))
+    }
+
+    fn look_again(&self, release: Option<Version>, mirror: &dyn Mirror) -> Result<PathBuf> {
+        let _alone = self.lock()?;
+        // If there is nothing to forget, so much the better.
+        let _ = fs::remove_file(self.failures());
+        let kept = self.kept(release);
+        let package = match (self.choose(release, mirror), kept) {
+            (Ok(package), Some(kept)) if compare(&kept, &package).is_gt() => {
+                eprintln!("vgic: staying with Xen {kept}: the newest that can be had is {package}");
+                kept
+            }
+            (Ok(package), _) => package,
+            (Err(error), Some(kept)) if error.is::<Unavailable>() => {
+                eprintln!("vgic: staying with Xen {kept}: {error}");
+                kept
+            }
+            (Err(error), _) => return Err(error),
+        };
+        if release.is_none() {
+            self.use_from_now(&package)?;
+        }
+        Ok(self.tree(&package))
+    }
+
+    /// Keeps other commands from fetching at the same time; until it is dropped.
+    fn lock(&self) -> Result<File> {
+        let path = self.directory.join("debian.lock");
+        let what = || format!("cannot lock {}", path.display());
+        fs::create_dir_all(&self.directory).with_context(what)?;
+        let file = File::create(&path).with_context(what)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                eprintln!("vgic: waiting for another ./vgic, which is fetching Debian's Xen");
+                file.lock().with_context(what)?;
+            }
+            Err(TryLockError::Error(error)) => return Err(error).with_context(what),
+        }
+        Ok(file)
+    }
+
+    /// Where a version is unpacked, or is to be.
+    fn tree(&self, package: &str) -> PathBuf {
+        self.directory.join(package).join("pristine")
+    }
+
+    /// Names the version that is in use.
+    fn current(&self) -> PathBuf {
+        self.directory.join("debian.version")
+    }
+
+    /// What could not be had, a line each: seconds since 1970, a space, what it was, a tab, and why.
+    fn failures(&self) -> PathBuf {
+        self.directory.join("debian.failures")
+    }
+
+    fn use_from_now(&self, package: &str) -> Result<()> {
+        let (current, aside) = (self.current(), self.directory.join("debian.version.new"));
+        fs::write(&aside, package)
+            .and_then(|()| fs::rename(&aside, &current))
+            .with_context(|| format!("cannot write {}", current.display()))
+    }
+
+    fn is_there(&self, package: &str) -> bool {
+        self.tree(package).join("xen/Makefile").is_file()
+    }
+
+    /// The version in use; or if a release is asked for, the newest of it that is there.
+    fn kept(&self, release: Option<Version>) -> Option<String> {
+        if release.is_some() {
+            return self.newest_there(release);
+        }
+        let current = fs::read_to_string(self.current()).ok()?;
+        Some(current.trim().to_owned()).filter(|package| self.is_there(package))
+    }
+
+    fn newest_there(&self, release: Option<Version>) -> Option<String> {
+        let mut there: Vec<String> = fs::read_dir(&self.directory)
+            .ok()?
+            .filter_map(|e| e.ok()?.file_name().into_string().ok())
+            .filter(|name| match Version::of_package(name) {
+                Some(of) => release.is_none_or(|r| r == of) && self.is_there(name),
+                None => false,
+            })
+            .collect();
+        there.sort_by(|a, b| compare(a, b));
+        there.pop()
+    }
+
+    /// The newest that is there or can be fetched; Debian's version of it.
+    fn choose(&self, release: Option<Version>, mirror: &dyn Mirror) -> Result<String> {
+        let mut failed = Vec::new();
+        let mut candidates = Vec::new();
+        for (suite, name) in mirror.suites().iter().enumerate() {
+            match self.attempt(&format!("lists {name}"), || mirror.list(suite))? {
+                Ok(packages) => candidates.extend(packages.into_iter().filter_map(|package| {
+                    Some(Candidate {
+                        version: Version::of_package(&package)?,
+                        package,
+                        suite,
+                    })
+                })),
+                Err(why) => failed.push(why),
+            }
+        }
+        candidates.retain(|c| {
+            tree::series_name(c.version).is_some() && release.is_none_or(|r| c.version == r)
+        });
+        candidates.sort_by(|a, b| compare(&b.package, &a.package));
+        let wanted = release.map_or("Xen source".into(), |r| format!("source of Xen {r}"));
+        if candidates.is_empty() && failed.is_empty() {
+            failed.push("its suites list none that there are patches for".into());
+        }
+        for candidate in candidates {
+            if self.is_there(&candidate.package) {
+                return Ok(candidate.package);
+            }
+            match self.fetch(&candidate, mirror)? {
+                Ok(()) => return Ok(candidate.package),
+                Err(why) => failed.push(why),
+            }
+        }
+        Err(Unavailable(format!(
+            "no {wanted} can be had from Debian's mirror ({}): give a tree with --xen PATH, or look again with ./vgic setup",
+            failed.join("; ")
+        ))
+        .into())
+    }
+
+    fn fetch(&self, candidate: &Candidate, mirror: &dyn Mirror) -> Result<Result<(), String>> {
+        let Candidate { package, suite, .. } = candidate;
+        let name = mirror.suites().get(*suite).map_or("", String::as_str);
+        self.attempt(&format!("{package} {name}"), || {
+            let step = Step::start(format!("Fetching Debian's Xen {package} ({name})"));
+            // Unpacked aside and renamed at the end: a tree that is there is whole.
+            let aside = tempfile::Builder::new()
+                .prefix("debian.unpacking-")
+                .tempdir_in(&self.directory)?;
+            let unpacked = aside.path().join("tree");
+            mirror.fetch(*suite, package, &unpacked)?;
+            let tree = self.tree(package);
+            fs::create_dir_all(self.directory.join(package))
+                .and_then(|()| fs::rename(&unpacked, &tree))
+                .with_context(|| format!("cannot make {}", tree.display()))?;
+            step.done("fetched");
+            Ok(())
+        })
+    }
+
+    /// Does something that a mirror may have nothing for, unless that was so of late: then the inner error says why not. It
+    /// is said and remembered once. Any other error is not about the mirror, and ends the search.
+    fn attempt<T>(&self, what: &str, act: impl FnOnce() -> Result<T>) -> Result<Result<T, String>> {
+        if let Some(why) = self.failed_of_late(what) {
+            return Ok(Err(why));
+        }
+        match act() {
+            Ok(result) => Ok(Ok(result)),
+            Err(error) => match error.downcast_ref::<Unavailable>() {
+                Some(Unavailable(why)) => {
+                    eprintln!("vgic: {why}");
+                    self.remember(what, why);
+                    Ok(Err(why.clone()))
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    fn failed_of_late(&self, what: &str) -> Option<String> {
+        let text = fs::read_to_string(self.failures()).ok()?;
+        text.lines().find_map(|line| {
+            let (when, rest) = line.split_once(' ')?;
+            let when = SystemTime::UNIX_EPOCH + Duration::from_secs(when.parse().ok()?);
+            let age = SystemTime::now().duration_since(when).ok()?;
+            let why = rest.strip_prefix(what)?.strip_prefix('\t')?;
+            (age < REMEMBERED).then(|| why.to_owned())
+        })
+    }
+
+    /// Only spares the next command an attempt: if it cannot be written down, so be it.
+    fn remember(&self, what: &str, why: &str) {
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let old = fs::read_to_string(self.failures()).unwrap_or_default();
+        // The latest counts.
+        let _ = fs::write(
+            self.failures(),
+            format!("{} {what}\t{why}\n{old}", now.as_secs()),
+        );
+    }
+}
+
+/// By release, then as dpkg compares the versions of packages.
+fn compare(a: &str, b: &str) -> Ordering {
+    let release = Version::of_package(a).cmp(&Version::of_package(b));
+    release.then_with(|| {
+        let is_newer = || {
+            Command::new("dpkg")
+                .args(["--compare-versions", a, "gt", b])
+                .status()
+                .is_ok_and(|s| s.success())
+        };
+        match a == b {
+            true => Ordering::Equal,
+            false if is_newer() => Ordering::Greater,
+            false => Ordering::Less,
+        }
+    })
+}
+
+/// The mirrors that the machine itself uses: its suites, and those that may have more.
+struct Debian {
+    suites: Vec<Suite>,
+    names: Vec<String>,
+    /// Whether to fetch the package lists anew, however fresh they are.
+    afresh: bool,
+}
+
+impl Debian {
+    fn new(afresh: bool) -> Result<Debian> {
+        let mut suites = apt::suites(Archive::Main);
+        suites.extend(apt::suites(Archive::Security));
+        for (archive, name) in FURTHER {
+            match apt::suite(archive, name) {
+                Ok(suite) if !suites.contains(&suite) => suites.push(suite),
+                Ok(_) => {}
+                // Of an archive that the machine does not use, it has no mirror; but one it must have.
+                Err(error) if suites.is_empty() => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(Debian {
+            names: suites.iter().map(|s| s.name.clone()).collect(),
+            suites,
+            afresh,
+        })
+    }
+
+    fn apt(&self, suite: usize) -> Result<Apt> {
+        let suite = self.suites.get(suite).context("no such suite")?;
+        Apt::new(suite, Wanted::Sources)
+    }
+}
+
+impl Mirror for Debian {
+    fn suites(&self) -> &[String] {
+        &self.names
+    }
+
+    fn list(&self, suite: usize) -> Result<Vec<String>> {
+        let apt = self.apt(suite)?;
+        if self.afresh {
+            apt.forget();
+        }
+        apt.update()?;
+        apt.versions(PACKAGE)
+    }
+
+    fn fetch(&self, suite: usize, package: &str, tree: &Path) -> Result<()> {
+        let downloads = tempfile::tempdir()?;
+        self.apt(suite)?
+            .source(PACKAGE, package, downloads.path())?;
+        let archive = |kind: &str| {
+            let mut names = fs::read_dir(downloads.path()).ok()?;
+            names.find_map(|e| {
+                let path = e.ok()?.path();
+                let name = path.file_name()?.to_string_lossy().into_owned();
+                name.contains(kind).then_some(path)
+            })
+        };
+        let (upstream, packaging) = archive(".orig.tar.")
+            .zip(archive(".debian.tar."))
+            .context("apt did not download both archives of Debian's Xen source package")?;
+        fs::create_dir_all(tree).with_context(|| format!("cannot make {}", tree.display()))?;
+        for (archive, strip) in [(&upstream, "1"), (&packaging, "0")] {
+            run(
+                Command::new("tar")
+                    .arg("-xf")
+                    .arg(archive)
+                    .arg("-C")
+                    .arg(tree)
+                    .arg("--strip-components")
+                    .arg(strip),
+                &format!("unpack {}", archive.display()),
+                None,
+            )?;
+        }
+        for patch in debian_series(tree)? {
+            tree::patch_once(tree, &patch)?;
+        }
+        Ok(())
+    }
+}
+
+/// The patches that Debian has of its own.
+fn debian_series(tree: &Path) -> Result<Vec<PathBuf>> {
+    let patches = tree.join("debian/patches");
+    let series = fs::read_to_string(patches.join("series"))
+        .context("Debian's Xen source package has no patch series")?;
+    Ok(series
+        .lines()
+        .filter_map(|l| l.split_whitespace().next())
+        .filter(|l| !l.starts_with('#'))
+        .map(|l| patches.join(l))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests;
