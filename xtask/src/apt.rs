@@ -123,18 +123,13 @@ impl Apt {
         if fresh {
             return Ok(());
         }
-        let step = Step::start(format!(
-            "Fetching the package lists of Debian's {}",
-            self.suite
-        ));
+        let step = Step::start(format!("Fetching the package lists of {}", self.suite));
         let mut command = self.command("apt-get");
         command.args(["-q", "update", "--error-on=any"]);
-        let what = format!("the package lists of Debian's {}", self.suite);
+        let what = format!("the package lists of {}", self.suite);
         let log = self.directory.join("update.log");
-        run(&mut command, &format!("fetch {what}"), Some(&log)).map_err(|e| {
-            let what = format!("{what} (is there a network, and the right mirror in /etc/apt?)");
-            unavailable(&what, e)
-        })?;
+        run(&mut command, &format!("fetch {what}"), Some(&log))
+            .map_err(|e| unavailable(&what, e))?;
         fs::write(&stamp, "")?;
         step.done("fetched");
         Ok(())

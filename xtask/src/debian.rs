@@ -214,7 +214,7 @@ impl Store {
         }
         Err(Unavailable(format!(
             "no {wanted} can be had from Debian's mirror ({}): give a tree with --xen PATH, or look again with ./vgic setup",
-            failed.join("; ")
+            grouped(&failed)
         ))
         .into())
     }
@@ -281,6 +281,23 @@ impl Store {
             format!("{} {what}\t{why}\n{old}", now.as_secs()),
         );
     }
+}
+
+/// Reasons of the form `what: why`, those with the same why as one.
+fn grouped(reasons: &[String]) -> String {
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for reason in reasons {
+        let (what, why) = reason.split_once(": ").unwrap_or((reason.as_str(), ""));
+        match groups.iter_mut().find(|g| g.0 == why) {
+            Some((_, all)) => all.push(what),
+            None => groups.push((why, vec![what])),
+        }
+    }
+    let text = |(why, all): &(&str, Vec<&str>)| match *why {
+        "" => all.join(", "),
+        why => format!("{}: {why}", all.join(", ")),
+    };
+    groups.iter().map(text).collect::<Vec<_>>().join("; ")
 }
 
 /// By release, then as dpkg compares the versions of packages.

@@ -155,7 +155,7 @@ fn what_failed_is_not_asked_for_again_until_setup_looks() {
     assert!(error.is::<Unavailable>());
     let text = error.to_string();
     for part in [
-        "xen 4.17.7+13-g24-0 from bookworm-security: 404 Not Found",
+        "xen 4.17.7+13-g24-0 from bookworm-security, xen 4.17.5+72-g01-1 from bookworm: 404 Not Found",
         "trixie-security: no network",
         "--xen PATH",
     ] {
@@ -230,7 +230,7 @@ fn a_release_can_be_asked_for_and_changes_nothing() {
 fn a_mirror_that_is_down_takes_nothing_away() {
     let (_directory, store) = store();
     let text = store.open(None, &Fake::down()).unwrap_err().to_string();
-    assert!(text.contains("trixie: no network"), "{text}");
+    assert!(text.contains("trixie-security: no network"), "{text}");
     let tree = store.look_again(None, &Fake::today()).unwrap();
     assert_eq!(store.look_again(None, &Fake::down()).unwrap(), tree);
     // Nor does one that has gone back to an older one.
@@ -256,6 +256,12 @@ fn two_at_once_fetch_once() {
         threads.into_iter().map(|t| t.join().unwrap()).sum()
     });
     assert_eq!(fetched, 1);
+}
+
+#[test]
+fn reasons_that_are_one_are_said_once() {
+    let reasons = ["a: 404", "none", "b: down", "c: 404"].map(str::to_owned);
+    assert_eq!(grouped(&reasons), "a, c: 404; none; b: down");
 }
 
 #[test]
