@@ -2,7 +2,7 @@
 //! The disks of Dom0, what it does to their interrupts and to its CPUs (assets/load), and what must come of it.
 //!
 //! With one request in flight each request makes one interrupt, whatever moves meanwhile: the numbers must be equal, but for
-//! what a level may do that moves ([`Odd`]).
+//! what one may do that moves ([`Odd`]).
 
 use crate::checks::Check;
 use crate::cli::{BootArguments, Disk, Gic};
@@ -138,7 +138,8 @@ impl Period {
         for disk in self.to.requests.keys() {
             let requests = self.requests(disk);
             let interrupts: u64 = self.of_disk(disk).iter().sum();
-            let fewest = requests.saturating_sub(if odd.merged { requests / 100 } else { 0 });
+            let merged = odd.merged.map_or(0, |n| requests / n);
+            let fewest = requests.saturating_sub(merged);
             if !(fewest..=requests + odd.doubled).contains(&interrupts) {
                 return Err(format!(
                     "{disk}: {requests} requests, but {interrupts} interrupts"
@@ -166,14 +167,16 @@ impl Period {
     }
 }
 
-/// Why a level interrupt that moves may not come once for each request. With the next request made only when the last has
-/// been served, edges always do.
+/// Why an interrupt that moves may not come once for each request, though the next request is made only when the last has
+/// been served.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Odd {
     /// Linux's handler looks for completed requests until it finds none. One that was made, on another CPU, when the handler
-    /// had reported the last may be found by the same handler, and the line has not fallen in between. (An interrupt that
-    /// was lost is something else: with one request in flight the disk would stand still, and Linux say so.)
-    merged: bool,
+    /// had reported the last may be found by the same handler. A line has not fallen in between: one interrupt less. A message
+    /// is pending from then on, and it takes a third request within the same handler, whose message finds it so: rare, and
+    /// seen on a busy host only. Allowed is one in so many requests. (An interrupt that was lost is something else: with one
+    /// request in flight the disk would stand still for half a minute, and Linux say so.)
+    merged: Option<u64>,
     /// So many may come twice, on QEMU's GICv2. There an SPI is active for the CPU that has acknowledged it, and for no
     /// other. One that is pending as well, as a level is until it has been served, is signalled anew to the CPU that it is
     /// routed to meanwhile, and acknowledged a second time: a trace of QEMU 10.0 shows it right behind the write of
@@ -186,14 +189,17 @@ impl Odd {
     fn after(moves: u64, boot: &BootArguments, disk: Disk) -> Odd {
         match (disk, boot.gic) {
             (Disk::Intx, Gic::V2) => Odd {
-                merged: true,
+                merged: Some(100),
                 doubled: moves,
             },
             (Disk::Intx, Gic::V3) => Odd {
-                merged: true,
+                merged: Some(100),
                 doubled: 0,
             },
-            _ => Odd::default(),
+            (Disk::Msi | Disk::Lpi, _) => Odd {
+                merged: Some(1000),
+                doubled: 0,
+            },
         }
     }
 }
@@ -410,14 +416,14 @@ mod tests {
 
     /// The names of the checks that fail, with the reason.
     fn failures(counts: &[(&str, Counts)], said: &[&str]) -> Vec<String> {
-        failures_on("v3", counts, said)
+        failures_on("v3", Disk::Intx, counts, said)
     }
 
-    fn failures_on(gic: &str, counts: &[(&str, Counts)], said: &[&str]) -> Vec<String> {
+    fn failures_on(gic: &str, disk: Disk, counts: &[(&str, Counts)], said: &[&str]) -> Vec<String> {
         judge(
             &report(counts, said),
             &boot(&format!("--gic {gic} --cpus 2 --rounds 2")),
-            Disk::Intx,
+            disk,
         )
         .into_iter()
         .filter_map(|c| c.result.err().map(|why| format!("{}: {why}", c.name)))
@@ -467,12 +473,17 @@ mod tests {
     }
 
     #[test]
-    fn only_a_level_that_moves_may_be_merged_or_come_twice() {
-        let failing = |from, more| {
+    fn what_moves_may_be_merged_and_a_level_may_come_twice() {
+        let failing_on = |disk, from, more| {
             let mut counts = COUNTS;
             off_by(&mut counts, from, more);
-            failures_on("v2", &counts, &SAID).len()
+            let failures = failures_on("v2", disk, &counts, &SAID);
+            failures
+                .iter()
+                .filter(|f| f.contains("requests, but"))
+                .count()
         };
+        let failing = |from, more| failing_on(Disk::Intx, from, more);
         assert_eq!(failing("after", 1), 1, "nothing moves");
         assert_eq!(failing("moved", 50), 0, "50 moves");
         assert_eq!(failing("moved", 51), 1);
@@ -482,7 +493,10 @@ mod tests {
         assert_eq!(failing("switched", 25), 1);
         assert_eq!(failing("used", 1), 1, "each waits for the one before");
         for kind in [Disk::Msi, Disk::Lpi] {
-            assert_eq!(Odd::after(50, &boot("--gic v2"), kind), Odd::default());
+            assert_eq!(failing_on(kind, "after", -1), 1, "nothing moves");
+            assert_eq!(failing_on(kind, "moved", -2), 0, "merged");
+            assert_eq!(failing_on(kind, "moved", -3), 1, "lost");
+            assert_eq!(failing_on(kind, "moved", 1), 1, "twice");
         }
     }
 
