@@ -39,7 +39,7 @@ pub enum Task {
     /// Plant small faults in the modules that decide; a test must fail for each (hours)
     Mutants(crate::mutants::Arguments),
     /// Fetch what the others need, and build nothing; looks for the newest of Debian's Xen sources that can be had
-    Setup(TreeArguments),
+    Setup(SetupArguments),
 }
 
 /// Which vGIC is in the hypervisor.
@@ -93,6 +93,16 @@ pub struct TreeArguments {
         value_name = "debian|debian-RELEASE|PATH"
     )]
     pub xen: String,
+}
+
+/// What to fetch.
+#[derive(Args, Clone, Debug)]
+pub struct SetupArguments {
+    #[command(flatten)]
+    pub tree: TreeArguments,
+    /// Fetch nothing: say what is there, and what is missing without a network
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// With which C vGICs to compare, and for how long.

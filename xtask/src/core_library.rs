@@ -6,8 +6,9 @@
 //! exactly ours, core, compiler_builtins and alloc are compiled from it into a sysroot of our own, laid out as rustup
 //! does it. RUSTC_BOOTSTRAP is set for that compilation alone, as for the Linux kernel's.
 
-use crate::apt::{self, Apt, Archive, Unavailable, Wanted};
+use crate::apt::{Apt, Archive, Unavailable};
 use crate::command::{output, run};
+use crate::package::{self, Wish};
 use crate::paths;
 use crate::progress::Step;
 use anyhow::{Context, Result, bail};
@@ -32,7 +33,9 @@ pub fn ensure() -> Result<Option<PathBuf>> {
     if complete(&sysroot) {
         return Ok(Some(sysroot));
     }
-    if rustup_adds(&["target", "add", TARGET], "core library") && in_toolchain()? {
+    // What has been downloaded once needs no rustup, which may need a network.
+    let kept = wish(&version).kept().is_some();
+    if !kept && rustup_adds(&["target", "add", TARGET], "core library") && in_toolchain()? {
         return Ok(None);
     }
     let step = Step::start("Building the core library from its source");
@@ -66,17 +69,16 @@ pub fn source() -> Result<PathBuf> {
     if let Some(library) = found() {
         return Ok(library);
     }
-    if rustup_adds(&["component", "add", "rust-src"], "rust-src")
+    let kept = wish(&version).kept().is_some();
+    if !kept
+        && rustup_adds(&["component", "add", "rust-src"], "rust-src")
         && let Some(library) = found()
     {
         return Ok(library);
     }
-    let step = Step::start("Fetching Debian's rust-src");
-    let library = fetch(&version).with_context(|| {
+    fetch(&version).with_context(|| {
         format!("no source of rustc {version}'s library: try `rustup component add rust-src` with a network")
-    })?;
-    step.done(&format!("{}", library.display()));
-    Ok(library)
+    })
 }
 
 fn rustc() -> Command {
@@ -141,12 +143,9 @@ fn rustup_adds(arguments: &[&str], what: &str) -> bool {
     added
 }
 
-fn debian_directory(version: &str) -> PathBuf {
-    paths::target().join("rust-src").join(version)
-}
-
 fn debian_source(version: &str) -> PathBuf {
-    debian_directory(version).join(format!("root/usr/src/rustc-{version}/library"))
+    let unpacked = paths::target().join("rust-src").join(version);
+    unpacked.join(format!("usr/src/rustc-{version}/library"))
 }
 
 fn has_source(library: &Path) -> bool {
@@ -168,40 +167,95 @@ pub fn sysroot() -> Result<PathBuf> {
     Ok(PathBuf::from(sysroot.trim()))
 }
 
-/// Fetches the source of exactly this compiler's library.
+/// The source of exactly this compiler's library.
+fn wish(version: &str) -> Wish {
+    let ours = version.to_owned();
+    let fits = move |package: &String| {
+        package
+            .strip_prefix(&ours)
+            .is_some_and(|rest| rest.starts_with(['+', '-']))
+    };
+    let choose = move |apt: &Apt| {
+        let package = apt.versions("rust-src")?.into_iter().find(&fits);
+        Ok(package.map(|version| format!("rust-src={version}")))
+    };
+    Wish {
+        what: format!("the source of rustc {version}'s library"),
+        name: format!("rust-src-{version}"),
+        suites: SUITES.map(|suite| (Archive::Main, suite.into())).into(),
+        architecture: "amd64".into(),
+        choose: Box::new(choose),
+    }
+}
+
+/// Unpacks what has been downloaded.
 fn fetch(version: &str) -> Result<PathBuf> {
     let library = debian_source(version);
     if has_source(&library) {
         return Ok(library);
     }
-    let fits = |package: &String| {
-        package
-            .strip_prefix(version)
-            .is_some_and(|rest| rest.starts_with(['+', '-']))
-    };
-    // A suite that cannot be had is no reason not to look into the next.
-    let found = SUITES.iter().find_map(|suite| {
-        let apt = Apt::new(
-            &apt::suite(Archive::Main, suite).ok()?,
-            Wanted::Packages("amd64"),
-        )
-        .ok()?;
-        apt.update().ok()?;
-        let package = apt.versions("rust-src").ok()?.into_iter().find(fits)?;
-        Some((apt, package))
-    });
-    let Some((apt, package)) = found else {
-        let why = format!(
-            "rustup could not add it, and Debian has no rust-src {version}: try another stable compiler, or install \
-             rust-web-src if yours is Debian's rustc-web"
-        );
-        return Err(Unavailable(why).into());
-    };
-    apt.unpack(&format!("rust-src={package}"), &debian_directory(version))?;
+    let kept = wish(version).obtain().map_err(|error| match error.downcast() {
+        Ok(Unavailable(why)) => Unavailable(format!(
+            "rustup could not add it, and {why}: try another stable compiler, or install rust-web-src if yours is Debian's \
+             rustc-web"
+        ))
+        .into(),
+        Err(error) => error,
+    })?;
+    // Aside first: what is there is whole.
+    let directory = paths::target().join("rust-src");
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
+    let aside = tempfile::Builder::new()
+        .prefix("unpacking-")
+        .tempdir_in(&directory)?;
+    package::unpack(&kept, aside.path())?;
+    let place = directory.join(version);
+    let _ = fs::remove_dir_all(&place);
+    fs::rename(aside.path(), &place).with_context(|| format!("cannot make {}", place.display()))?;
     if !has_source(&library) {
-        bail!("Debian's rust-src {package} has no {}", library.display());
+        bail!("Debian's {} has no {}", kept.what, library.display());
     }
     Ok(library)
+}
+
+/// The library's source, if it is unpacked somewhere.
+pub fn source_at_hand() -> Option<PathBuf> {
+    let all = [own_source().ok()?, debian_source(&rustc_version().ok()?)];
+    all.into_iter().find(|library| has_source(library))
+}
+
+/// What of it is there without a network, in a line each; the error says what is not.
+pub fn at_hand() -> Vec<Result<String, String>> {
+    let Ok(version) = rustc_version() else {
+        return vec![Err("rustc".to_owned())];
+    };
+    let kept = wish(&version).kept().map(|kept| kept.what);
+    let has_own = own_source().is_ok_and(|own| has_source(&own));
+    let library = format!("core library for {TARGET}");
+    let core = if in_toolchain().unwrap_or(false) {
+        Ok(format!("{library}: the toolchain's"))
+    } else if complete(&paths::target().join("sysroot").join(&version)) {
+        Ok(format!("{library}: compiled in this clone"))
+    } else if has_own {
+        Ok(format!(
+            "{library}: to be compiled from the toolchain's source"
+        ))
+    } else if let Some(kept) = &kept {
+        Ok(format!("{library}: to be compiled from {kept}"))
+    } else {
+        Err(library)
+    };
+    let source = if has_own {
+        Ok("library source for tsan: the toolchain's".to_owned())
+    } else if let Some(kept) = kept {
+        Ok(format!("library source for tsan: {kept}"))
+    } else if has_source(&debian_source(&version)) {
+        Ok("library source for tsan: unpacked in this clone".to_owned())
+    } else {
+        Err("the library's source, for tsan".to_owned())
+    };
+    vec![core, source]
 }
 
 /// Compiles the three crates, aside first: a sysroot that is there is whole.

@@ -3,17 +3,19 @@
 //!
 //! A mirror's lists may name files that it does not have. So every source that there is a patch series for is tried, newest
 //! first. The one that could be had is unpacked in a directory named by its version and stays the one that is built, until
-//! `./vgic setup` looks again: what a mirror does must not change a build. What could not be had is not asked for again by
-//! each command, for a day.
+//! `./vgic setup` looks again: what a mirror does must not change a build. A new clone takes what the user has downloaded
+//! before, and asks no mirror. What could not be had is not asked for again by each command, for a day.
 
 use crate::apt::{self, Apt, Archive, Suite, Unavailable, Wanted};
+use crate::cache::{Cache, Kept};
 use crate::command::run;
+use crate::lock;
 use crate::paths;
 use crate::progress::Step;
 use crate::tree::{self, Version};
 use anyhow::{Context, Result};
 use std::cmp::Ordering;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -25,6 +27,8 @@ const FURTHER: [(Archive, &str); 2] = [
     (Archive::Main, "trixie"),
     (Archive::Security, "trixie-security"),
 ];
+/// How the names of directories begin in which something is being unpacked.
+const UNPACKING: &str = "debian.unpacking-";
 /// How long what could not be had is not asked for again.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
@@ -33,7 +37,8 @@ struct Candidate {
     /// Debian's version, which names its directory, too.
     package: String,
     version: Version,
-    /// Which of the mirror's suites.
+    /// Who has it, and in which suite.
+    mirror: usize,
     suite: usize,
 }
 
@@ -55,15 +60,39 @@ struct Store {
 /// The tree to build from: of this release, or if none is asked for, the one that is in use.
 pub fn open(release: Option<Version>) -> Result<PathBuf> {
     let store = Store::new();
-    match store.kept(release) {
-        Some(kept) => Ok(store.tree(&kept)),
-        None => store.open(release, &Debian::new(false)?),
+    if let Some(there) = store.kept(release) {
+        return Ok(store.tree(&there));
+    }
+    match store.open(release, &[&Downloads::new()?]) {
+        Err(error) if error.is::<Unavailable>() => store.open(release, &[&Debian::new(false)?]),
+        result => result,
     }
 }
 
 /// Looks for the newest that can be had now, whatever is in use or has failed of late.
 pub fn look_again(release: Option<Version>) -> Result<PathBuf> {
-    Store::new().look_again(release, &Debian::new(true)?)
+    Store::new().look_again(release, &[&Downloads::new()?, &Debian::new(true)?])
+}
+
+/// Which one there is without a network: the tree, if it is unpacked, and a line on it; the error says what is not there.
+pub fn at_hand(release: Option<Version>) -> Result<String, String> {
+    let wanted = release.map_or("Xen source".into(), |r| format!("source of Xen {r}"));
+    if let Some(there) = Store::new().kept(release) {
+        return Ok(format!("{wanted}: {there}, unpacked in this clone"));
+    }
+    let downloads = Downloads::new().map_err(|_| wanted.clone())?;
+    let all = downloads.list(0).unwrap_or_default().into_iter();
+    let mut fit: Vec<String> = all
+        .filter(|package| {
+            Version::of_package(package)
+                .is_some_and(|v| release.is_none_or(|r| r == v) && tree::series_name(v).is_some())
+        })
+        .collect();
+    fit.sort_by(|a, b| compare(a, b));
+    match fit.pop() {
+        Some(package) => Ok(format!("{wanted}: {package}")),
+        None => Err(wanted),
+    }
 }
 
 impl Store {
@@ -73,13 +102,13 @@ impl Store {
         }
     }
 
-    fn open(&self, release: Option<Version>, mirror: &dyn Mirror) -> Result<PathBuf> {
+    fn open(&self, release: Option<Version>, mirrors: &[&dyn Mirror]) -> Result<PathBuf> {
         let _alone = self.lock()?;
         // Who had the lock before may have fetched it.
         if let Some(kept) = self.kept(release) {
             return Ok(self.tree(&kept));
         }
-        let package = match (self.choose(release, mirror), self.newest_there(release)) {
+        let package = match (self.choose(release, mirrors), self.newest_there(release)) {
             (Ok(package), _) => package,
             // Asked for by its release once, and better than nothing.
             (Err(error), Some(there)) if error.is::<Unavailable>() => there,
@@ -91,12 +120,12 @@ impl Store {
         Ok(self.tree(&package))
     }
 
-    fn look_again(&self, release: Option<Version>, mirror: &dyn Mirror) -> Result<PathBuf> {
+    fn look_again(&self, release: Option<Version>, mirrors: &[&dyn Mirror]) -> Result<PathBuf> {
         let _alone = self.lock()?;
         // If there is nothing to forget, so much the better.
         let _ = fs::remove_file(self.failures());
         let kept = self.kept(release);
-        let package = match (self.choose(release, mirror), kept) {
+        let package = match (self.choose(release, mirrors), kept) {
             (Ok(package), Some(kept)) if compare(&kept, &package).is_gt() => {
                 eprintln!("vgic: staying with Xen {kept}: the newest that can be had is {package}");
                 kept
@@ -114,21 +143,21 @@ impl Store {
         Ok(self.tree(&package))
     }
 
-    /// Keeps other commands from fetching at the same time; until it is dropped.
+    /// Keeps other commands from unpacking at the same time; until it is dropped.
     fn lock(&self) -> Result<File> {
-        let path = self.directory.join("debian.lock");
-        let what = || format!("cannot lock {}", path.display());
-        fs::create_dir_all(&self.directory).with_context(what)?;
-        let file = File::create(&path).with_context(what)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                eprintln!("vgic: waiting for another ./vgic, which is fetching Debian's Xen");
-                file.lock().with_context(what)?;
+        let file = self.directory.join("debian.lock");
+        let alone = lock::alone(&file, "fetching Debian's Xen")?;
+        // What nobody is unpacking any more was given up.
+        for entry in fs::read_dir(&self.directory)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            if entry.file_name().to_string_lossy().starts_with(UNPACKING) {
+                let _ = fs::remove_dir_all(entry.path());
             }
-            Err(TryLockError::Error(error)) => return Err(error).with_context(what),
         }
-        Ok(file)
+        Ok(alone)
     }
 
     /// Where a version is unpacked, or is to be.
@@ -180,15 +209,23 @@ impl Store {
     }
 
     /// The newest that is there or can be fetched; Debian's version of it.
-    fn choose(&self, release: Option<Version>, mirror: &dyn Mirror) -> Result<String> {
+    fn choose(&self, release: Option<Version>, mirrors: &[&dyn Mirror]) -> Result<String> {
         let mut failed = Vec::new();
         let mut candidates = Vec::new();
-        for (suite, name) in mirror.suites().iter().enumerate() {
-            match self.attempt(&format!("lists {name}"), || mirror.list(suite))? {
+        let suites = mirrors.iter().enumerate().flat_map(|(mirror, has)| {
+            let names = has.suites().iter().enumerate();
+            names.map(move |(suite, name)| (mirror, suite, name))
+        });
+        for (mirror, suite, name) in suites {
+            let Some(has) = mirrors.get(mirror) else {
+                continue;
+            };
+            match self.attempt(&format!("lists {name}"), || has.list(suite))? {
                 Ok(packages) => candidates.extend(packages.into_iter().filter_map(|package| {
                     Some(Candidate {
                         version: Version::of_package(&package)?,
                         package,
+                        mirror,
                         suite,
                     })
                 })),
@@ -207,14 +244,17 @@ impl Store {
             if self.is_there(&candidate.package) {
                 return Ok(candidate.package);
             }
-            match self.fetch(&candidate, mirror)? {
+            let Some(has) = mirrors.get(candidate.mirror) else {
+                continue;
+            };
+            match self.fetch(&candidate, *has)? {
                 Ok(()) => return Ok(candidate.package),
                 Err(why) => failed.push(why),
             }
         }
         Err(Unavailable(format!(
             "no {wanted} can be had from Debian's mirror ({}): give a tree with --xen PATH, or look again with ./vgic setup",
-            grouped(&failed)
+            apt::grouped(&failed)
         ))
         .into())
     }
@@ -223,10 +263,9 @@ impl Store {
         let Candidate { package, suite, .. } = candidate;
         let name = mirror.suites().get(*suite).map_or("", String::as_str);
         self.attempt(&format!("{package} {name}"), || {
-            let step = Step::start(format!("Fetching Debian's Xen {package} ({name})"));
             // Unpacked aside and renamed at the end: a tree that is there is whole.
             let aside = tempfile::Builder::new()
-                .prefix("debian.unpacking-")
+                .prefix(UNPACKING)
                 .tempdir_in(&self.directory)?;
             let unpacked = aside.path().join("tree");
             mirror.fetch(*suite, package, &unpacked)?;
@@ -234,7 +273,6 @@ impl Store {
             fs::create_dir_all(self.directory.join(package))
                 .and_then(|()| fs::rename(&unpacked, &tree))
                 .with_context(|| format!("cannot make {}", tree.display()))?;
-            step.done("fetched");
             Ok(())
         })
     }
@@ -281,23 +319,6 @@ impl Store {
             format!("{} {what}\t{why}\n{old}", now.as_secs()),
         );
     }
-}
-
-/// Reasons of the form `what: why`, those with the same why as one.
-fn grouped(reasons: &[String]) -> String {
-    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
-    for reason in reasons {
-        let (what, why) = reason.split_once(": ").unwrap_or((reason.as_str(), ""));
-        match groups.iter_mut().find(|g| g.0 == why) {
-            Some((_, all)) => all.push(what),
-            None => groups.push((why, vec![what])),
-        }
-    }
-    let text = |(why, all): &(&str, Vec<&str>)| match *why {
-        "" => all.join(", "),
-        why => format!("{}: {why}", all.join(", ")),
-    };
-    groups.iter().map(text).collect::<Vec<_>>().join("; ")
 }
 
 /// By release, then as dpkg compares the versions of packages.
@@ -367,39 +388,79 @@ impl Mirror for Debian {
     }
 
     fn fetch(&self, suite: usize, package: &str, tree: &Path) -> Result<()> {
-        let downloads = tempfile::tempdir()?;
-        self.apt(suite)?
-            .source(PACKAGE, package, downloads.path())?;
-        let archive = |kind: &str| {
-            let mut names = fs::read_dir(downloads.path()).ok()?;
-            names.find_map(|e| {
-                let path = e.ok()?.path();
-                let name = path.file_name()?.to_string_lossy().into_owned();
-                name.contains(kind).then_some(path)
-            })
-        };
-        let (upstream, packaging) = archive(".orig.tar.")
-            .zip(archive(".debian.tar."))
-            .context("apt did not download both archives of Debian's Xen source package")?;
-        fs::create_dir_all(tree).with_context(|| format!("cannot make {}", tree.display()))?;
-        for (archive, strip) in [(&upstream, "1"), (&packaging, "0")] {
-            run(
-                Command::new("tar")
-                    .arg("-xf")
-                    .arg(archive)
-                    .arg("-C")
-                    .arg(tree)
-                    .arg("--strip-components")
-                    .arg(strip),
-                &format!("unpack {}", archive.display()),
-                None,
-            )?;
-        }
-        for patch in debian_series(tree)? {
-            tree::patch_once(tree, &patch)?;
-        }
-        Ok(())
+        let apt = self.apt(suite)?;
+        let archives = apt.source(PACKAGE, package)?;
+        let fetch = |remote: &_, to: &Path| apt.fetch(remote, to);
+        let what = format!("{PACKAGE} {package}");
+        let kept = Cache::new()?.keep(&kept_name(package), &what, &archives, &fetch)?;
+        unpack(&kept, tree)
     }
+}
+
+/// What the user has downloaded before, by whatever clone.
+struct Downloads {
+    cache: Cache,
+    names: [String; 1],
+}
+
+impl Downloads {
+    fn new() -> Result<Downloads> {
+        Ok(Downloads {
+            cache: Cache::new()?,
+            names: ["the downloads".to_owned()],
+        })
+    }
+}
+
+impl Mirror for Downloads {
+    fn suites(&self) -> &[String] {
+        &self.names
+    }
+
+    fn list(&self, _suite: usize) -> Result<Vec<String>> {
+        let beginning = kept_name("");
+        let all = self.cache.names(&beginning).into_iter();
+        Ok(all
+            .filter(|name| self.cache.kept(name).is_some())
+            .filter_map(|name| name.strip_prefix(&beginning).map(str::to_owned))
+            .collect())
+    }
+
+    fn fetch(&self, _suite: usize, package: &str, tree: &Path) -> Result<()> {
+        match self.cache.kept(&kept_name(package)) {
+            Some(kept) => unpack(&kept, tree),
+            None => Err(Unavailable(format!("{PACKAGE} {package}: gone")).into()),
+        }
+    }
+}
+
+/// The name of a version among the downloads.
+fn kept_name(package: &str) -> String {
+    format!("{PACKAGE}_{package}")
+}
+
+/// Unpacks both archives as `tree`, and applies Debian's own patches.
+fn unpack(kept: &Kept, tree: &Path) -> Result<()> {
+    let step = Step::start(format!("Unpacking {}", kept.what));
+    let archive = |kind: &str| {
+        let mut files = kept.files.iter();
+        files.find_map(|(name, path)| name.contains(kind).then_some(path))
+    };
+    let (upstream, packaging) = archive(".orig.tar.")
+        .zip(archive(".debian.tar."))
+        .context("Debian's Xen source package has not the two archives that were expected")?;
+    fs::create_dir_all(tree).with_context(|| format!("cannot make {}", tree.display()))?;
+    for (archive, strip) in [(upstream, "1"), (packaging, "0")] {
+        let mut tar = Command::new("tar");
+        tar.arg("-xf").arg(archive).arg("-C").arg(tree);
+        tar.args(["--strip-components", strip]);
+        run(&mut tar, &format!("unpack {}", kept.what), None)?;
+    }
+    for patch in debian_series(tree)? {
+        tree::patch_once(tree, &patch)?;
+    }
+    step.done("unpacked");
+    Ok(())
 }
 
 /// The patches that Debian has of its own.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What the guests run: Debian's cloud kernel for arm64, and an initial file system with busybox and our init.
 
-use crate::apt::{self, Apt, Archive, Wanted};
+use crate::apt::{Apt, Archive};
 use crate::command::output;
 use crate::life;
+use crate::package::{self, Wish};
 use crate::paths;
-use crate::progress::Step;
 use anyhow::{Context, Result, bail};
 use cpio::{NewcBuilder, newc};
 use flate2::{Compression, GzBuilder};
@@ -36,55 +36,125 @@ struct Content {
     life: Vec<u8>,
 }
 
+/// The package that depends on the kernel's.
+const KERNEL: &str = "linux-image-cloud-arm64:arm64";
+const BUSYBOX: &str = "busybox-static:arm64";
+
+fn kernel() -> Wish {
+    let choose = |apt: &Apt| {
+        if apt.versions(KERNEL)?.is_empty() {
+            return Ok(None);
+        }
+        let mut parts = apt.dependencies(KERNEL)?.into_iter();
+        Ok(parts.find(|p| p.starts_with("linux-image-")))
+    };
+    Wish {
+        what: "a kernel for arm64".into(),
+        name: "linux-arm64".into(),
+        suites: vec![
+            (Archive::Main, "trixie".into()),
+            (Archive::Security, "trixie-security".into()),
+            (Archive::Main, "bookworm-backports".into()),
+        ],
+        architecture: "arm64".into(),
+        choose: Box::new(choose),
+    }
+}
+
+fn busybox() -> Wish {
+    let choose = |apt: &Apt| {
+        let versions = apt.versions(BUSYBOX)?;
+        Ok((!versions.is_empty()).then(|| BUSYBOX.to_owned()))
+    };
+    Wish {
+        what: "busybox for arm64".into(),
+        name: "busybox-arm64".into(),
+        suites: ["trixie", "bookworm"]
+            .map(|suite| (Archive::Main, suite.into()))
+            .into(),
+        architecture: "arm64".into(),
+        choose: Box::new(choose),
+    }
+}
+
+/// The files that come from packages.
+struct Parts {
+    kernel: PathBuf,
+    busybox: PathBuf,
+    privcmd: PathBuf,
+}
+
+impl Parts {
+    fn new() -> Parts {
+        let directory = paths::guest();
+        Parts {
+            kernel: directory.join("Image"),
+            busybox: directory.join("busybox"),
+            privcmd: directory.join(PRIVCMD),
+        }
+    }
+
+    fn are_there(&self) -> bool {
+        [&self.kernel, &self.busybox, &self.privcmd]
+            .iter()
+            .all(|f| f.is_file())
+    }
+}
+
 /// Fetches the kernel and busybox once, and makes the initial file system.
 pub fn prepare() -> Result<Guest> {
-    let directory = paths::guest();
-    let (kernel, busybox) = (directory.join("Image"), directory.join("busybox"));
-    let privcmd = directory.join(PRIVCMD);
-    if ![&kernel, &busybox, &privcmd].iter().all(|f| f.is_file()) {
-        fetch(&directory, &kernel, &busybox, &privcmd)?;
+    let parts = Parts::new();
+    if !parts.are_there() {
+        unpack(&parts)?;
     }
-    let initrd = directory.join("initrd.cpio.gz");
+    let initrd = paths::guest().join("initrd.cpio.gz");
     let read =
         |file: &Path| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
     let archive = archive(&Content {
-        busybox: read(&busybox)?,
-        privcmd: read(&privcmd)?,
+        busybox: read(&parts.busybox)?,
+        privcmd: read(&parts.privcmd)?,
         life: read(&life::build()?)?,
     })?;
     if !fs::read(&initrd).is_ok_and(|old| old == archive) {
         fs::write(&initrd, archive)
             .with_context(|| format!("cannot write {}", initrd.display()))?;
     }
+    let kernel = parts.kernel;
     Ok(Guest { kernel, initrd })
 }
 
-fn fetch(directory: &Path, kernel: &Path, busybox: &Path, privcmd: &Path) -> Result<()> {
-    let apt = Apt::new(
-        &apt::suite(Archive::Main, "trixie")?,
-        Wanted::Packages("arm64"),
-    )?;
-    apt.update()?;
-    let step = Step::start("Fetching Debian's kernel for arm64");
-    let meta = "linux-image-cloud-arm64:arm64";
-    let package = apt
-        .dependencies(meta)?
-        .into_iter()
-        .find(|p| p.starts_with("linux-image-"))
-        .with_context(|| format!("Debian's {meta} names no kernel package"))?;
-    apt.unpack(&package, directory)?;
-    step.note("and busybox");
-    apt.unpack("busybox-static:arm64", directory)?;
-    let root = directory.join("root");
+/// What of it is there without a network, in a line each; the error says what is not.
+pub fn at_hand() -> Vec<Result<String, String>> {
+    let unpacked = Parts::new().are_there();
+    let look = |wish: &Wish| match wish.kept() {
+        Some(kept) => Ok(format!("{}: {}", wish.what, kept.what)),
+        None if unpacked => Ok(format!("{}: unpacked in this clone", wish.what)),
+        None => Err(wish.what.clone()),
+    };
+    vec![look(&kernel()), look(&busybox())]
+}
+
+/// Unpacks aside, and gives each file its name when all are whole.
+fn unpack(parts: &Parts) -> Result<()> {
+    let (kernel, busybox) = (kernel().obtain()?, busybox().obtain()?);
+    let directory = paths::guest();
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
+    let aside = tempfile::Builder::new()
+        .prefix("unpacking-")
+        .tempdir_in(&directory)?;
+    let root = aside.path();
+    package::unpack(&kernel, root)?;
+    package::unpack(&busybox, root)?;
     let boot = root.join("boot");
     let image = fs::read_dir(&boot)
-        .with_context(|| format!("{package} has no /boot"))?
+        .with_context(|| format!("{} has no /boot", kernel.what))?
         .filter_map(|e| e.ok().map(|e| e.path()))
         .find(|p| {
             p.file_name()
                 .is_some_and(|n| n.to_string_lossy().starts_with("vmlinuz-"))
         })
-        .with_context(|| format!("{package} has no kernel in /boot"))?;
+        .with_context(|| format!("{} has no kernel in /boot", kernel.what))?;
     let start = fs::read(&image)?;
     if start.get(56..60) != Some(b"ARM\x64".as_slice()) {
         bail!("{} is not a raw arm64 kernel image", image.display());
@@ -94,11 +164,11 @@ fn fetch(directory: &Path, kernel: &Path, busybox: &Path, privcmd: &Path) -> Res
         .map(|p| root.join(p))
         .find(|p| p.is_file())
         .context("Debian's busybox-static has no busybox")?;
-    fs::write(privcmd, module(&root, &package)?)?;
-    fs::copy(&tool, busybox)?;
-    fs::rename(&image, kernel)?;
-    fs::remove_dir_all(&root)?;
-    step.done(package.split(':').next().unwrap_or(&package));
+    let module_aside = root.join(PRIVCMD);
+    fs::write(&module_aside, module(root, &kernel.what)?)?;
+    fs::rename(&module_aside, &parts.privcmd)?;
+    fs::rename(&tool, &parts.busybox)?;
+    fs::rename(&image, &parts.kernel)?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ mod apt;
 mod bare;
 mod bench;
 mod boot;
+mod cache;
 mod callgrind;
 mod checks;
 mod clean;
@@ -23,13 +24,16 @@ mod guest_report;
 mod interrupts;
 mod life;
 mod load;
+mod lock;
 mod machine;
 mod mutants;
+mod package;
 mod paths;
 mod peers;
 mod progress;
 mod qemu;
 mod record;
+mod setup;
 mod table;
 mod test;
 mod tree;
@@ -115,61 +119,8 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Bench(arguments) => bench::bench(&arguments).map(|()| true),
         Task::Tsan => tsan::tsan(),
         Task::Mutants(arguments) => mutants::mutants(&arguments),
-        Task::Setup(arguments) => setup(&arguments.xen).map(|()| true),
+        Task::Setup(arguments) => setup::setup(&arguments).map(|()| true),
     }
-}
-
-/// Fetches what the other tasks fetch when they need it. What cannot be had does not keep it from the rest.
-fn setup(xen: &str) -> anyhow::Result<()> {
-    let source = look_again(xen);
-    qemu::retry();
-    let mut failures = Vec::new();
-    for result in [
-        qemu::find().map(drop),
-        guest::prepare().map(drop),
-        core_library::ensure().map(drop),
-    ] {
-        failures.extend(result.err());
-    }
-    match source {
-        Ok(source) if failures.is_empty() => {
-            println!("setup: ok xen={}", source.full_version);
-            Ok(())
-        }
-        Ok(_) => Err(all_of(failures)),
-        Err(error) => {
-            failures.insert(0, error);
-            Err(all_of(failures))
-        }
-    }
-}
-
-/// The Xen that is asked for; of Debian's, the newest that can be had now.
-fn look_again(xen: &str) -> anyhow::Result<Source> {
-    let release = match xen {
-        "debian" => None,
-        other => match tree::debian_release(other)? {
-            None => return Source::open(other),
-            release => release,
-        },
-    };
-    Source::of_debian(&debian::look_again(release)?)
-}
-
-/// One error for several: what cannot be had only counts where nothing else has gone wrong.
-fn all_of(failures: Vec<anyhow::Error>) -> anyhow::Error {
-    let (unavailable, mut others): (Vec<_>, Vec<_>) = failures
-        .into_iter()
-        .partition(anyhow::Error::is::<Unavailable>);
-    let text: Vec<String> = unavailable.iter().map(one_line).collect();
-    if others.is_empty() {
-        return Unavailable(text.join("; and ")).into();
-    }
-    let first = others.remove(0);
-    for other in text.into_iter().chain(others.iter().map(one_line)) {
-        eprintln!("vgic: {other}");
-    }
-    first
 }
 
 /// How a task that could not be done is said to have ended, and its exit status.
@@ -182,7 +133,7 @@ fn ending(error: &anyhow::Error) -> (&'static str, u8) {
     }
 }
 
-fn one_line(error: &anyhow::Error) -> String {
+pub fn one_line(error: &anyhow::Error) -> String {
     // Of what could not be had, the reason says more than what it was for.
     let unavailable = error.downcast_ref::<Unavailable>();
     let text = unavailable.map_or_else(|| error.to_string(), ToString::to_string);
@@ -207,15 +158,5 @@ mod tests {
         let error = anyhow!("it hangs\nfor ever");
         assert_eq!(ending(&error), ("FAILED", 1));
         assert_eq!(one_line(&error), "it hangs");
-    }
-
-    #[test]
-    fn a_fault_is_not_hidden_by_what_cannot_be_had() {
-        let both = all_of(vec![missing("no Xen"), anyhow!("the disk is full")]);
-        assert_eq!(ending(&both), ("FAILED", 1));
-        assert_eq!(one_line(&both), "the disk is full");
-        let all = all_of(vec![missing("no Xen"), missing("no kernel")]);
-        assert_eq!(ending(&all), ("LEFT OUT", 75));
-        assert_eq!(one_line(&all), "no Xen; and no kernel");
     }
 }

@@ -19,11 +19,6 @@ pub fn xen(tree: &str) -> PathBuf {
     target().join("xen").join(tree)
 }
 
-/// The private state of apt, and what was downloaded with it.
-pub fn apt() -> PathBuf {
-    target().join("apt")
-}
-
 /// The guests' kernel and initial file system.
 pub fn guest() -> PathBuf {
     target().join("guest")

@@ -4,10 +4,10 @@
 //! The latter is unpacked below `target/qemu` and not installed. It wants no libraries that the machine's own does not
 //! want too, and none of its data: our machines have no device with a ROM.
 
-use crate::apt::{self, Apt, Archive, Wanted};
+use crate::apt::{self, Apt, Archive};
 use crate::command::run;
+use crate::package::{self, Wish};
 use crate::paths;
-use crate::progress::Step;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -113,32 +113,60 @@ fn note() -> PathBuf {
     directory().join("not-fetched")
 }
 
-fn fetch() -> Result<()> {
+/// The backported one.
+fn backport() -> Result<Wish> {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let release = codename(&release).context("/etc/os-release names no release of Debian's")?;
-    let suite = format!("{release}-backports");
     let host = apt::host_architecture()?;
-    let apt = Apt::new(&apt::suite(Archive::Main, &suite)?, Wanted::Packages(&host))?;
-    apt.update()?;
-    let step = Step::start("Fetching a newer QEMU from Debian's backports");
-    let Some(version) = apt.versions(PACKAGE)?.into_iter().next() else {
-        bail!("{suite} has no {PACKAGE}");
+    let choose = |apt: &Apt| {
+        let newest = apt.versions(PACKAGE)?.into_iter().next();
+        Ok(newest.map(|version| format!("{PACKAGE}={version}")))
     };
+    Ok(Wish {
+        what: "a newer QEMU".into(),
+        name: format!("qemu-{release}-{host}"),
+        suites: vec![(Archive::Main, format!("{release}-backports"))],
+        architecture: host,
+        choose: Box::new(choose),
+    })
+}
+
+fn fetch() -> Result<()> {
+    let kept = backport()?.obtain()?;
     // Unpacked aside and tried before it gets its name: one that is there works.
-    let aside = directory().join("unpacking");
-    let _ = fs::remove_dir_all(&aside);
-    fs::create_dir_all(&aside).with_context(|| format!("cannot make {}", aside.display()))?;
-    apt.unpack(&format!("{PACKAGE}={version}"), &aside)?;
-    let found = Qemu::of(&aside.join("root/usr/bin").join(PROGRAM))?.version;
+    fs::create_dir_all(directory())
+        .with_context(|| format!("cannot make {}", directory().display()))?;
+    let aside = tempfile::Builder::new()
+        .prefix("unpacking-")
+        .tempdir_in(directory())?;
+    package::unpack(&kept, aside.path())?;
+    let found = Qemu::of(&aside.path().join("usr/bin").join(PROGRAM))?.version;
     if found.loses_moved_spis() {
-        bail!("{suite} has QEMU {found}, which is no better");
+        bail!("Debian's backports have QEMU {found}, which is no better");
     }
     let root = directory().join("root");
     let _ = fs::remove_dir_all(&root);
-    fs::rename(aside.join("root"), &root)
-        .with_context(|| format!("cannot make {}", root.display()))?;
-    step.done(&format!("QEMU {found}"));
+    fs::rename(aside.path(), &root).with_context(|| format!("cannot make {}", root.display()))?;
     Ok(())
+}
+
+/// Which one there is without a network; the error says what is not there.
+pub fn at_hand() -> Result<String, String> {
+    let own = Qemu::of(Path::new(PROGRAM)).map_err(|_| "QEMU".to_owned())?;
+    let unpacked = directory().join("root/usr/bin").join(PROGRAM);
+    if !own.version.loses_moved_spis() {
+        return Ok(format!("QEMU: the machine's own {}", own.version));
+    }
+    if let Ok(qemu) = Qemu::of(&unpacked) {
+        return Ok(format!("QEMU: {}, unpacked in this clone", qemu.version));
+    }
+    match backport().map(|wish| wish.kept()) {
+        Ok(Some(kept)) => Ok(format!("QEMU: {}", kept.what)),
+        _ => Err(format!(
+            "a QEMU newer than the machine's own {}",
+            own.version
+        )),
+    }
 }
 
 fn codename(os_release: &str) -> Option<&str> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The machine's own apt sources, in either of apt's two formats: where it gets Debian from, and which suites.
 
-use super::Archive;
+use super::{Archive, Unavailable};
 use crate::command::output;
 use anyhow::{Result, bail};
 use std::fs;
@@ -13,6 +13,8 @@ use std::process::Command;
 pub struct Mirror {
     pub uri: String,
     pub signed_by: Option<String>,
+    /// The machine's owner has said that its lists need no signature.
+    pub trusted: bool,
 }
 
 /// An entry of the machine's sources.
@@ -53,9 +55,9 @@ pub fn suite(archive: Archive, name: &str) -> Result<Suite> {
         Archive::Main => "main archive",
         Archive::Security => "security archive",
     };
-    bail!(
+    bail!(Unavailable(format!(
         "found no mirror of Debian's {which} in /etc/apt/sources.list or /etc/apt/sources.list.d: add it there"
-    )
+    )))
 }
 
 fn suites_of(archive: Archive, entries: &[Entry]) -> Vec<Suite> {
@@ -127,8 +129,13 @@ fn from_deb822(text: &str) -> Vec<Entry> {
         let on = field("Enabled").is_none_or(|v| !v.eq_ignore_ascii_case("no"));
         // A key written into the stanza itself has no one-line form: apt's own keyrings then serve.
         let signed_by = field("Signed-By").filter(|k| k.starts_with('/'));
+        let trusted = field("Trusted").is_some_and(|v| v.eq_ignore_ascii_case("yes"));
         on.then_some(Entry {
-            mirror: Mirror { uri, signed_by },
+            mirror: Mirror {
+                uri,
+                signed_by,
+                trusted,
+            },
             suites: words(&field("Suites")?),
             components: words(&field("Components")?),
         })
@@ -145,12 +152,18 @@ fn from_one_line(text: &str) -> Vec<Entry> {
         };
         let mut words = rest.split_whitespace().map(str::to_owned);
         let (uri, suite) = (words.next()?, words.next()?);
+        let mut options = options.split_whitespace();
         let signed_by = options
-            .split_whitespace()
+            .clone()
             .find_map(|o| o.strip_prefix("signed-by="))
             .map(str::to_owned);
+        let trusted = options.any(|o| o == "trusted=yes");
         Some(Entry {
-            mirror: Mirror { uri, signed_by },
+            mirror: Mirror {
+                uri,
+                signed_by,
+                trusted,
+            },
             suites: vec![suite],
             components: words.collect(),
         })
@@ -230,6 +243,23 @@ mod tests {
                 None
             )]
         );
+    }
+
+    #[test]
+    fn only_the_owner_of_the_machine_does_without_signatures() {
+        let stanza = |more: &str| {
+            format!("URIs: file:/mirror/debian\nSuites: bookworm\nComponents: main\n{more}")
+        };
+        let line = |options: &str| format!("deb {options} file:/mirror/debian bookworm main\n");
+        let trusted = |entries: Vec<Entry>| suites_of(Archive::Main, &entries)[0].mirror.trusted;
+        assert!(trusted(from_deb822(&stanza("Trusted: yes\n"))));
+        assert!(trusted(from_one_line(&line("[arch=amd64 trusted=yes]"))));
+        for more in ["", "Trusted: no\n", "# Trusted: yes\n"] {
+            assert!(!trusted(from_deb822(&stanza(more))), "{more}");
+        }
+        for options in ["", "[trusted=no]", "[signed-by=/trusted=yes]"] {
+            assert!(!trusted(from_one_line(&line(options))), "{options}");
+        }
     }
 
     #[test]

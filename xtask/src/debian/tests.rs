@@ -2,6 +2,7 @@
 //! The choice, with a mirror that lists more than it has.
 
 use super::*;
+use crate::cache::Remote;
 use anyhow::bail;
 use std::cell::RefCell;
 
@@ -113,7 +114,7 @@ fn version(tree: &Path) -> String {
 fn the_newest_that_can_be_had_is_taken_and_kept() {
     let (_directory, store) = store();
     let mirror = Fake::today();
-    let tree = store.open(None, &mirror).unwrap();
+    let tree = store.open(None, &[&mirror]).unwrap();
     assert_eq!(version(&tree), V417);
     assert!(tree.ends_with(format!("{V417}/pristine")));
     // Newest first, each suite that lists it, and none that there are no patches for.
@@ -128,12 +129,12 @@ fn the_newest_that_can_be_had_is_taken_and_kept() {
     );
     // The mirror has recovered: nothing changes under a user.
     let mirror = Fake::recovered();
-    assert_eq!(store.open(None, &mirror).unwrap(), tree);
+    assert_eq!(store.open(None, &[&mirror]).unwrap(), tree);
     assert!(mirror.asked().is_empty());
     // Until it is looked again.
-    let newer = store.look_again(None, &mirror).unwrap();
+    let newer = store.look_again(None, &[&mirror]).unwrap();
     assert_eq!(version(&newer), V420);
-    assert_eq!(store.open(None, &Fake::today()).unwrap(), newer);
+    assert_eq!(store.open(None, &[&Fake::today()]).unwrap(), newer);
     // Nothing is left of what could not be had.
     assert!(!store.directory.join(V417_SECURITY).exists());
     let names = fs::read_dir(&store.directory).unwrap();
@@ -151,7 +152,7 @@ fn what_failed_is_not_asked_for_again_until_setup_looks() {
     let mut mirror = Fake::today();
     mirror.has.clear();
     mirror.down = vec!["trixie-security"];
-    let error = store.open(None, &mirror).unwrap_err();
+    let error = store.open(None, &[&mirror]).unwrap_err();
     assert!(error.is::<Unavailable>());
     let text = error.to_string();
     for part in [
@@ -162,9 +163,9 @@ fn what_failed_is_not_asked_for_again_until_setup_looks() {
         assert!(text.contains(part), "{text}");
     }
     assert_eq!(mirror.asked().len(), 4);
-    assert_eq!(store.open(None, &mirror).unwrap_err().to_string(), text);
+    assert_eq!(store.open(None, &[&mirror]).unwrap_err().to_string(), text);
     assert!(mirror.asked().is_empty());
-    store.look_again(None, &mirror).unwrap_err();
+    store.look_again(None, &[&mirror]).unwrap_err();
     assert_eq!(mirror.asked().len(), 4);
     // After a day it is.
     let old = fs::read_to_string(store.failures()).unwrap();
@@ -173,7 +174,7 @@ fn what_failed_is_not_asked_for_again_until_setup_looks() {
         .map(|l| format!("1000 {}\n", l.split_once(' ').unwrap().1))
         .collect();
     fs::write(store.failures(), aged).unwrap();
-    store.open(None, &mirror).unwrap_err();
+    store.open(None, &[&mirror]).unwrap_err();
     assert_eq!(mirror.asked().len(), 4);
 }
 
@@ -182,18 +183,18 @@ fn a_fault_of_this_machine_is_no_fault_of_the_mirror() {
     let (_directory, store) = store();
     let mut mirror = Fake::recovered();
     mirror.broken = true;
-    let error = store.open(None, &mirror).unwrap_err();
+    let error = store.open(None, &[&mirror]).unwrap_err();
     assert!(!error.is::<Unavailable>(), "{error}");
     assert!(error.to_string().contains("no tar"));
     // It ends the search, and the next command tries again.
     assert_eq!(mirror.asked(), [format!("{V420} trixie")]);
     mirror.broken = false;
-    assert_eq!(version(&store.open(None, &mirror).unwrap()), V420);
+    assert_eq!(version(&store.open(None, &[&mirror]).unwrap()), V420);
     // With something to fall back on, too.
     mirror.broken = true;
     fs::remove_dir_all(store.directory.join(V420)).unwrap();
-    store.open(release(17), &Fake::today()).unwrap();
-    let error = store.look_again(None, &mirror).unwrap_err();
+    store.open(release(17), &[&Fake::today()]).unwrap();
+    let error = store.look_again(None, &[&mirror]).unwrap_err();
     assert!(!error.is::<Unavailable>(), "{error}");
 }
 
@@ -201,25 +202,25 @@ fn a_fault_of_this_machine_is_no_fault_of_the_mirror() {
 fn a_release_can_be_asked_for_and_changes_nothing() {
     let (_directory, store) = store();
     let mirror = Fake::recovered();
-    let tree = store.open(None, &mirror).unwrap();
+    let tree = store.open(None, &[&mirror]).unwrap();
     assert_eq!(version(&tree), V420);
-    let older = store.open(release(17), &Fake::today()).unwrap();
+    let older = store.open(release(17), &[&Fake::today()]).unwrap();
     assert_eq!(version(&older), V417);
-    assert_eq!(store.open(None, &mirror).unwrap(), tree);
+    assert_eq!(store.open(None, &[&mirror]).unwrap(), tree);
     mirror.asked();
     // What is there is not fetched again.
     let down = Fake::down();
-    assert_eq!(store.open(release(17), &down).unwrap(), older);
-    assert_eq!(store.open(release(20), &down).unwrap(), tree);
+    assert_eq!(store.open(release(17), &[&down]).unwrap(), older);
+    assert_eq!(store.open(release(20), &[&down]).unwrap(), tree);
     assert!(down.asked().is_empty());
     // Looking again for a release finds a newer one of it, and leaves the one in use alone.
-    let newer = store.look_again(release(17), &mirror).unwrap();
+    let newer = store.look_again(release(17), &[&mirror]).unwrap();
     assert_eq!(version(&newer), V417_SECURITY);
-    assert_eq!(store.open(None, &down).unwrap(), tree);
+    assert_eq!(store.open(None, &[&down]).unwrap(), tree);
     // Without one in use, what is there is better than nothing.
     fs::remove_file(store.current()).unwrap();
-    assert_eq!(store.open(None, &down).unwrap(), tree);
-    let text = store.open(release(19), &mirror).unwrap_err().to_string();
+    assert_eq!(store.open(None, &[&down]).unwrap(), tree);
+    let text = store.open(release(19), &[&mirror]).unwrap_err().to_string();
     assert!(
         text.starts_with("no source of Xen 4.19 can be had"),
         "{text}"
@@ -229,15 +230,15 @@ fn a_release_can_be_asked_for_and_changes_nothing() {
 #[test]
 fn a_mirror_that_is_down_takes_nothing_away() {
     let (_directory, store) = store();
-    let text = store.open(None, &Fake::down()).unwrap_err().to_string();
+    let text = store.open(None, &[&Fake::down()]).unwrap_err().to_string();
     assert!(text.contains("trixie-security: no network"), "{text}");
-    let tree = store.look_again(None, &Fake::today()).unwrap();
-    assert_eq!(store.look_again(None, &Fake::down()).unwrap(), tree);
+    let tree = store.look_again(None, &[&Fake::today()]).unwrap();
+    assert_eq!(store.look_again(None, &[&Fake::down()]).unwrap(), tree);
     // Nor does one that has gone back to an older one.
     let mut older = Fake::today();
     older.listed[0] = vec!["4.17.1-1"];
     older.has = vec![("4.17.1-1", "bookworm")];
-    assert_eq!(store.look_again(None, &older).unwrap(), tree);
+    assert_eq!(store.look_again(None, &[&older]).unwrap(), tree);
 }
 
 #[test]
@@ -248,7 +249,7 @@ fn two_at_once_fetch_once() {
             .map(|_| {
                 scope.spawn(|| {
                     let mirror = Fake::recovered();
-                    assert_eq!(version(&store.open(None, &mirror).unwrap()), V420);
+                    assert_eq!(version(&store.open(None, &[&mirror]).unwrap()), V420);
                     mirror.asked().len()
                 })
             })
@@ -261,7 +262,7 @@ fn two_at_once_fetch_once() {
 #[test]
 fn reasons_that_are_one_are_said_once() {
     let reasons = ["a: 404", "none", "b: down", "c: 404"].map(str::to_owned);
-    assert_eq!(grouped(&reasons), "a, c: 404; none; b: down");
+    assert_eq!(apt::grouped(&reasons), "a, c: 404; none; b: down");
 }
 
 #[test]
@@ -269,4 +270,96 @@ fn versions_are_compared_by_release_and_then_as_dpkg_does() {
     assert_eq!(compare("4.9.1-1", V417), Ordering::Less);
     assert_eq!(compare("4.17.5-1", "4.17.5-1~bpo12+1"), Ordering::Greater);
     assert_eq!(compare("4.17.5-1", "4.17.5-1"), Ordering::Equal);
+}
+
+/// What a user has who has downloaded this version: its two archives, packed by tar.
+fn downloads(directory: &Path, package: &str) -> Downloads {
+    let tree = directory.join("packed");
+    for (file, text) in [
+        ("upstream/xen-4/xen/Makefile", package),
+        (
+            "packaging/debian/patches/series",
+            "# none but\none.patch -p1\n",
+        ),
+        (
+            "packaging/debian/patches/one.patch",
+            "--- a/xen/COPYING\n+++ b/xen/COPYING\n@@ -0,0 +1 @@\n+ours\n",
+        ),
+    ] {
+        let file = tree.join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+    let archives: Vec<Remote> = [
+        ("orig", "upstream", "xen-4"),
+        ("debian", "packaging", "debian"),
+    ]
+    .map(|(kind, from, what)| {
+        let name = format!("xen_{package}.{kind}.tar.xz");
+        let file = directory.join(&name);
+        let mut tar = Command::new("tar");
+        tar.arg("-cJf").arg(&file).arg("-C").arg(tree.join(from));
+        run(tar.arg(what), "pack", None).unwrap();
+        let hash = run(Command::new("sha256sum").arg(&file), "hash", None).unwrap();
+        Remote {
+            uri: file.to_str().unwrap().to_owned(),
+            name,
+            size: fs::metadata(&file).unwrap().len(),
+            sha256: hash.split(' ').next().unwrap().to_owned(),
+        }
+    })
+    .into();
+    let cache = Cache::at(directory.join("cache"));
+    let fetch = |remote: &Remote, to: &Path| Ok(fs::copy(&remote.uri, to).map(drop)?);
+    let what = format!("xen {package}");
+    cache
+        .keep(&kept_name(package), &what, &archives, &fetch)
+        .unwrap();
+    let names = ["the downloads".to_owned()];
+    Downloads { cache, names }
+}
+
+#[test]
+fn a_new_clone_takes_what_was_downloaded_and_asks_nobody() {
+    let (directory, store) = store();
+    let downloads = downloads(directory.path(), V417);
+    let tree = store.open(None, &[&downloads]).unwrap();
+    assert_eq!(version(&tree), V417);
+    assert_eq!(
+        fs::read_to_string(tree.join("xen/COPYING")).unwrap(),
+        "ours\n"
+    );
+    // It is the one that is in use now.
+    assert_eq!(store.kept(None).as_deref(), Some(V417));
+    let other = store.open(release(20), &[&downloads]).unwrap_err();
+    assert!(other.is::<Unavailable>(), "{other:#}");
+}
+
+#[test]
+fn what_was_downloaded_serves_where_the_mirror_has_lost_it() {
+    for mirror in [Fake::today(), Fake::down()] {
+        let (directory, store) = store();
+        let downloads = downloads(directory.path(), V420);
+        let tree = store.look_again(None, &[&downloads, &mirror]).unwrap();
+        assert_eq!(version(&tree), V420);
+        // The lists were asked for, no file was.
+        assert!(mirror.asked().iter().all(|what| what.starts_with("list ")));
+    }
+    // Of what is newer at the mirror, it is no obstacle.
+    let (directory, store) = store();
+    let downloads = downloads(directory.path(), V417);
+    let tree = store
+        .look_again(None, &[&downloads, &Fake::recovered()])
+        .unwrap();
+    assert_eq!(version(&tree), V420);
+}
+
+#[test]
+fn a_damaged_download_is_not_offered() {
+    let (directory, store) = store();
+    let downloads = downloads(directory.path(), V417);
+    let kept = downloads.cache.kept(&kept_name(V417)).unwrap();
+    fs::write(&kept.files[0].1, "damaged").unwrap();
+    let error = store.open(None, &[&downloads]).unwrap_err();
+    assert!(error.is::<Unavailable>(), "{error:#}");
 }

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A directory that several commands may want to change at the same time.
+
+use anyhow::{Context, Result};
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+
+/// Keeps others out until what is returned is dropped; says for what it waits if there is another: one that is `busy`.
+pub fn alone(file: &Path, busy: &str) -> Result<File> {
+    let what = || format!("cannot lock {}", file.display());
+    if let Some(directory) = file.parent() {
+        fs::create_dir_all(directory).with_context(what)?;
+    }
+    let lock = File::create(file).with_context(what)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            eprintln!("vgic: waiting for another ./vgic, which is {busy}");
+            lock.lock().with_context(what)?;
+        }
+        Err(TryLockError::Error(error)) => return Err(error).with_context(what),
+    }
+    Ok(lock)
+}

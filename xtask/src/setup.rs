@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `setup`: fetches all that the other tasks need, or says what of it is there without a network.
+
+use crate::apt::Unavailable;
+use crate::cli::SetupArguments;
+use crate::command::run;
+use crate::progress::Step;
+use crate::tree::{self, Source};
+use crate::{core_library, debian, guest, paths, qemu};
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Does it; what cannot be had does not keep it from the rest.
+pub fn setup(arguments: &SetupArguments) -> Result<()> {
+    let xen = &arguments.tree.xen;
+    if arguments.offline {
+        return without_network(xen);
+    }
+    let source = look_again(xen);
+    qemu::retry();
+    let library = core_library::ensure().and_then(|_| core_library::source());
+    let mut failures = Vec::new();
+    for result in [
+        qemu::find().map(drop),
+        guest::prepare().map(drop),
+        crates(library.as_deref().ok(), false).map(drop),
+        library.map(drop),
+    ] {
+        failures.extend(result.err());
+    }
+    match source {
+        Ok(source) if failures.is_empty() => {
+            println!("setup: ok xen={}", source.full_version);
+            Ok(())
+        }
+        Ok(_) => Err(all_of(failures)),
+        Err(error) => {
+            failures.insert(0, error);
+            Err(all_of(failures))
+        }
+    }
+}
+
+/// Only looks: a line for each thing, and in the last one what is missing.
+fn without_network(xen: &str) -> Result<()> {
+    let release = match xen {
+        "debian" => Some(None),
+        other => tree::debian_release(other)?.map(Some),
+    };
+    let source = match release {
+        Some(release) => debian::at_hand(release),
+        None => Source::open(xen)
+            .map(|s| format!("Xen source: {}, {xen}", s.full_version))
+            .map_err(|e| e.to_string()),
+    };
+    let mut all = vec![source, qemu::at_hand()];
+    all.extend(guest::at_hand());
+    all.extend(core_library::at_hand());
+    let library = core_library::source_at_hand();
+    all.push(
+        crates(library.as_deref(), true)
+            .map(|n| format!("crates: those of {n} workspaces"))
+            .map_err(|_| "some of the crates".to_owned()),
+    );
+    for one in &all {
+        match one {
+            Ok(there) => println!("  there    {there}"),
+            Err(missing) => println!("  MISSING  {missing}"),
+        }
+    }
+    let missing: Vec<&str> = all
+        .iter()
+        .filter_map(|one| one.as_ref().err())
+        .map(String::as_str)
+        .collect();
+    if missing.is_empty() {
+        println!("setup: ok nothing is missing, and nothing was fetched");
+        return Ok(());
+    }
+    bail!(Unavailable(format!(
+        "{} cannot be had without a network: run ./vgic setup with one",
+        missing.join(", ")
+    )))
+}
+
+/// Has cargo fetch what each of our workspaces, and the library's, depends on; how many they are.
+fn crates(library: Option<&Path>, offline: bool) -> Result<usize> {
+    let step = Step::start(if offline {
+        "Looking for the crates"
+    } else {
+        "Fetching the crates"
+    });
+    let mut workspaces = vec![paths::root(), paths::root().join("guest")];
+    // The sanitizer's std is compiled from its source.
+    workspaces.extend(library.map(PathBuf::from));
+    for workspace in &workspaces {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo
+            .args(["fetch", "--quiet", "--locked", "--manifest-path"])
+            .arg(workspace.join("Cargo.toml"))
+            .env_remove("CARGO_MANIFEST_DIR")
+            // The library's manifest has features of its own.
+            .env("RUSTC_BOOTSTRAP", "1");
+        if offline {
+            cargo.arg("--offline");
+        }
+        run(&mut cargo, "fetch the crates", None)?;
+    }
+    step.nothing();
+    Ok(workspaces.len())
+}
+
+/// The Xen that is asked for; of Debian's, the newest that can be had now.
+fn look_again(xen: &str) -> Result<Source> {
+    let release = match xen {
+        "debian" => None,
+        other => match tree::debian_release(other)? {
+            None => return Source::open(other),
+            release => release,
+        },
+    };
+    Source::of_debian(&debian::look_again(release)?)
+}
+
+/// One error for several: what cannot be had only counts where nothing else has gone wrong.
+fn all_of(failures: Vec<anyhow::Error>) -> anyhow::Error {
+    let (unavailable, mut others): (Vec<_>, Vec<_>) = failures
+        .into_iter()
+        .partition(anyhow::Error::is::<Unavailable>);
+    let text: Vec<String> = unavailable.iter().map(crate::one_line).collect();
+    if others.is_empty() {
+        return Unavailable(text.join("; and ")).into();
+    }
+    let first = others.remove(0);
+    for other in text.into_iter().chain(others.iter().map(crate::one_line)) {
+        eprintln!("vgic: {other}");
+    }
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn a_fault_is_not_hidden_by_what_cannot_be_had() {
+        let missing = |what: &str| anyhow!(Unavailable(what.into()));
+        let both = all_of(vec![missing("no Xen"), anyhow!("the disk is full")]);
+        assert!(!both.is::<Unavailable>());
+        assert_eq!(both.to_string(), "the disk is full");
+        let all = all_of(vec![missing("no Xen"), missing("no kernel")]);
+        assert!(all.is::<Unavailable>());
+        assert_eq!(all.to_string(), "no Xen; and no kernel");
+    }
+}
