@@ -4,8 +4,9 @@
 use anyhow::{Context, Result};
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Keeps others out until what is returned is dropped; says for what it waits if there is another: one that is `busy`.
+/// Keeps others out until what is returned is dropped; the first time that it has to wait, it says so: for one that is `busy`.
 pub fn alone(file: &Path, busy: &str) -> Result<File> {
     let what = || format!("cannot lock {}", file.display());
     if let Some(directory) = file.parent() {
@@ -15,7 +16,10 @@ pub fn alone(file: &Path, busy: &str) -> Result<File> {
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            eprintln!("vgic: waiting for another ./vgic, which is {busy}");
+            static SAID: AtomicBool = AtomicBool::new(false);
+            if !SAID.swap(true, Ordering::Relaxed) {
+                eprintln!("vgic: waiting for another ./vgic, which is {busy}");
+            }
             lock.lock().with_context(what)?;
         }
         Err(TryLockError::Error(error)) => return Err(error).with_context(what),
