@@ -14,6 +14,16 @@ use core::fmt::{self, Write};
 const MOST_LPIS: usize = 32;
 
 impl<H: Host> Domain<H> {
+    /// The state of an interrupt now: of `v`, or of all. Takes no lock and changes nothing.
+    #[must_use]
+    pub fn state_of(&self, v: Option<&Vcpu<H::Vcpu>>, intid: IntId) -> Option<State> {
+        let irq = match v {
+            Some(v) => self.irq(v, intid),
+            None => self.shared(intid),
+        };
+        irq.map(Irq::state)
+    }
+
     /// Writes a line for `v`, with vCPU 0 those for the domain and its ITSes before it, and one for each interrupt of it that is pending, active or on one of its lists,
     /// with the reason why a pending one is not being delivered.
     ///

@@ -48,7 +48,7 @@ fn errno(result: Result<(), Error>) -> c_int {
 /// # Safety
 /// `d` is NULL or alive.
 #[inline(always)]
-unsafe fn vgic_of<'a>(d: *mut domain) -> Option<&'a Vgic> {
+pub(crate) unsafe fn vgic_of<'a>(d: *mut domain) -> Option<&'a Vgic> {
     if d.is_null() {
         return None;
     }
@@ -63,7 +63,7 @@ unsafe fn vgic_of<'a>(d: *mut domain) -> Option<&'a Vgic> {
 /// # Safety
 /// `v` is NULL or alive.
 #[inline(always)]
-unsafe fn vcpu_of<'a>(v: *mut vcpu) -> Option<(&'a Vgic, &'a Vcpu)> {
+pub(crate) unsafe fn vcpu_of<'a>(v: *mut vcpu) -> Option<(&'a Vgic, &'a Vcpu)> {
     if v.is_null() {
         return None;
     }

@@ -33,3 +33,5 @@ mod panic;
 #[cfg(feature = "record")]
 pub mod record;
 pub mod virq;
+#[cfg(not(target_os = "none"))]
+pub mod word_mock;

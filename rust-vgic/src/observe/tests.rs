@@ -114,3 +114,20 @@ fn only_the_first_mistakes_are_told() {
     let numbers: Vec<u32> = (0..1000).filter_map(|_| told.next()).collect();
     assert_eq!(numbers, Vec::from_iter(1..=MOST_TOLD));
 }
+
+#[test]
+fn the_state_of_an_interrupt_can_be_asked_for() {
+    let (domain, intid) = domain();
+    let shared = |intid| domain.state_of(None, intid);
+    assert!(!shared(intid).unwrap().pending());
+    domain.inject(None, intid, true);
+    assert!(shared(intid).unwrap().pending());
+    assert_eq!(domain.state_of(Some(domain.v(0)), intid), shared(intid));
+    // A private one is of a vCPU, and there are so many SPIs.
+    let ppi = IntId::new(27).unwrap();
+    domain.inject(Some(domain.v(1)), ppi, true);
+    let pending = |n| domain.state_of(Some(domain.v(n)), ppi).unwrap().pending();
+    assert_eq!((pending(0), pending(1)), (false, true));
+    assert_eq!(shared(ppi), None);
+    assert_eq!(shared(IntId::new(100).unwrap()), None);
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What a mock Xen may ask that Xen does not: it is not in the hypervisor.
+
+use crate::exports::{vcpu_of, vgic_of};
+use crate::ffi::{domain, vcpu};
+use core::ffi::c_uint;
+use rust_vgic::IntId;
+
+/// Stores the word of an interrupt, of `v` or, if that is NULL, of the domain; leaves `word` alone if there is no such interrupt.
+/// Any context, also from within the vGIC: it takes no lock.
+///
+/// # Safety
+/// `d` and `v` are NULL or alive, `word` can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_mock_word(
+    d: *mut domain,
+    v: *mut vcpu,
+    intid: c_uint,
+    word: *mut u64,
+) {
+    let Some(intid) = IntId::new(intid) else {
+        return;
+    };
+    let state = if v.is_null() {
+        // SAFETY: the caller says so.
+        unsafe { vgic_of(d) }.and_then(|vgic| vgic.state_of(None, intid))
+    } else {
+        // SAFETY: the caller says so.
+        unsafe { vcpu_of(v) }.and_then(|(vgic, own)| vgic.state_of(Some(own), intid))
+    };
+    if let Some(state) = state {
+        // SAFETY: the caller says so.
+        unsafe { word.write(state.bits()) };
+    }
+}
