@@ -163,6 +163,7 @@ functions! {
     ours {
         fn vgic_vcpu_inject_irq(v: *mut RawVcpu, virq: c_uint);
         fn vgic_maintenance_interrupt();
+        fn rvgic_mock_word(d: *mut RawDomain, v: *mut RawVcpu, intid: c_uint, word: *mut u64);
         fn mock_translate(d: *mut RawDomain, its: c_uint, device: u32, event: u32, lpi: *mut c_uint);
         fn mock_do_lpi(lpi: c_uint);
         fn mock_refuse_devices(on: bool);
@@ -240,11 +241,19 @@ macro_rules! optional {
 optional! {
     vcpu_inject = vgic_vcpu_inject_irq(v: *mut RawVcpu, virq: c_uint);
     maintenance = vgic_maintenance_interrupt();
+    store_word = rvgic_mock_word(d: *mut RawDomain, v: *mut RawVcpu, intid: c_uint, word: *mut u64);
     save_state = mock_save_state(v: *mut RawVcpu);
     restore_state = mock_restore_state(v: *mut RawVcpu);
     translate = mock_translate(d: *mut RawDomain, its: c_uint, device: u32, event: u32, lpi: *mut c_uint);
     do_lpi = mock_do_lpi(lpi: c_uint);
     refuse_devices = mock_refuse_devices(on: bool);
+}
+
+/// The word of an interrupt of `v` or, if that is NULL, of `d`. None: there is no such interrupt, or the vGIC has no words.
+pub(crate) fn word(d: *mut RawDomain, v: *mut RawVcpu, intid: u32) -> Option<u64> {
+    // No word has all bits set.
+    let mut word = u64::MAX;
+    (store_word(d, v, intid, &mut word) && word != u64::MAX).then_some(word)
 }
 
 /// Has this vGIC virtual ITSes?

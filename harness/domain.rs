@@ -222,8 +222,9 @@ impl Vcpu {
 
     /// `vgic_inject_irq()` of a private interrupt.
     pub(crate) fn inject(&self, intid: u32, level: bool) {
-        timeline::source(Some(self.id), intid, level);
+        let noted = timeline::source(Some(self.id), intid, level);
         abi::inject(self.domain, self.raw, intid, level);
+        noted.word(|| abi::word(self.domain, self.raw, intid));
     }
 
     /// Has it an event channel upcall pending?
@@ -518,8 +519,9 @@ impl Domain {
 
     /// Injects a shared interrupt from an emulated device: on a CPU of the machine (see [`Machine::hypervisor`]).
     pub fn inject(&self, virq: u32, level: bool) {
-        timeline::source(None, virq, level);
+        let noted = timeline::source(None, virq, level);
         abi::inject(self.raw, std::ptr::null_mut(), virq, level);
+        noted.word(|| abi::word(self.raw, std::ptr::null_mut(), virq));
     }
 
     /// Injects an interrupt of a vCPU.

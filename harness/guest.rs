@@ -163,10 +163,26 @@ impl GuestCpu {
     ///
     /// # Errors
     /// If the guest would take a data abort.
-    pub fn store_once(&self, address: u64, size: Size, mut value: u64) -> Result<Store, Abort> {
+    pub fn store_once(&self, address: u64, size: Size, value: u64) -> Result<Store, Abort> {
+        self.store_then(address, size, value, || {})
+    }
+
+    /// The same, with `then` before the guest goes on.
+    fn store_then(
+        &self,
+        address: u64,
+        size: Size,
+        mut value: u64,
+        then: impl FnOnce(),
+    ) -> Result<Store, Abort> {
         let v = self.vcpu.raw();
         self.stores.fetch_add(1, Ordering::Relaxed);
-        match self.trap(|| abi::mmio(v, address, size as u32, true, self.aarch32, &mut value)) {
+        let answer = self.trap(|| {
+            let answer = abi::mmio(v, address, size as u32, true, self.aarch32, &mut value);
+            then();
+            answer
+        });
+        match answer {
             1 => Ok(Store::Done),
             2 => Ok(Store::Again),
             0 => Err(Abort::Refused),
@@ -288,11 +304,13 @@ impl GuestCpu {
     }
 
     pub fn ack_group(&self, group: Group) -> u32 {
-        let iar = self.run(|i| (i.ack(group), None));
-        if !(1020..=SPURIOUS).contains(&iar) {
-            self.note(Moment::Acknowledged, iar);
-        }
-        iar
+        self.run(|i| {
+            let iar = i.ack(group);
+            if !(1020..=SPURIOUS).contains(&iar) {
+                self.note(Moment::Acknowledged, iar);
+            }
+            (iar, None)
+        })
     }
 
     fn note(&self, moment: Moment, iar: u32) {
@@ -302,7 +320,8 @@ impl GuestCpu {
         } else {
             iar
         };
-        timeline::note(moment, Some(self.vcpu.id), intid);
+        let word = || abi::word(std::ptr::null_mut(), self.vcpu.raw(), intid);
+        timeline::note(moment, Some(self.vcpu.id), intid).word(word);
     }
 
     /// Ends an interrupt: a write of `EOIR` with what `IAR` read.
@@ -311,23 +330,41 @@ impl GuestCpu {
     }
 
     pub fn eoi_group(&self, group: Group, iar: u32) {
-        let split = self.run(|i| (i.eoimode(), i.eoi(group, iar)));
-        if !split {
-            self.note(Moment::Ended, iar);
-        }
+        self.run(|i| {
+            let deactivated = i.eoi(group, iar);
+            if !i.eoimode() {
+                self.note(Moment::Ended, iar);
+            }
+            ((), deactivated)
+        });
     }
 
     /// Deactivates an interrupt: a write of `DIR`, which may trap.
     pub fn dir(&self, iar: u32) {
-        self.note(Moment::Ended, iar);
+        // Before the guest goes on, which may have it again at once.
+        let ended = || self.note(Moment::Ended, iar);
         if self.vcpu.gic_version == 2 && !self.gicc.is_mapped(self.gicc.dir()) {
-            self.write32(self.gicc.dir(), iar);
+            let done = self.store_then(self.gicc.dir(), Size::Word, iar.into(), ended);
+            if let Err(abort) = done {
+                self.machine
+                    .report(format!("a write of GICC_DIR aborts: {abort:?}"));
+            }
         } else if self.interface(|i| i.dir_traps()) {
-            if !self.write_sysreg(SysReg::Dir, false, iar.into()) {
+            let register = SysReg::Dir as u32;
+            let done = self.trap(|| {
+                let done = abi::sysreg(register, false, false, iar.into());
+                ended();
+                done
+            });
+            if !done {
                 self.machine.report("ICC_DIR_EL1 is UNDEF in a GICv3 guest");
             }
         } else {
-            self.run(|i| ((), i.dir(iar)));
+            self.run(|i| {
+                let deactivated = i.dir(iar);
+                ended();
+                ((), deactivated)
+            });
         }
     }
 

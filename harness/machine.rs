@@ -151,6 +151,7 @@ impl Machine {
         }
         *on = true;
         drop(on);
+        timeline::machine(profile.about);
         faults::fail_none();
         faults::forbidden();
         let cpus = profile.cpus.clamp(1, MOST_CPUS);
@@ -341,8 +342,9 @@ impl Machine {
             self.gic.set_enabled(irq, false);
             self.gic.deactivate(irq);
         } else {
-            timeline::source(None, virq, true);
+            let noted = timeline::source(None, virq, true);
             abi::inject(d, std::ptr::null_mut(), virq, true);
+            noted.word(|| abi::word(d, std::ptr::null_mut(), virq));
         }
         // SAFETY: locked above by this thread.
         unsafe { abi::mock_irq_end(irq.into()) };

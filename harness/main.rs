@@ -73,7 +73,7 @@ struct Common {
     #[arg(long, value_name = "rust|new|old|PATH")]
     vgic: Option<String>,
     /// Draw the interrupts' lives: on the terminal, or into a file
-    #[arg(long, value_name = "text|FILE.svg")]
+    #[arg(long, value_name = "text|FILE.svg|FILE.html")]
     timeline: Option<String>,
 }
 
@@ -179,8 +179,9 @@ impl Common {
         if let Some(to) = &self.timeline
             && to != "text"
             && !to.ends_with(".svg")
+            && !to.ends_with(".html")
         {
-            bail!("--timeline {to}: give `text`, or a file whose name ends in .svg");
+            bail!("--timeline {to}: give `text`, or a file whose name ends in .svg or .html");
         }
         if let Some(which) = &self.vgic {
             peer::choose(which)?;
@@ -199,15 +200,29 @@ impl Common {
     fn end(&self) -> Result<()> {
         match self.timeline.as_deref() {
             None => {}
-            Some("text") => print!("{}", timeline::text(&timeline::stop())),
+            Some("text") => print!("{}", timeline::stop().text()),
             Some(file) => {
-                fs::write(file, timeline::svg(&timeline::stop()))
-                    .with_context(|| format!("cannot write {file}"))?;
+                let lives = timeline::stop();
+                let drawing = if file.ends_with(".html") {
+                    lives.html(&command_line(file))
+                } else {
+                    lives.svg()
+                };
+                fs::write(file, drawing).with_context(|| format!("cannot write {file}"))?;
                 println!("{file}");
             }
         }
         Ok(())
     }
+}
+
+/// What a person asked for, but for where the drawing goes.
+fn command_line(drawing: &str) -> String {
+    let joined = format!("--timeline={drawing}");
+    let option = ["--timeline", drawing, &joined];
+    let words = std::env::args().skip(1);
+    let words: Vec<String> = words.filter(|w| !option.contains(&w.as_str())).collect();
+    words.join(" ")
 }
 
 /// The machines that are meant, and the version of the guest's GIC on each.

@@ -4,6 +4,7 @@
 use crate::domain::{Config, Domain, Vcpu};
 use crate::guest::{Abort, GuestCpu};
 use crate::machine::{Machine, Profile};
+use crate::timeline;
 use anyhow::{Result, bail};
 use recording::{Field, Frame, Head, Op, Register, Size, SysReg};
 use std::sync::Arc;
@@ -118,6 +119,7 @@ impl Stage {
 
     /// Plays an operation that the head allows.
     pub fn play(&mut self, op: &Op) -> Seen {
+        timeline::operation(op);
         let seen = match *op {
             Op::Line { intid, level } => self.line(intid, level),
             Op::PrivateLine { vcpu, intid, level } => self.private_line(vcpu, intid, level),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What the vGIC and the mock's C half call: Xen's services and the registers of "this CPU".
 
-use crate::abi::RawVcpu;
+use crate::abi::{self, RawVcpu};
 use crate::faults;
 use crate::machine::{Machine, Pcpu, here};
 use crate::timeline;
@@ -150,10 +150,15 @@ extern "C" fn rvgic_mock_read_lr(n: usize) -> u64 {
 #[unsafe(no_mangle)]
 extern "C" fn rvgic_mock_write_lr(n: usize, value: u64) {
     cpu(|_, p| {
-        let mut interface = p.interface();
-        let before = interface.peek(n);
-        interface.write_lr(n, value);
-        timeline::list_register(p.guest(), &before, &interface.peek(n));
+        let (before, after) = {
+            let mut interface = p.interface();
+            let before = interface.peek(n);
+            interface.write_lr(n, value);
+            (before, interface.peek(n))
+        };
+        // The vGIC changes the word before it writes the list register.
+        let word = |intid| abi::word(std::ptr::null_mut(), p.current(), intid);
+        timeline::list_register(p.guest(), n, &before, &after, word);
     });
 }
 

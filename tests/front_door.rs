@@ -87,6 +87,14 @@ fn a_scenario_is_played_and_drawn() {
     prints(&["scenario", "sgi", "--gic", "v3", "--timeline", &file]);
     let svg = std::fs::read_to_string(file).expect("a drawing");
     assert!(svg.contains(">3 vCPU 1</text>"), "{svg}");
+    let file = scratch("sgi.html");
+    prints(&["scenario", "sgi", "--gic", "v3", "--timeline", &file]);
+    let page = std::fs::read_to_string(file).expect("a page");
+    assert!(page.contains(">3 vCPU 1</text>") && page.contains("<h1>scenario sgi --gic v3</h1>"));
+    // The SGI's word in a list register, and what was played.
+    for word in ["\"list register\"", "LATCH_LR", "\"ack 1 3\""] {
+        assert!(page.contains(word), "{word}: {page}");
+    }
 }
 
 #[test]
@@ -127,8 +135,9 @@ fn what_is_not_there_is_told_in_a_sentence() {
         (&["replay", "nothing"], "`list` shows"),
         (&["replay", &wrong], "no recording"),
         (&["scenario", &wrong], "line 3: there is no `fly`"),
-        (&["scenario", "sgi", "--timeline", "x.png"], ".svg"),
+        (&["scenario", "sgi", "--timeline", "x.png"], ".svg or .html"),
         (&["scenario", "sgi", "--timeline", "x.svg"], "--gic"),
+        (&["scenario", "sgi", "--timeline", "x.html"], "--gic"),
         (
             &["scenario", "sgi", "--vgic", "nothing"],
             "cargo xtask peers",
