@@ -33,6 +33,7 @@ mod peers;
 mod progress;
 mod qemu;
 mod record;
+mod releases;
 mod setup;
 mod table;
 mod test;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
     let title = match task {
         Task::Boot(_) => Some("boot"),
         Task::Guest(_) => Some("guest"),
+        Task::Releases(_) => Some("releases"),
         Task::Record(_) => Some("record"),
         Task::Test(_) => Some("test"),
         Task::Unchanged(_) => Some("unchanged"),
@@ -103,6 +105,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
             println!("{} (with symbols)", built.symbols.display());
             Ok(true)
         }
+        Task::Releases(arguments) => releases::releases(&arguments),
         Task::Record(arguments) => match arguments.problem() {
             Some(problem) => bail!(problem),
             None => record::record(&arguments),

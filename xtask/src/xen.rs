@@ -29,82 +29,112 @@ pub struct Built {
     pub full_version: String,
 }
 
+/// A source that is ready to be built.
+pub struct Prepared {
+    source: Source,
+    /// Whether it is the patched one, in a word.
+    kind: &'static str,
+    tree: PathBuf,
+}
+
 /// Patches and builds what the arguments ask for; nothing is done twice.
 pub fn build(arguments: &XenArguments, release: bool) -> Result<Built> {
-    let source = Source::open(&arguments.tree.xen)?;
-    let vgic = arguments.vgic;
-    for (asked, option, name, what) in [
-        (arguments.espi, "--espi", "GICV3_ESPI", "extended SPIs"),
-        (
-            arguments.smmu,
-            "--smmu",
-            "PCI_PASSTHROUGH",
-            "PCI devices behind an SMMU",
-        ),
-    ] {
-        if asked && !has_option(&source, name)? {
-            bail!(
-                "Xen {} has no {what} ({name}): leave out {option}, or give a later tree with --xen PATH",
-                source.version
-            );
+    Prepared::new(Source::open(&arguments.tree.xen)?, arguments)?.build(arguments, release)
+}
+
+impl Prepared {
+    /// Patches a tree, if that is what the arguments take.
+    pub fn new(source: Source, arguments: &XenArguments) -> Result<Prepared> {
+        for (asked, option, name, what) in [
+            (arguments.espi, "--espi", "GICV3_ESPI", "extended SPIs"),
+            (
+                arguments.smmu,
+                "--smmu",
+                "PCI_PASSTHROUGH",
+                "PCI devices behind an SMMU",
+            ),
+        ] {
+            if asked && !has_option(&source, name)? {
+                bail!(
+                    "Xen {} has no {what} ({name}): leave out {option}, or give a later tree with --xen PATH",
+                    source.version
+                );
+            }
         }
+        // Upstream's vGICs are built from upstream's files as they are.
+        let (kind, tree) = if arguments.vgic == Vgic::Rust {
+            (
+                "rust",
+                source.prepare("rust", &source.series()?, &glue::additions()?)?,
+            )
+        } else {
+            ("upstream", source.prepare("upstream", &[], &[])?)
+        };
+        Ok(Prepared { source, kind, tree })
     }
-    // Upstream's vGICs are built from upstream's files as they are.
-    let (kind, tree) = if vgic == Vgic::Rust {
-        (
-            "rust",
-            source.prepare("rust", &source.series()?, &glue::additions()?)?,
-        )
-    } else {
-        ("upstream", source.prepare("upstream", &[], &[])?)
-    };
-    let extras = arguments.suffix();
-    let suffix = if release { "-release" } else { "" };
-    let out = paths::xen(&source.name).join(format!("build-{vgic}{extras}{suffix}"));
-    fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
-    let options = options(arguments, release);
-    let rust = if vgic == Vgic::Rust {
-        glue::variables()?
-    } else {
-        Vec::new()
-    };
-    let step = Step::start(format!(
-        "Building Xen {} ({kind} source, {vgic} vGIC)",
-        source.version
-    ));
-    configure(&tree, &out, &options)?;
-    let before = fs::metadata(out.join("xen"))
-        .and_then(|m| m.modified())
-        .ok();
-    let jobs = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let mut command = xen_make(&tree, &out);
-    command.args(rust).arg(format!("-j{jobs}")).arg("build");
-    run(&mut command, "build Xen", Some(&out.with_extension("log")))?;
-    let image = out.join("xen");
-    let after = fs::metadata(&image)
-        .and_then(|m| m.modified())
-        .with_context(|| format!("the build made no {}", image.display()))?;
-    if before == Some(after) {
-        step.done("up to date");
-    } else {
-        step.done(&format!("{}", image.display()));
+
+    /// Where it is built, if so.
+    fn place(&self, arguments: &XenArguments, release: bool) -> PathBuf {
+        let (vgic, extras) = (arguments.vgic, arguments.suffix());
+        let suffix = if release { "-release" } else { "" };
+        paths::xen(&self.source.name).join(format!("build-{vgic}{extras}{suffix}"))
     }
-    let report = out.join("arch/arm/vgic-rust/rust.prelink");
-    let prelink = match vgic {
-        Vgic::Rust => fs::read_to_string(&report)
-            .with_context(|| format!("the prelink left no {}", report.display()))?
-            .lines()
-            .map(str::to_owned)
-            .collect(),
-        _ => Vec::new(),
-    };
-    Ok(Built {
-        image,
-        symbols: out.join("xen-syms"),
-        prelink,
-        version: source.version,
-        full_version: source.full_version,
-    })
+
+    /// Where the build says what it does.
+    pub fn log(&self, arguments: &XenArguments, release: bool) -> PathBuf {
+        self.place(arguments, release).with_extension("log")
+    }
+
+    /// Builds it.
+    pub fn build(self, arguments: &XenArguments, release: bool) -> Result<Built> {
+        let out = self.place(arguments, release);
+        fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+        let Prepared { source, kind, tree } = self;
+        let vgic = arguments.vgic;
+        let options = options(arguments, release);
+        let rust = if vgic == Vgic::Rust {
+            glue::variables()?
+        } else {
+            Vec::new()
+        };
+        let step = Step::start(format!(
+            "Building Xen {} ({kind} source, {vgic} vGIC)",
+            source.version
+        ));
+        configure(&tree, &out, &options)?;
+        let before = fs::metadata(out.join("xen"))
+            .and_then(|m| m.modified())
+            .ok();
+        let jobs = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let mut command = xen_make(&tree, &out);
+        command.args(rust).arg(format!("-j{jobs}")).arg("build");
+        run(&mut command, "build Xen", Some(&out.with_extension("log")))?;
+        let image = out.join("xen");
+        let after = fs::metadata(&image)
+            .and_then(|m| m.modified())
+            .with_context(|| format!("the build made no {}", image.display()))?;
+        if before == Some(after) {
+            step.done("up to date");
+        } else {
+            step.done(&format!("{}", image.display()));
+        }
+        let report = out.join("arch/arm/vgic-rust/rust.prelink");
+        let prelink = match vgic {
+            Vgic::Rust => fs::read_to_string(&report)
+                .with_context(|| format!("the prelink left no {}", report.display()))?
+                .lines()
+                .map(str::to_owned)
+                .collect(),
+            _ => Vec::new(),
+        };
+        Ok(Built {
+            image,
+            symbols: out.join("xen-syms"),
+            prelink,
+            version: source.version,
+            full_version: source.full_version,
+        })
+    }
 }
 
 /// What the configuration must say, beyond the defaults.
