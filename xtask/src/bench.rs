@@ -10,11 +10,11 @@ mod show;
 
 use crate::callgrind::{self, Function, Profile};
 use crate::cli::TreeArguments;
+use crate::file::write_whole;
 use crate::progress::Step;
 use crate::tree::Source;
 use crate::{command, paths, peers};
 use anyhow::{Context, Result, bail};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -128,8 +128,7 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
     let harness = harness()?;
     let table = measure(&harness, &objects, &against, &arguments.only)?;
     if let Some(file) = &arguments.svg {
-        fs::write(file, chart::svg(&table))
-            .with_context(|| format!("cannot write {}", file.display()))?;
+        write_whole(file, chart::svg(&table))?;
     }
     if arguments.json {
         println!("{}", show::json(&table));

@@ -28,6 +28,9 @@ const DOM0_MEMORY: u32 = 512;
 const DOMU_MEMORY: u32 = 128;
 const OTHER_MEMORY: u32 = 768;
 
+/// How long a boot takes at the least, to say it before.
+const MINUTES: u32 = 1;
+
 /// For the guests' kernels: on a busy machine an emulated CPU may stand still for longer than Linux's watchdogs grant by
 /// default. A hang is still one, only later.
 const PATIENCE: &str = "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120";
@@ -256,15 +259,21 @@ pub fn path(path: &Path) -> Result<String> {
 
 /// Runs the machine, shows how far it is, and lets Dom0 go when all others have finished.
 fn watch(boot: &BootArguments, disk: Disk, command: &[String], log: &Path) -> Result<machine::Run> {
-    let step = Step::start(format!("Booting on GIC{}, {}", boot.gic, on(boot, disk)));
+    let step = Step::long(
+        format!("Booting on GIC{}, {}", boot.gic, on(boot, disk)),
+        minutes(boot),
+    );
     let mut running: BTreeSet<String> = BTreeSet::from(["dom0".to_owned()]);
     running.extend((1..=boot.domus).map(|n| format!("domU{n}")));
     let mut told = boot.icount;
     let mut last_flash = 0.0;
     let limit = Duration::from_secs(boot.limit);
-    let run = machine::run(command, log, limit, |line| {
+    let run = machine::run(command, log, limit, &step, |line| {
         if let Some(milestone) = milestone(line) {
-            step.note(&milestone);
+            match next(boot, line) {
+                Some(next) => step.note(&format!("{milestone}; now {next}")),
+                None => step.note(&milestone),
+            }
         } else if line.at - last_flash > 0.1 {
             last_flash = line.at;
             step.flash(line.text.trim());
@@ -283,6 +292,30 @@ fn watch(boot: &BootArguments, disk: Disk, command: &[String], log: &Path) -> Re
     })?;
     step.done(&format!("the machine ran for {:.1} s", run.seconds));
     Ok(run)
+}
+
+/// About how long a boot takes.
+fn minutes(boot: &BootArguments) -> u32 {
+    // Two, with the machine's default of reads and rounds; the rest in proportion.
+    MINUTES + (boot.reads() + boot.life * 20 + boot.rounds() * 200) / 10_000
+}
+
+/// What Dom0 does after what it has just said, in words: it says no more until it is done.
+fn next(boot: &BootArguments, line: &Line) -> Option<String> {
+    let mark = mark(&line.text).filter(|_| line.speaker == Speaker::Dom0)?;
+    match mark.split(' ').next()? {
+        "disks" => Some(format!("it reads the first, {} times", boot.reads())),
+        "read" if boot.rounds() > 0 => Some(format!(
+            "the disk's interrupt moves from CPU to CPU, for {} reads or more",
+            boot.reads() / 4
+        )),
+        "moved" => Some(format!(
+            "its CPUs go off and on line, {} rounds",
+            boot.rounds()
+        )),
+        "switched" => Some("each CPU has its turn to read".to_owned()),
+        _ => None,
+    }
 }
 
 fn who(line: &Line) -> String {

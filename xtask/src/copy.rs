@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The copy of a source tree, kept up to date file by file: what has not changed since the last time is not touched.
 
+use crate::file::write_whole;
+use crate::interrupt;
 use crate::tree::Addition;
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
@@ -42,30 +43,35 @@ pub fn synchronise(
         wanted.insert(addition.to.clone(), (addition.from.clone(), stamp));
     }
     let manifest = copy.with_extension("manifest");
-    let old = read_manifest(&manifest);
-    // Until the copy is whole again, nothing is known of the files that are about to change.
-    let mut changed = 0;
-    let mut now: BTreeMap<PathBuf, String> = old.clone();
+    let mut known = read_manifest(&manifest);
+    let gone: Vec<PathBuf> = known
+        .keys()
+        .filter(|file| !wanted.contains_key(*file))
+        .cloned()
+        .collect();
+    wanted.retain(|file, (_, stamp)| {
+        known.get(file) != Some(stamp) || copy.join(file).symlink_metadata().is_err()
+    });
+    if gone.is_empty() && wanted.is_empty() {
+        return Ok(0);
+    }
+    // Before they are touched: until the copy is whole again, nothing is known of the files that are about to change.
+    known.retain(|file, _| !wanted.contains_key(file));
+    write_manifest(&manifest, &known)?;
     let result = (|| -> Result<()> {
-        for (file, _) in old.iter().filter(|(file, _)| !wanted.contains_key(*file)) {
+        for file in &gone {
             let _ = fs::remove_file(copy.join(file));
-            now.remove(file);
-            changed += 1;
+            known.remove(file);
         }
         for (file, (from, stamp)) in &wanted {
-            let to = copy.join(file);
-            if old.get(file) == Some(stamp) && to.symlink_metadata().is_ok() {
-                continue;
-            }
-            now.remove(file);
-            copy_file(from, &to)?;
-            now.insert(file.clone(), stamp.clone());
-            changed += 1;
+            interrupt::check()?;
+            copy_file(from, &copy.join(file))?;
+            known.insert(file.clone(), stamp.clone());
         }
         Ok(())
     })();
-    write_manifest(&manifest, &now)?;
-    result.map(|()| changed)
+    write_manifest(&manifest, &known)?;
+    result.map(|()| gone.len() + wanted.len())
 }
 
 /// Copies one file, or symbolic link, with its permissions and time.
@@ -194,13 +200,9 @@ fn read_manifest(path: &Path) -> BTreeMap<PathBuf, String> {
 }
 
 fn write_manifest(path: &Path, files: &BTreeMap<PathBuf, String>) -> Result<()> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    let mut out = std::io::BufWriter::new(fs::File::create(path)?);
-    for (file, stamp) in files {
-        writeln!(out, "{stamp} {}", file.display())?;
-    }
-    out.flush()
-        .with_context(|| format!("cannot write {}", path.display()))
+    let lines: Vec<String> = files
+        .iter()
+        .map(|(file, stamp)| format!("{stamp} {}\n", file.display()))
+        .collect();
+    write_whole(path, lines.concat())
 }

@@ -3,7 +3,7 @@
 
 use crate::cli::DiffArguments;
 use crate::tree::Source;
-use crate::{paths, peers};
+use crate::{command, interrupt, paths, peers};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,6 +25,7 @@ pub fn diff(arguments: &DiffArguments) -> Result<bool> {
         for peer in ["new", "old"] {
             println!("\n{name} on {peer}:");
             let _ = harness(&["replay", &name, "--vgic", peer]);
+            interrupt::check()?;
         }
     }
     println!(
@@ -63,7 +64,7 @@ fn harness(arguments: &[&str]) -> Result<()> {
         .args(arguments)
         .env_remove("CARGO_MANIFEST_DIR")
         .current_dir(paths::root());
-    if !command.status().context("cannot start cargo")?.success() {
+    if !command::show(&mut command, "run cargo")?.success() {
         bail!("see above");
     }
     Ok(())

@@ -3,14 +3,14 @@
 
 use crate::cli::{BootArguments, Gic};
 use crate::console::{Console, Line};
+use crate::interrupt::{self, Running};
+use crate::progress::Step;
 use crate::qemu::Qemu;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::io::{BufWriter, ErrorKind, Read, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -36,8 +36,6 @@ pub enum End {
     GivenUp,
     /// The time was over.
     Limit,
-    /// Ctrl-C.
-    Interrupted,
 }
 
 /// What a run has left.
@@ -104,33 +102,36 @@ pub fn arguments(qemu: &Qemu, boot: &BootArguments, memory: u32) -> Vec<String> 
     words
 }
 
-/// Switches the machine on and reads its console, handing each line to `watch`, until it ends or `limit` is over.
+/// Switches the machine on and reads its console, handing each line to `watch`, until it ends or `limit` is over. `step` is
+/// told that it is still so where the console is silent.
 pub fn run(
     command: &[String],
     log: &Path,
     limit: Duration,
+    step: &Step,
     mut watch: impl FnMut(&Line) -> Wish,
 ) -> Result<Run> {
     let Some((program, arguments)) = command.split_first() else {
         bail!("no machine to run")
     };
-    let interrupted = interrupted()?;
     let file = fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let mut file = BufWriter::new(file);
     writeln!(file, "# {}", command.join(" "))?;
-    let mut child = Command::new(program)
+    let mut machine = Command::new(program);
+    machine
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|e| match e.kind() {
-            ErrorKind::NotFound => {
-                anyhow::anyhow!("there is no {program} here; ./vgic installs it")
-            }
-            _ => anyhow::anyhow!("cannot start {program}: {e}"),
-        })?;
-    let (Some(mut stdout), Some(mut stdin)) = (child.stdout.take(), child.stdin.take()) else {
+        .stderr(Stdio::piped());
+    let mut running = Running::start(&mut machine)?.map_err(|e| match e.kind() {
+        ErrorKind::NotFound => {
+            anyhow::anyhow!("there is no {program} here; ./vgic installs it")
+        }
+        _ => anyhow::anyhow!("cannot start {program}: {e}"),
+    })?;
+    let (Some(mut stdout), Some(mut stdin)) =
+        (running.child.stdout.take(), running.child.stdin.take())
+    else {
         bail!("{program} has no console");
     };
     let (sender, receiver) = mpsc::channel();
@@ -142,7 +143,7 @@ pub fn run(
             }
         }
     });
-    let complaints = child.stderr.take().map(|mut stderr| {
+    let complaints = running.child.stderr.take().map(|mut stderr| {
         std::thread::spawn(move || {
             let mut text = Vec::new();
             // Half a message is better than none.
@@ -150,22 +151,21 @@ pub fn run(
             String::from_utf8_lossy(&text).into_owned()
         })
     });
-    let mut child = Off(child);
     let started = Instant::now();
     let (mut console, mut lines, mut deadline) = (Console::default(), Vec::new(), limit);
     let mut given_up = false;
     let end = loop {
         let now = started.elapsed();
-        if interrupted.load(Ordering::Relaxed) {
-            break End::Interrupted;
-        }
         if now >= deadline {
             break if given_up { End::GivenUp } else { End::Limit };
         }
         let wait = (deadline - now).min(Duration::from_millis(200));
         let bytes = match receiver.recv_timeout(wait) {
             Ok(bytes) => bytes,
-            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Timeout) => {
+                step.tick();
+                continue;
+            }
             Err(RecvTimeoutError::Disconnected) => break End::Off,
         };
         let at = started.elapsed().as_secs_f64();
@@ -188,7 +188,14 @@ pub fn run(
             lines.push(line);
         }
     };
-    child.off(end);
+    // Who has asked for the end has also ended the machine, and wants to hear no more of it than its log says.
+    let status = match end {
+        End::Off => running.wait().map(drop),
+        _ => {
+            drop(running);
+            interrupt::check()
+        }
+    };
     let seconds = started.elapsed().as_secs_f64();
     for line in console.finish(seconds) {
         record(&mut file, &line)?;
@@ -201,6 +208,7 @@ pub fn run(
     }
     file.flush()
         .with_context(|| format!("cannot write {}", log.display()))?;
+    status?;
     Ok(Run {
         lines,
         end,
@@ -219,39 +227,6 @@ fn record(file: &mut impl Write, line: &Line) -> Result<()> {
         .context("cannot write the console log")
 }
 
-/// The child process, which does not outlive this.
-struct Off(Child);
-
-impl Off {
-    fn off(&mut self, end: End) {
-        if end != End::Off {
-            let _ = self.0.kill();
-        }
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Off {
-    fn drop(&mut self) {
-        self.off(End::GivenUp);
-    }
-}
-
-/// Set by Ctrl-C and by a request to end.
-fn interrupted() -> Result<&'static AtomicBool> {
-    static FLAG: AtomicBool = AtomicBool::new(false);
-    static HANDLER: OnceLock<Option<String>> = OnceLock::new();
-    let problem = HANDLER.get_or_init(|| {
-        ctrlc::set_handler(|| FLAG.store(true, Ordering::Relaxed))
-            .err()
-            .map(|e| e.to_string())
-    });
-    match problem {
-        None => Ok(&FLAG),
-        Some(e) => bail!("cannot handle Ctrl-C: {e}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,6 +238,7 @@ mod tests {
             &command,
             &dir.path().join("log"),
             Duration::from_secs_f64(limit),
+            &Step::start("a test"),
             watch,
         )
         .unwrap()

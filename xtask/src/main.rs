@@ -18,9 +18,11 @@ mod count;
 mod debian;
 mod diff;
 mod dtb;
+mod file;
 mod glue;
 mod guest;
 mod guest_report;
+mod interrupt;
 mod interrupts;
 mod life;
 mod load;
@@ -46,6 +48,7 @@ use anyhow::bail;
 use apt::Unavailable;
 use clap::Parser;
 use cli::{Cli, Task};
+use std::io::Write;
 use std::process::ExitCode;
 use tree::Source;
 
@@ -68,18 +71,30 @@ fn main() -> ExitCode {
         Task::Setup(_) => Some("setup"),
         _ => None,
     };
-    match run(task) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    // Taken down at the end, with what is in it.
+    let _scratch = match interrupt::begin() {
+        Ok(scratch) => scratch,
+        Err(error) => {
+            eprintln!("vgic: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (how, status) = match run(task) {
+        Ok(true) => return ExitCode::SUCCESS,
+        // Whatever it has become of in the end.
+        _ if interrupt::requested() => ("FAILED interrupted".to_owned(), interrupt::STATUS),
+        Ok(false) => return ExitCode::FAILURE,
         Err(error) => {
             eprintln!("vgic: {error:#}");
             let (how, status) = ending(&error);
-            if let Some(title) = title {
-                println!("{title}: {how} {}", one_line(&error));
-            }
-            ExitCode::from(status)
+            (format!("{how} {}", one_line(&error)), status)
         }
+    };
+    if let Some(title) = title {
+        // Ctrl-C may also have ended who was to read it.
+        let _ = writeln!(std::io::stdout(), "{title}: {how}");
     }
+    ExitCode::from(status)
 }
 
 /// Does one task; the result is whether all was well, if it could be done at all.

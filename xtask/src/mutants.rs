@@ -5,7 +5,7 @@
 //! those that survive meet the tests of the mock Xen. Mutants that no test kills are listed in mutants.survivors, each with
 //! the reason; a new one fails the task, and so does one that is listed and now killed.
 
-use crate::command::{output, run};
+use crate::command::{attempt, output, run};
 use crate::paths;
 use crate::progress::Step;
 use anyhow::{Context, Result, bail};
@@ -65,16 +65,17 @@ pub fn mutants(arguments: &Arguments) -> Result<bool> {
     let out = paths::target().join("mutants");
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     let results = out.join("mutants.out");
-    let step = Step::start("Testing the mutants with the core's own tests");
+    let logs = ["core.log", "mock.log"].map(|log| out.join(log));
     let mut round = Round {
         out: &out,
         again: false,
         profile: "mutants",
         tests: &["--lib", "--test=state_model"],
         limit: "12",
-        log: Some(&out.join("core.log")),
+        log: &logs[0],
     };
-    round.run(arguments)?;
+    let step = Step::start("Testing the mutants with the core's own tests (hours, if all)");
+    round.run(arguments, &step)?;
     let mut outcome = Outcome::default();
     outcome.count_killed(&results)?;
     settle_timeouts(&results)?;
@@ -84,12 +85,15 @@ pub fn mutants(arguments: &Arguments) -> Result<bool> {
         profile: "mutants-mock",
         tests: &MOCK,
         limit: "40",
-        log: None,
+        log: &logs[1],
         ..round
     };
-    round.run(arguments)?;
+    let step =
+        Step::start("Testing those that are left with the tests of the mock Xen (an hour, if all)");
+    round.run(arguments, &step)?;
     outcome.count_killed(&results)?;
     outcome.count_survivors(&results)?;
+    step.done(&format!("{} survive", outcome.survivors()));
     let wrong = outcome.against(&listed, arguments.shard.is_none());
     for line in &wrong {
         println!("{line}");
@@ -154,11 +158,11 @@ struct Round<'a> {
     /// Seconds that they may take: a mutant may make a loop endless, and the machine may have other work.
     limit: &'a str,
     /// Where it says what it does.
-    log: Option<&'a Path>,
+    log: &'a Path,
 }
 
 impl Round<'_> {
-    fn run(&self, arguments: &Arguments) -> Result<()> {
+    fn run(&self, arguments: &Arguments, step: &Step) -> Result<()> {
         // A mutant may fill the memory as well as the time.
         let mut command = Command::new("prlimit");
         command
@@ -189,22 +193,48 @@ impl Round<'_> {
         for test in self.tests {
             command.arg(format!("--cargo-arg={test}"));
         }
-        if let Some(log) = self.log {
-            let file =
-                fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-            command.stdout(file.try_clone()?).stderr(file);
-        }
-        let status = command.status().context("cannot start cargo mutants")?;
+        // So that each mutant has its line.
+        command.args(["--caught", "--unviable"]);
+        let (mut done, mut all) = (0, None);
+        let see = |line: Option<&str>| {
+            let line = line.unwrap_or_default();
+            all = all.or_else(|| found(line));
+            match of_mutant(line) {
+                Some(mutant) => {
+                    done += 1;
+                    step.at(done, all, mutant);
+                }
+                None => step.tick(),
+            }
+        };
+        let status = attempt(&mut command, "run cargo mutants", Some(self.log), see)?.status;
         match status.code() {
             // All killed; some missed; some ran into the time limit.
             Some(0 | 2 | 3) => Ok(()),
             Some(4) => bail!(
-                "the tests fail without a mutant; the log is in {}",
-                self.out.display()
+                "the tests fail without a mutant; see {}",
+                self.log.display()
             ),
-            _ => bail!("cargo mutants ended with {status}"),
+            _ => bail!(
+                "cargo mutants ended with {status}; see {}",
+                self.log.display()
+            ),
         }
     }
+}
+
+/// How many mutants there are, where it says so: `Found 2 mutants to test`.
+fn found(line: &str) -> Option<usize> {
+    let number = line.trim().strip_prefix("Found ")?.split(' ').next()?;
+    number.parse().ok()
+}
+
+/// The mutant that a line is about, which has been tested.
+fn of_mutant(line: &str) -> Option<&str> {
+    let (what, mutant) = line.trim().split_once(' ')?;
+    ["caught", "MISSED", "TIMEOUT", "unviable"]
+        .contains(&what)
+        .then_some(mutant.trim())
 }
 
 /// How often a mutant is meant: the same change may be possible in several places of one function.
@@ -316,6 +346,18 @@ mod tests {
             killed: counts(killed),
             survivors: counts(survivors),
         }
+    }
+
+    #[test]
+    fn progress_is_read_from_what_cargo_mutants_says() {
+        let text = "Found 3 mutants to test\nok       Unmutated baseline in 1s build + 2s test\n\
+                    caught   a.rs:1:2: replace > with < in f in 1s build + 1s test\n\
+                    MISSED   a.rs:7:9: replace < with <= in f in 1s build + 1s test\n\
+                    3 mutants tested in 9s: 1 missed, 2 caught\n";
+        assert_eq!(text.lines().find_map(found), Some(3));
+        let mutants: Vec<&str> = text.lines().filter_map(of_mutant).collect();
+        assert_eq!(mutants.len(), 2);
+        assert!(mutants[1].starts_with("a.rs:7:9: replace"), "{mutants:?}");
     }
 
     const TEXT: &str = "# A remark.\na.rs: replace < with <= in f # it is the same\n";

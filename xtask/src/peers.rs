@@ -194,6 +194,8 @@ fn object(mut compiler: Command, file: &Path, work: &Path) -> Result<PathBuf> {
 /// Links `NAME.so` in the directory.
 fn link(directory: &Path, name: &str, objects: &[PathBuf]) -> Result<PathBuf> {
     let shared = directory.join(name).with_extension("so");
+    // The mock Xen takes what is there: it gets its name when it is whole.
+    let aside = directory.join(name).with_extension("linking");
     let mut map = OsString::from("-Wl,--version-script=");
     map.push(paths::root().join("peers/exports.map"));
     let mut cc = Command::new("cc");
@@ -203,7 +205,7 @@ fn link(directory: &Path, name: &str, objects: &[PathBuf]) -> Result<PathBuf> {
         "-Wl,-z,defs",
         "-Wl,--gc-sections",
     ]);
-    cc.arg(map).arg("-o").arg(&shared);
+    cc.arg(map).arg("-o").arg(&aside);
     cc.arg("-Wl,--whole-archive")
         .args(objects)
         .arg("-Wl,--no-whole-archive");
@@ -213,6 +215,7 @@ fn link(directory: &Path, name: &str, objects: &[PathBuf]) -> Result<PathBuf> {
         &format!("link the {name} vGIC for the mock Xen"),
         Some(&directory.join(name).with_extension("link.log")),
     )?;
+    fs::rename(&aside, &shared).with_context(|| format!("cannot make {}", shared.display()))?;
     Ok(shared)
 }
 

@@ -5,6 +5,7 @@ use crate::boot::{self, Parts};
 use crate::clean;
 use crate::cli::{Disk, RecordArguments};
 use crate::console::Line;
+use crate::file::write_whole;
 use crate::guest_report::mark;
 use crate::machine::{self, End, Wish};
 use crate::paths;
@@ -80,7 +81,7 @@ fn run(arguments: &RecordArguments, command: &[String], log: &Path, to: &Path) -
     let step = Step::start(format!("Recording on GIC{}", arguments.gic));
     let (mut buffer, mut kernel, mut saved) = (None, None, false);
     let limit = Duration::from_secs(arguments.limit);
-    let run = machine::run(command, log, limit, |line| {
+    let run = machine::run(command, log, limit, &step, |line| {
         if let Some(milestone) = boot::milestone(line) {
             step.note(&milestone);
         }
@@ -103,7 +104,6 @@ fn run(arguments: &RecordArguments, command: &[String], log: &Path, to: &Path) -
     step.done(&format!("the machine ran for {:.1} s", run.seconds));
     match run.end {
         End::Off if saved => kernel.context("Dom0 did not name its kernel"),
-        End::Interrupted => bail!("interrupted"),
         End::Limit => bail!("Dom0 was not done after {} s (--limit)", arguments.limit),
         _ if buffer.is_none() => bail!("Xen did not say where its recorder writes"),
         _ => bail!("the machine stopped before Dom0 was done"),
@@ -158,7 +158,7 @@ fn write(recording: &Recording, to: &Path) -> Result<()> {
     let cannot = || format!("cannot write {}", to.display());
     let mut bytes = Vec::new();
     recording.write(&mut bytes).with_context(cannot)?;
-    fs::write(to, bytes).with_context(cannot)
+    write_whole(to, bytes)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use crate::apt::Unavailable;
 use crate::cli::{TreeArguments, Vgic, XenArguments};
+use crate::interrupt;
 use crate::table::{empty, right};
 use crate::tree::{self, Source};
 use crate::xen::{Built, Prepared};
@@ -68,6 +69,7 @@ pub fn releases(arguments: &Arguments) -> Result<bool> {
             seconds: 0.0,
         };
         try_tree(xen, place, &mut row);
+        interrupt::check()?;
         row.seconds = started.elapsed().as_secs_f64();
         rows.push(row);
     }

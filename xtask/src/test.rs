@@ -7,6 +7,7 @@
 
 use crate::apt::Unavailable;
 use crate::cli::{TestArguments, Vgic, XenArguments};
+use crate::progress::about;
 use crate::tree::Source;
 use crate::{bench, command, paths, peers, xen};
 use anyhow::{Context, Result, bail};
@@ -27,6 +28,10 @@ const OF_RELEASES: [&str; 9] = [
     "--test",
     "its",
 ];
+/// Minutes that it takes the first time: the workspace's tests, those of a release, and the loom models.
+const WORKSPACE: u32 = 3;
+const RELEASE: u32 = 1;
+const LOOM: u32 = 2;
 /// What takes a Xen tree.
 const OF_XEN: &str = "Xen's C vGICs, a row of bench, Xen's prototypes and the prelinked object";
 
@@ -44,12 +49,16 @@ pub fn test(arguments: &TestArguments) -> Result<bool> {
         }
     }
     let mut done = vec!["workspace"];
+    eprintln!("\nThe workspace's tests, {} ...", about(WORKSPACE));
     let workspace = ["test", "--workspace"];
     cargo(&workspace, &arguments.rest, &[]).context("the workspace's tests")?;
     let recorder = ["test", "--features", "record", "--test", "recorder"];
     cargo(&recorder, &[], &[]).context("the recorder")?;
     for release in RELEASES {
-        eprintln!("\nWhat differs between releases of Xen, on a mock of {release} ...");
+        eprintln!(
+            "\nWhat differs between releases of Xen, on a mock of {release}, {} ...",
+            about(RELEASE)
+        );
         let target = paths::target().join("releases").display().to_string();
         let mock = [
             (peers::RELEASE, release.to_owned()),
@@ -64,7 +73,8 @@ pub fn test(arguments: &TestArguments) -> Result<bool> {
     done.push("budget");
     if !arguments.no_loom {
         eprintln!(
-            "\nThe loom models: every order of a few threads' accesses, on the real code ..."
+            "\nThe loom models: every order of a few threads' accesses, on the real code, {} ...",
+            about(LOOM)
         );
         // Optimised, because loom runs each model many thousands of times; a directory of its own, because the flag would
         // make cargo compile everything again, twice.
@@ -143,7 +153,7 @@ fn cargo(arguments: &[&str], rest: &[String], variables: &[(&str, String)]) -> R
     // Set by the cargo that runs us, for us alone.
     command.env_remove("CARGO_MANIFEST_DIR");
     command.envs(variables.iter().map(|(name, value)| (name, value)));
-    let status = command.status().context("cannot start cargo")?;
+    let status = command::show(&mut command, "run cargo")?;
     if !status.success() {
         bail!("cargo {} failed", arguments.join(" "));
     }

@@ -6,16 +6,18 @@
 //! gcc only compiles its calls. Fences order nothing for ThreadSanitizer, but what ours put in order is atomic.
 
 use crate::apt::Unavailable;
-use crate::command::{output, run};
+use crate::command::{attempt, output, run, watch};
 use crate::progress::Step;
 use crate::{core_library, paths};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Instant;
 
+/// Minutes that it takes to compile everything, and to run the tests.
+const COMPILE: u32 = 2;
+const RUN: u32 = 2;
 /// Where Debian's Rust is.
 const DEBIAN: &str = "/usr";
 /// The test binary with the planted races, and they.
@@ -34,28 +36,33 @@ pub fn tsan() -> Result<bool> {
         return Err(Unavailable(why.into()).into());
     }
     let build = Build::new()?;
-    let step = Step::start("Compiling std, the vGIC and the mock for ThreadSanitizer");
+    let step = Step::long(
+        "Compiling std, the vGIC and the mock for ThreadSanitizer",
+        COMPILE,
+    );
     let mut compile = build.cargo();
     for test in THREADED.iter().chain([&RACES]) {
         compile.args(["--test", test]);
     }
     let log = paths::target().join("tsan.log");
-    run(
+    watch(
         compile.arg("--no-run"),
         "build for ThreadSanitizer",
         Some(&log),
+        |line| step.cargo(line),
     )?;
     step.done("compiled");
     build.sees_planted_races()?;
 
-    let step = Step::start("Running the tests");
+    let step = Step::long("Running the tests", RUN);
     let mut command = build.cargo();
     THREADED.iter().for_each(|test| {
         command.args(["--test", test]);
     });
-    let result = output(&mut command, "run the tests")?;
+    let result = attempt(&mut command, "run the tests", Some(&log), |line| {
+        step.cargo(line)
+    })?;
     let text = text(&result);
-    fs::write(&log, &text).with_context(|| format!("cannot write {}", log.display()))?;
     let races = races(&text);
     let passed = passed(&text);
     step.done(&format!("{passed} passed, {} places reported", races.len()));

@@ -7,7 +7,7 @@
 //! bug frames may differ, since a patch moves the lines behind it.
 
 use crate::cli::TreeArguments;
-use crate::command::{assign, run};
+use crate::command::assign;
 use crate::glue;
 use crate::paths;
 use crate::progress::Step;
@@ -118,12 +118,14 @@ fn build(
     let all = paths::xen(&source.name);
     let out = all.join(format!("unchanged-{kind}-{vgic}"));
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
-    let step = Step::start(format!(
-        "Building Xen {} ({kind} source, {vgic} vGIC, for comparison)",
-        source.version
-    ));
+    let step = xen::build_step(
+        &out,
+        format!(
+            "Building Xen {} ({kind} source, {vgic} vGIC, for comparison)",
+            source.version
+        ),
+    );
     xen::configure(tree, &out, options)?;
-    let jobs = std::thread::available_parallelism().map_or(1, |n| n.get());
     let mut make = xen::xen_make(tree, &out);
     for (name, value) in STAMPS {
         make.arg(assign(name, value));
@@ -133,8 +135,7 @@ fn build(
     make.arg(assign("EXTRA_CFLAGS_XEN_CORE", map));
     // The copy is no repository: without this, git would find the one around it and name its last commit.
     make.env("GIT_CEILING_DIRECTORIES", &all);
-    make.arg(format!("-j{jobs}")).arg("build");
-    run(&mut make, "build Xen", Some(&out.with_extension("log")))?;
+    xen::make_all(&mut make, &out, &step)?;
     step.done(&format!("{}", out.display()));
     Ok(out)
 }

@@ -2,7 +2,8 @@
 //! Configuring and building the hypervisor, out of tree, with one of the three vGICs.
 
 use crate::cli::{Vgic, XenArguments};
-use crate::command::{assign, make, output, run};
+use crate::command::{assign, make, output, run, watch};
+use crate::file::write_whole;
 use crate::glue;
 use crate::paths;
 use crate::progress::Step;
@@ -11,9 +12,15 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use walkdir::WalkDir;
 
 /// The prefix of the cross compiler's tools.
 pub const CROSS: &str = "aarch64-linux-gnu-";
+
+/// How long a build takes that starts from nothing.
+const MINUTES: u32 = 2;
+/// How many files it compiles, about: 4.17 a few less, 4.23 a few more.
+const OBJECTS: usize = 240;
 
 /// A hypervisor that has been built.
 pub struct Built {
@@ -97,18 +104,18 @@ impl Prepared {
         } else {
             Vec::new()
         };
-        let step = Step::start(format!(
-            "Building Xen {} ({kind} source, {vgic} vGIC)",
-            source.version
-        ));
+        let step = build_step(
+            &out,
+            format!(
+                "Building Xen {} ({kind} source, {vgic} vGIC)",
+                source.version
+            ),
+        );
         configure(&tree, &out, &options)?;
         let before = fs::metadata(out.join("xen"))
             .and_then(|m| m.modified())
             .ok();
-        let jobs = std::thread::available_parallelism().map_or(1, |n| n.get());
-        let mut command = xen_make(&tree, &out);
-        command.args(rust).arg(format!("-j{jobs}")).arg("build");
-        run(&mut command, "build Xen", Some(&out.with_extension("log")))?;
+        make_all(xen_make(&tree, &out).args(rust), &out, &step)?;
         let image = out.join("xen");
         let after = fs::metadata(&image)
             .and_then(|m| m.modified())
@@ -190,6 +197,60 @@ pub fn xen_make(tree: &Path, out: &Path) -> Command {
     command
 }
 
+/// The step of a build: a long one, if it is not known to have been done before.
+pub fn build_step(out: &Path, title: String) -> Step {
+    match out.join("xen").is_file() {
+        true => Step::start(title),
+        false => Step::long(title, MINUTES),
+    }
+}
+
+/// Builds the hypervisor, showing how far it is.
+pub fn make_all(make: &mut Command, out: &Path, step: &Step) -> Result<()> {
+    let jobs = std::thread::available_parallelism().map_or(1, |n| n.get());
+    make.arg(format!("-j{jobs}")).arg("build");
+    // Nobody knows how much there is to do where all has been done before; else what is there is what was done before an
+    // interruption.
+    let all = (!out.join("xen").is_file()).then_some(OBJECTS);
+    let mut done = all.map_or(0, |_| objects(out));
+    let log = out.with_extension("log");
+    watch(make, "build Xen", Some(&log), |line| {
+        match line.and_then(compiled) {
+            Some(file) => {
+                done += 1;
+                step.at(done, all, file);
+            }
+            None => step.tick(),
+        }
+    })
+    .map(drop)
+}
+
+/// The file that a line of the build's is about, if one is compiled.
+fn compiled(line: &str) -> Option<&str> {
+    let mut words = line.strip_prefix("  ")?.split_whitespace();
+    match (words.next()?, words.next(), words.next()) {
+        ("CC" | "AS", Some(file), None) => Some(file),
+        _ => None,
+    }
+}
+
+/// How many objects there are of a file each, but for what cargo has.
+fn objects(out: &Path) -> usize {
+    let mut walk = WalkDir::new(out).into_iter();
+    let mut count = 0;
+    while let Some(entry) = walk.next() {
+        let Ok(entry) = entry else { continue };
+        let name = entry.file_name().to_string_lossy();
+        if entry.file_type().is_dir() && name == "cargo" {
+            walk.skip_current_dir();
+        }
+        let own = name.ends_with(".o") && !name.ends_with(".init.o") && name != "built_in.o";
+        count += usize::from(own);
+    }
+    count
+}
+
 /// Writes the configuration when what is asked for has changed, and checks that it holds: Kconfig drops an option with
 /// a missing dependency without a word.
 pub fn configure(tree: &Path, out: &Path, options: &[&str]) -> Result<()> {
@@ -199,13 +260,15 @@ pub fn configure(tree: &Path, out: &Path, options: &[&str]) -> Result<()> {
         let default = tree.join("xen/arch/arm/configs/arm64_defconfig");
         let start = fs::read_to_string(&default)
             .with_context(|| format!("cannot read {}", default.display()))?;
+        // Until it is done, nothing is known of what the configuration says.
+        let _ = fs::remove_file(&asked);
         fs::write(&config, format!("{start}\n{text}"))?;
         run(
             xen_make(tree, out).arg("olddefconfig"),
             "configure Xen",
             Some(&out.with_extension("config.log")),
         )?;
-        fs::write(&asked, &text)?;
+        write_whole(&asked, &text)?;
     }
     let config = fs::read_to_string(&config).context("Xen's configuration made no .config")?;
     for option in options {
@@ -240,6 +303,30 @@ pub fn compiler() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_compiled_file_is_told_from_other_lines() {
+        assert_eq!(compiled("  CC      common/foo.o"), Some("common/foo.o"));
+        assert_eq!(compiled("  LD      common/built_in.o"), None);
+        assert_eq!(compiled("CC a.o"), None);
+    }
+
+    #[test]
+    fn what_an_interrupted_build_left_counts() {
+        let out = tempfile::tempdir().unwrap();
+        let cargo = out.path().join("arch/cargo");
+        fs::create_dir_all(&cargo).unwrap();
+        for file in [
+            "a.o",
+            "a.init.o",
+            "built_in.o",
+            "arch/b.o",
+            "arch/cargo/c.o",
+        ] {
+            fs::write(out.path().join(file), "").unwrap();
+        }
+        assert_eq!(objects(out.path()), 2);
+    }
 
     #[test]
     fn options_are_looked_for_whole() {
