@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The copy of a source tree, kept up to date file by file: what has not changed since the last time is not touched.
 
+use crate::command::output;
 use crate::file::write_whole;
 use crate::interrupt;
 use crate::tree::Addition;
@@ -9,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::SystemTime;
 use walkdir::{DirEntry, WalkDir};
 
@@ -105,18 +106,16 @@ fn files_of(tree: &Path) -> Result<Vec<PathBuf>> {
             .is_some_and(|c| !NOT_NEEDED.iter().any(|n| c.as_os_str() == *n))
     };
     if tree.join(".git").exists()
-        && let Ok(out) = Command::new("git")
-            .arg("-C")
-            .arg(tree)
-            .args([
+        && let Ok(out) = output(
+            Command::new("git").arg("-C").arg(tree).args([
                 "ls-files",
                 "-z",
                 "--cached",
                 "--others",
                 "--exclude-standard",
-            ])
-            .stderr(Stdio::null())
-            .output()
+            ]),
+            "list the files of a tree",
+        )
         && out.status.success()
     {
         let text = String::from_utf8_lossy(&out.stdout);
@@ -133,6 +132,8 @@ fn files_of(tree: &Path) -> Result<Vec<PathBuf>> {
             .strip_prefix(tree)
             .is_ok_and(|p| p.as_os_str().is_empty() || (needed(p) && !is_product(p)))
     };
+    // It is not git that failed.
+    interrupt::check()?;
     let mut files = Vec::new();
     for entry in WalkDir::new(tree).into_iter().filter_entry(keep) {
         let entry = entry.with_context(|| format!("cannot read {}", tree.display()))?;

@@ -3,10 +3,12 @@
 //!
 //! So whatever is undone on the way out of a failure is undone. Each program has a process group of its own, of which no
 //! signal reaches any member but through here: make removes what it has half made, and its compilers end with it. A
-//! second Ctrl-C waits for nobody.
+//! second Ctrl-C waits for nobody. Ctrl-Z, which would reach as little of them, is handed on, too.
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use signal_hook::iterator::Signals;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -34,8 +36,32 @@ pub fn begin() -> Result<TempDir> {
     let path = SCRATCH.get_or_init(|| scratch.path().to_owned());
     // Fails if there is one already, which is this.
     let _ = tempfile::env::override_temp_dir(path);
-    ctrlc::set_handler(asked).context("cannot handle Ctrl-C")?;
+    let mut signals = vec![SIGINT, SIGTERM, SIGTSTP, SIGCONT];
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if !ignores(&status, SIGHUP) {
+        signals.push(SIGHUP);
+    }
+    let mut signals = Signals::new(signals).context("cannot handle Ctrl-C")?;
+    std::thread::spawn(move || {
+        for number in signals.forever() {
+            match number {
+                SIGTSTP => {
+                    signal(&running(), Signal::STOP);
+                    let _ = kill_process(getpid(), Signal::STOP);
+                }
+                SIGCONT => signal(&running(), Signal::CONT),
+                _ => asked(),
+            }
+        }
+    });
     Ok(scratch)
+}
+
+/// Is a signal ignored, as /proc/self/status has it? nohup(1) wants what it starts to outlive its terminal.
+fn ignores(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 != 0)
 }
 
 fn asked() {
@@ -149,6 +175,14 @@ mod tests {
         drop(running);
         // The end of the pipe: nobody has it any more.
         assert_eq!(stdout.read(&mut [0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_nohup_starts_does_not_hear_of_the_end_of_its_terminal() {
+        let status = "Name:\tsleep\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n";
+        assert!(ignores(status, SIGHUP));
+        assert!(!ignores(status, SIGINT));
+        assert!(!ignores("", SIGHUP));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What a person sees while something takes its time: a bar or a spinner on a terminal, plain lines elsewhere.
 
+use crate::interrupt;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::RefCell;
 use std::io::{IsTerminal, Write};
@@ -148,11 +149,11 @@ impl Drop for Step {
     fn drop(&mut self) {
         if let (Some(bar), false) = (&self.bar, self.ended) {
             bar.finish_and_clear();
-            say(&format!(
-                "{:>7.1} s  {}: failed",
-                self.seconds(),
-                self.title
-            ));
+            let how = match interrupt::requested() {
+                true => "interrupted",
+                false => "failed",
+            };
+            say(&format!("{:>7.1} s  {}: {how}", self.seconds(), self.title));
         }
     }
 }
