@@ -338,3 +338,34 @@ pub fn milestone(line: &Line) -> Option<String> {
     let quiet = ["begin", "end"].contains(&word);
     (!quiet).then(|| format!("{}: {mark}", clean::speaker(line)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Task};
+    use clap::Parser;
+
+    #[test]
+    fn what_comes_next_is_said_where_it_is_silent() {
+        let next_of = |arguments: &str, text: &str| {
+            let words = ["vgic", "boot"].into_iter();
+            let task = Cli::parse_from(words.chain(arguments.split_whitespace())).task;
+            let Task::Boot(boot) = task else {
+                panic!("{task:?}")
+            };
+            let line = Line {
+                speaker: Speaker::Dom0,
+                text: text.to_owned(),
+                at: 1.0,
+            };
+            next(&boot, &line).unwrap_or_default()
+        };
+        let disks = next_of("", "MARK dom0 disks nvme0n1, 2000 reads");
+        assert!(disks.contains("2000 times"), "{disks}");
+        let read = next_of("", "MARK dom0 read 8192000 bytes");
+        assert!(read.contains("500 reads"), "{read}");
+        assert_eq!(next_of("--rounds 0", "MARK dom0 read 8192000 bytes"), "");
+        let moved = next_of("--rounds 7", "MARK dom0 moved disk=nvme0n1");
+        assert!(moved.contains("7 rounds"), "{moved}");
+    }
+}

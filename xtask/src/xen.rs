@@ -213,6 +213,9 @@ pub fn make_all(make: &mut Command, out: &Path, step: &Step) -> Result<()> {
     // interruption.
     let all = (!out.join("xen").is_file()).then_some(OBJECTS);
     let mut done = all.map_or(0, |_| objects(out));
+    if done > 0 {
+        step.at(done, all, "what is left");
+    }
     let log = out.with_extension("log");
     watch(make, "build Xen", Some(&log), |line| {
         match line.and_then(compiled) {
