@@ -156,6 +156,9 @@ pub fn run(
     let mut given_up = false;
     let end = loop {
         let now = started.elapsed();
+        if interrupt::requested() {
+            break End::GivenUp;
+        }
         if now >= deadline {
             break if given_up { End::GivenUp } else { End::Limit };
         }
