@@ -69,11 +69,12 @@ impl Step {
         self.now.borrow_mut().text = note.to_owned();
     }
 
-    /// Shows something of the moment, on terminals only.
+    /// Shows something of the moment; where there is no terminal, if nothing has been said for a while.
     pub fn flash(&self, note: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{}: {note}", self.title));
         }
+        self.now.borrow_mut().text = note.to_owned();
     }
 
     /// Shows how far it is: `done` of `all`, if it is known how many there are, and what is being done. All the time on a
@@ -101,7 +102,6 @@ impl Step {
     pub fn cargo(&self, line: Option<&str>) {
         if let Some(what) = line.and_then(crate_or_test) {
             self.flash(what);
-            self.now.borrow_mut().text = what.to_owned();
         }
         self.tick();
     }
