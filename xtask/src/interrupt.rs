@@ -6,7 +6,9 @@
 //! second Ctrl-C waits for nobody. Ctrl-Z, which would reach as little of them, is handed on, too.
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
+use rustix::process::{
+    Pid, Signal, getpid, kill_process, kill_process_group, test_kill_process_group,
+};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 use std::io::Write;
@@ -15,10 +17,14 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The exit status of what was interrupted: 128 and the number of the signal, as a shell has it.
 pub const STATUS: u8 = 130;
+
+/// How long what is left of a program may take to end that has itself ended when it was asked to.
+const GRACE: Duration = Duration::from_secs(1);
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 /// The process groups that run.
@@ -103,6 +109,18 @@ fn signal(groups: &[Pid], signal: Signal) {
     }
 }
 
+/// Waits for the last of a group, for a moment.
+fn await_end(group: Pid) {
+    let until = Instant::now() + GRACE;
+    while test_kill_process_group(group).is_ok() {
+        if Instant::now() >= until {
+            signal(&[group], Signal::KILL);
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// A program that runs, in a process group of its own that does not outlive this.
 pub struct Running {
     /// It.
@@ -132,8 +150,13 @@ impl Running {
     /// Waits for its end; an error if somebody has asked for that.
     pub fn wait(mut self) -> Result<ExitStatus> {
         let status = self.child.wait().context("cannot wait for a program")?;
+        let group = self.group;
         self.forget();
-        check()?;
+        if let (Err(interrupted), Some(group)) = (check(), group) {
+            // What the program had started may take longer, and may need what is about to be removed.
+            await_end(group);
+            return Err(interrupted);
+        }
         Ok(status)
     }
 
@@ -183,6 +206,21 @@ mod tests {
         assert!(ignores(status, SIGHUP));
         assert!(!ignores(status, SIGINT));
         assert!(!ignores("", SIGHUP));
+    }
+
+    #[test]
+    fn what_is_left_of_a_program_is_waited_for() {
+        let mut command = Command::new("sh");
+        // It ends before the other, which has none of its pipes.
+        command.args(["-c", "sleep 0.3 > /dev/null & exit 0"]);
+        let running = Running::start(&mut command).unwrap().unwrap();
+        let group = running.group.unwrap();
+        running.wait().unwrap();
+        let started = Instant::now();
+        await_end(group);
+        // Whoever is to bury it may take his time, and it is there until then.
+        assert!(started.elapsed() >= Duration::from_millis(200));
+        assert!(started.elapsed() < 2 * GRACE);
     }
 
     #[test]
