@@ -7,13 +7,12 @@
 mod sources;
 
 use crate::cache::{Cache, Remote};
-use crate::command::{NOT_DONE, run};
+use crate::command::{NOT_DONE, run, watch};
 use crate::progress::Step;
 use anyhow::{Context, Error, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -264,20 +263,11 @@ impl Apt {
             .args(["download-file", &uri])
             .arg(to)
             .arg(format!("SHA256:{sha256}"));
-        let over = AtomicBool::new(false);
-        let show = || {
-            while !over.load(Ordering::Relaxed) {
-                std::thread::sleep(Duration::from_millis(200));
-                if let Ok(meta) = fs::metadata(to) {
-                    step.flash(&format!("{} so far", megabytes(meta.len())));
-                }
+        let result = watch(&mut command, &format!("download {name}"), None, |_| {
+            if let Ok(meta) = fs::metadata(to) {
+                step.flash(&format!("{} so far", megabytes(meta.len())));
             }
-        };
-        let result = std::thread::scope(|scope| {
-            scope.spawn(show);
-            let result = run(&mut command, &format!("download {name}"), None);
-            over.store(true, Ordering::Relaxed);
-            result
+            step.tick();
         });
         result.map_err(|e| unavailable(&format!("{name} from {}", self.suite.name), e))?;
         step.done("fetched");
@@ -288,7 +278,7 @@ impl Apt {
         // apt has time limits for a silent server, none for the whole; timeout(1) gives one sentence for both.
         let mut command = Command::new("timeout");
         command
-            // In the foreground, Ctrl-C reaches apt, too.
+            // In the foreground it makes no group of its own: what ends it ends apt, too.
             .args(["--foreground", &limit.to_string(), program])
             .env("APT_CONFIG", &self.config)
             .env("LC_ALL", "C");
