@@ -8,6 +8,7 @@ mod sources;
 
 use crate::cache::{Cache, Remote};
 use crate::command::{NOT_DONE, run, watch};
+use crate::file::write_whole;
 use crate::progress::Step;
 use anyhow::{Context, Error, Result, bail};
 use std::fs;
@@ -178,7 +179,7 @@ impl Apt {
             }
             error
         })?;
-        self.cache.write(&self.stamp(), "")?;
+        write_whole(&self.stamp(), "")?;
         step.done("fetched");
         Ok(())
     }
@@ -291,7 +292,7 @@ impl Apt {
         if fs::read_to_string(&path).is_ok_and(|old| old == text) {
             return Ok(false);
         }
-        self.cache.write(&path, text).map(|()| true)
+        write_whole(&path, text).map(|()| true)
     }
 }
 

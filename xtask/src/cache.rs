@@ -5,6 +5,7 @@
 //! used. A note for each download says which files are parts of it: there may be no lists to ask any more.
 
 use crate::apt::Unavailable;
+use crate::file::write_whole;
 use crate::lock;
 use anyhow::{Context, Result, bail};
 use etcetera::BaseStrategy;
@@ -101,7 +102,7 @@ impl Cache {
         {
             note.push_str(&format!("{sha256} {size} {name}\n"));
         }
-        self.write(&self.note(name), &note)?;
+        write_whole(&self.note(name), note)?;
         self.kept(name)
             .with_context(|| format!("{what} has been fetched, and is gone again"))
     }
@@ -117,16 +118,6 @@ impl Cache {
     /// The state of the private apt, which keeps the mirror's lists.
     pub fn apt(&self) -> PathBuf {
         self.directory.join("apt")
-    }
-
-    /// Writes a small file whole, or not at all.
-    pub fn write(&self, path: &Path, text: &str) -> Result<()> {
-        let what = || format!("cannot write {}", path.display());
-        let directory = path.parent().context("no directory")?;
-        fs::create_dir_all(directory).with_context(what)?;
-        let mut aside = tempfile::NamedTempFile::new_in(directory).with_context(what)?;
-        io::Write::write_all(&mut aside, text.as_bytes()).with_context(what)?;
-        aside.persist(path).map(drop).with_context(what)
     }
 
     fn fetch(&self, remote: &Remote, fetch: Fetch) -> Result<()> {

@@ -9,6 +9,7 @@
 use crate::apt::{self, Apt, Archive, Suite, Unavailable, Wanted};
 use crate::cache::{Cache, Kept};
 use crate::command::run;
+use crate::file::write_whole;
 use crate::lock;
 use crate::paths;
 use crate::progress::Step;
@@ -176,10 +177,7 @@ impl Store {
     }
 
     fn use_from_now(&self, package: &str) -> Result<()> {
-        let (current, aside) = (self.current(), self.directory.join("debian.version.new"));
-        fs::write(&aside, package)
-            .and_then(|()| fs::rename(&aside, &current))
-            .with_context(|| format!("cannot write {}", current.display()))
+        write_whole(&self.current(), package)
     }
 
     fn is_there(&self, package: &str) -> bool {

@@ -137,13 +137,11 @@ fn a_note_names_nothing_outside() {
         format!("{hash} -1 x"),
         hash.clone(),
     ] {
-        cache
-            .write(&cache.note("linux"), &format!("linux\n{line}\n"))
-            .unwrap();
+        write_whole(&cache.note("linux"), format!("linux\n{line}\n")).unwrap();
         assert_eq!(cache.kept("linux"), None, "{line}");
     }
     for note in ["", "linux\n"] {
-        cache.write(&cache.note("linux"), note).unwrap();
+        write_whole(&cache.note("linux"), note).unwrap();
         assert_eq!(cache.kept("linux"), None);
     }
     let mut unsigned = remote("linux.deb", GOOD);
