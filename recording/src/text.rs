@@ -186,7 +186,13 @@ const KEYS: [&str; 25] = [
 fn op_of(vcpu: u8, key: &str, words: &mut Words) -> Result<Op, Error> {
     let register = |words: &mut Words| {
         let word = words.word("a register")?;
-        names::parse(word).ok_or_else(|| Error::new(format!("there is no register `{word}`")))
+        match names::parse(word, vcpu) {
+            Some(names::Place::Register(register)) => Ok(register),
+            _ => Err(Error::new(format!(
+                "there is no register `{word}`: {}",
+                names::near(word)
+            ))),
+        }
     };
     if let Some(width) = key.strip_prefix("write") {
         return Ok(Op::Write {
