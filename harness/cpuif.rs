@@ -7,6 +7,8 @@
 //! wins among equal priorities, and an EOI that drops no priority counts nothing.
 
 use crate::lr::{ListRegister, LrFormat};
+/// Which acknowledge or end-of-interrupt register is meant: `IAR`, `ICV_IAR0_EL1` or `AIAR`, `ICV_IAR1_EL1`.
+pub use recording::script::Group;
 
 /// Bits of `GICH_HCR` and `ICH_HCR_EL2`.
 pub mod hcr {
@@ -66,13 +68,6 @@ pub enum View {
     Gicv,
     /// System registers `ICV_*_EL1`: a GICv3 guest.
     Icv,
-}
-
-/// Which acknowledge or end-of-interrupt register is meant: `IAR`, `ICV_IAR0_EL1` or `AIAR`, `ICV_IAR1_EL1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
-    G0,
-    G1,
 }
 
 /// Traffic on the `GICH`/`ICH` registers, for assertions on how often they are touched.

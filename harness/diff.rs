@@ -8,10 +8,11 @@
 use crate::compare::{self, Peer};
 use crate::differences::DIFFERENCES;
 use crate::generate::{Feature, Recipe, generate};
-use crate::play::disappointment;
 use crate::script;
+use crate::steps::{Said, verdict};
 use anyhow::{Context, Result, bail};
 use recording::Recording;
+use recording::script::Scene;
 use recording::text::Script;
 use std::fmt::Write;
 
@@ -70,8 +71,9 @@ pub fn versions(peer: &str) -> &'static [u8] {
 pub fn scripts(known: &Known) -> Result<Vec<Recording>> {
     let parsed: Result<Script, _> = known.script.parse();
     let script = parsed.with_context(|| format!("the script of `{}`", known.because))?;
-    let wanted = |r: &Recording| known.gic.contains(&r.head.gic);
-    Ok(script.versions.into_iter().filter(wanted).collect())
+    let wanted = |scene: &&Scene| known.gic.contains(&scene.head.gic);
+    let recordings = script.versions.iter().filter(wanted).map(Scene::recording);
+    Ok(recordings.collect::<Result<_, _>>()?)
 }
 
 /// Whether a known difference is there still; what is wrong if not.
@@ -81,7 +83,7 @@ pub fn scripts(known: &Known) -> Result<Vec<Recording>> {
 pub fn check(known: &Known, peer: &Peer) -> Result<Option<String>> {
     for script in scripts(known)? {
         let gic = script.head.gic;
-        let wrong = script::play(&script)?;
+        let wrong = script::play(&(&script).into())?;
         if let Some(wrong) = wrong.first() {
             return Ok(Some(format!(
                 "GICv{gic}: ours is not as `{}` says: {wrong}",
@@ -94,7 +96,7 @@ pub fn check(known: &Known, peer: &Peer) -> Result<Option<String>> {
                 .ops
                 .iter()
                 .zip(&theirs.seen)
-                .any(|(op, seen)| disappointment(op, *seen).is_some());
+                .any(|(op, seen)| matches!(verdict(&(*op).into(), *seen, gic), Said::Wrong(_)));
         if !differs {
             return Ok(Some(format!(
                 "GICv{gic}: {peer} does as we do, take it out of the list: `{}`",

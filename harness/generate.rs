@@ -349,7 +349,9 @@ mod tests {
         assert_eq!(one, generate(RECIPE, 1).script);
         assert_ne!(one.ops, generate(RECIPE, 2).script.ops);
         let script: recording::text::Script = one.to_string().parse().expect("a script");
-        assert_eq!(script.versions, [one]);
+        let again = script.versions[0].recording();
+        assert_eq!(again.expect("nothing but operations"), one);
+        assert_eq!(script.versions.len(), 1);
     }
 
     #[test]

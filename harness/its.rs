@@ -6,6 +6,10 @@ use crate::domain::Domain;
 use crate::guest::{GuestCpu, Size};
 use crate::linux::gicr;
 use crate::machine::lock;
+pub use recording::its::{
+    Command, FIRST_LPI, MEMORY, PROPERTIES, QUEUE_SIZE, command, pending_table,
+};
+use recording::its::{MEMORY_SIZE, PROPBASER, VALID, basers, cbaser, itt, pendbaser, queue};
 use std::sync::Mutex;
 
 /// Registers of an ITS.
@@ -19,106 +23,9 @@ pub mod gits {
     pub const BASER: u64 = 0x100;
     pub const PIDR2: u64 = 0xffe8;
     pub const TRANSLATER: u64 = 0x1_0040;
-    /// The valid bit of CBASER, of BASER, and of commands.
-    pub const VALID: u64 = 1 << 63;
+    pub use recording::its::VALID;
     /// BASER: a table of two levels.
     pub const INDIRECT: u64 = 1 << 62;
-}
-
-/// The first LPI.
-pub const FIRST_LPI: u32 = 8192;
-
-/// The guest's memory, and what is where in it.
-pub const MEMORY: u64 = 0x1_0000_0000;
-const MEMORY_SIZE: u64 = 0x200_0000;
-/// The configuration of all LPIs, a byte each.
-pub const PROPERTIES: u64 = MEMORY;
-/// The pending tables, one for each vCPU.
-const PENDING: u64 = MEMORY + 0x10_0000;
-const PENDING_SIZE: u64 = 0x1_0000;
-/// What each ITS has.
-const ITS: u64 = MEMORY + 0x100_0000;
-const ITS_SIZE: u64 = 0x40_0000;
-const DEVICES: u64 = 0x10_0000;
-const COLLECTIONS: u64 = 0x11_0000;
-const ITT: u64 = 0x20_0000;
-
-/// Bytes of a queue, as Linux has it: 64 KiB.
-pub const QUEUE_SIZE: u64 = 0x1_0000;
-
-/// A command, as it is in the queue.
-pub type Command = [u64; 4];
-
-/// Commands.
-pub mod command {
-    use super::Command;
-    use super::gits::VALID;
-
-    fn of_event(number: u64, device: u32, event: u32) -> Command {
-        [number | u64::from(device) << 32, event.into(), 0, 0]
-    }
-
-    /// A device with 2^`bits` events.
-    pub fn mapd(device: u32, bits: u32, itt: u64) -> Command {
-        let size = u64::from(bits - 1);
-        [8 | u64::from(device) << 32, size, VALID | itt, 0]
-    }
-
-    pub fn unmapd(device: u32) -> Command {
-        [8 | u64::from(device) << 32, 0, 0, 0]
-    }
-
-    /// A collection to a vCPU.
-    pub fn mapc(icid: u16, vcpu: usize) -> Command {
-        [9, 0, VALID | (vcpu as u64) << 16 | u64::from(icid), 0]
-    }
-
-    pub fn unmapc(icid: u16) -> Command {
-        [9, 0, icid.into(), 0]
-    }
-
-    pub fn mapti(device: u32, event: u32, lpi: u32, icid: u16) -> Command {
-        let ids = u64::from(lpi) << 32 | u64::from(event);
-        [10 | u64::from(device) << 32, ids, icid.into(), 0]
-    }
-
-    pub fn mapi(device: u32, event: u32, icid: u16) -> Command {
-        let [zero, one, _, _] = of_event(11, device, event);
-        [zero, one, icid.into(), 0]
-    }
-
-    pub fn movi(device: u32, event: u32, icid: u16) -> Command {
-        let [zero, one, _, _] = of_event(1, device, event);
-        [zero, one, icid.into(), 0]
-    }
-
-    pub fn movall(from: usize, to: usize) -> Command {
-        [14, 0, (from as u64) << 16, (to as u64) << 16]
-    }
-
-    pub fn discard(device: u32, event: u32) -> Command {
-        of_event(15, device, event)
-    }
-
-    pub fn int(device: u32, event: u32) -> Command {
-        of_event(3, device, event)
-    }
-
-    pub fn clear(device: u32, event: u32) -> Command {
-        of_event(4, device, event)
-    }
-
-    pub fn inv(device: u32, event: u32) -> Command {
-        of_event(12, device, event)
-    }
-
-    pub fn invall(icid: u16) -> Command {
-        [13, 0, icid.into(), 0]
-    }
-
-    pub fn sync(vcpu: usize) -> Command {
-        [5, 0, (vcpu as u64) << 16, 0]
-    }
 }
 
 /// Gives the guest memory, and lets its redistributors have LPIs.
@@ -132,15 +39,9 @@ pub fn enable_lpis(domain: &Domain, cpus: &[GuestCpu]) {
 
 /// Where a vCPU's tables are, with pending ones that are all zero (PTZ).
 pub fn set_lpi_tables(cpu: &GuestCpu) {
-    const INNER_SHAREABLE_WRITE_BACK: u64 = 1 << 10 | 7 << 7;
-    const PTZ: u64 = 1 << 62;
-    let pending = pending_table(cpu.vcpu.id);
     for (offset, value) in [
-        (
-            gicr::PROPBASER,
-            PROPERTIES | INNER_SHAREABLE_WRITE_BACK | 15,
-        ),
-        (gicr::PENDBASER, PTZ | pending | INNER_SHAREABLE_WRITE_BACK),
+        (gicr::PROPBASER, PROPBASER),
+        (gicr::PENDBASER, pendbaser(cpu.vcpu.id)),
     ] {
         let frame = cpu.gicr_of(cpu.vcpu.id).unwrap_or_default();
         if let Err(abort) = cpu.store(frame + offset, Size::Double, value) {
@@ -150,11 +51,6 @@ pub fn set_lpi_tables(cpu: &GuestCpu) {
     }
 }
 
-/// Where the pending table of a vCPU is.
-pub fn pending_table(vcpu: usize) -> u64 {
-    PENDING + vcpu as u64 * PENDING_SIZE
-}
-
 /// Enables or disables an LPI in the table, at a priority. The ITS is to be told of it.
 pub fn configure(domain: &Domain, lpi: u32, priority: u8, enabled: bool) {
     let place = PROPERTIES + u64::from(lpi - FIRST_LPI);
@@ -162,11 +58,14 @@ pub fn configure(domain: &Domain, lpi: u32, priority: u8, enabled: bool) {
     assert!(domain.write_memory(place, &[byte]), "memory for {lpi}");
 }
 
+/// How often GITS_CREADR is read until an ITS is given up.
+const READS: u32 = 10_000;
+
 /// An ITS, as its driver has it.
 pub struct Its<'a> {
     domain: &'a Domain,
     pub base: u64,
-    memory: u64,
+    number: usize,
     /// The next byte of the queue. Whoever holds it writes commands.
     written: Mutex<u64>,
 }
@@ -177,7 +76,7 @@ impl<'a> Its<'a> {
         Self {
             domain,
             base: domain.machine.profile.its_base(n),
-            memory: ITS + n as u64 * ITS_SIZE,
+            number: n,
             written: Mutex::new(0),
         }
     }
@@ -197,16 +96,10 @@ impl<'a> Its<'a> {
     /// Tables and queue, and the ITS enabled with nothing mapped.
     pub fn set_up(&self, cpu: &GuestCpu) {
         self.write(cpu, gits::CTLR, 0);
-        for (n, table) in [DEVICES, COLLECTIONS].into_iter().enumerate() {
-            // 64 KiB.
-            let value = gits::VALID | (self.memory + table) | 0xf;
-            self.write(cpu, gits::BASER + n as u64 * 8, value);
+        for (n, baser) in basers(self.number).into_iter().enumerate() {
+            self.write(cpu, gits::BASER + n as u64 * 8, baser);
         }
-        self.write(
-            cpu,
-            gits::CBASER,
-            gits::VALID | self.queue() | (QUEUE_SIZE / 0x1000 - 1),
-        );
+        self.write(cpu, gits::CBASER, cbaser(self.number));
         self.write(cpu, gits::CWRITER, 0);
         *lock(&self.written) = 0;
         self.write(cpu, gits::CTLR, 1);
@@ -214,12 +107,12 @@ impl<'a> Its<'a> {
 
     /// Where the queue is.
     pub fn queue(&self) -> u64 {
-        self.memory
+        queue(self.number)
     }
 
     /// Where a device's table of interrupts is: each of 32 has its own, for 8192 events.
     pub fn itt(&self, device: u32) -> u64 {
-        self.memory + ITT + u64::from(device % 32) * 0x1_0000
+        itt(self.number, device)
     }
 
     pub fn read(&self, cpu: &GuestCpu, offset: u64) -> u64 {
@@ -273,9 +166,8 @@ impl<'a> Its<'a> {
 
     /// Waits for GITS_CREADR to get there, as Linux does: for a second, which is here so many reads.
     fn wait(&self, cpu: &GuestCpu, written: u64) {
-        let reads = 10_000;
-        if (0..reads).all(|_| self.read(cpu, gits::CREADR) != written) {
-            let what = format!("the ITS does not get to {written:#x} in {reads} reads");
+        if (0..READS).all(|_| self.read(cpu, gits::CREADR) != written) {
+            let what = format!("the ITS does not get to {written:#x} in {READS} reads");
             self.domain.machine.report(what);
         }
     }
@@ -301,4 +193,58 @@ impl<'a> Its<'a> {
             self.send(cpu, &commands);
         }
     }
+}
+
+/// What a guest does with one command and nothing else: it goes to where GITS_CWRITER is, whatever was set up before. Some: the
+/// command has not been executed, for a reason that is no fault of the ITS.
+///
+/// # Errors
+/// Why it cannot get into the queue, or is not read.
+pub fn append(
+    domain: &Domain,
+    cpu: &GuestCpu,
+    its: usize,
+    command: &Command,
+) -> Result<Option<String>, String> {
+    let its = Its::new(domain, its);
+    let number = its.number;
+    let read = |offset: u64, name: &str| {
+        cpu.load(its.base + offset, Its::width(offset))
+            .map_err(|_| format!("a read of GITS_{name} aborts"))
+    };
+    let cbaser = read(gits::CBASER, "CBASER")?;
+    if cbaser & VALID == 0 {
+        return Err(format!(
+            "ITS {number} has no queue: `lpis` sets one up, as does a write of GITS_CBASER"
+        ));
+    }
+    let queue = cbaser & 0xf_ffff_ffff_f000;
+    let size = ((cbaser & 0xff) + 1) * 0x1000;
+    let at = (read(gits::CWRITER, "CWRITER")? & 0xf_ffe0) % size;
+    let next = (at + 32) % size;
+    if read(gits::CREADR, "CREADR")? & 0xf_ffe0 == next {
+        return Err(format!(
+            "the queue of ITS {number} is full: GITS_CREADR is {next:#x}"
+        ));
+    }
+    let bytes: Vec<u8> = command.iter().flat_map(|word| word.to_le_bytes()).collect();
+    if !domain.write_memory(queue + at, &bytes) {
+        return Err(format!(
+            "the queue of ITS {number} is at {queue:#x}, where the guest has no memory"
+        ));
+    }
+    cpu.store(its.base + gits::CWRITER, Size::Double, next)
+        .map_err(|_| "a write of GITS_CWRITER aborts".to_owned())?;
+    if read(gits::CTLR, "CTLR")? & 1 == 0 {
+        let what = format!("it waits in the queue: ITS {number} is off (GITS_CTLR.Enabled)");
+        return Ok(Some(what));
+    }
+    for _ in 0..READS {
+        if read(gits::CREADR, "CREADR")? & 0xf_ffe0 == next {
+            return Ok(None);
+        }
+    }
+    Err(format!(
+        "ITS {number} does not get to the command in {READS} reads of GITS_CREADR"
+    ))
 }

@@ -11,6 +11,7 @@
 //! | [`guest`] | a vCPU as its guest has it |
 //! | [`play`] | recordings and scripts, step by step |
 //! | [`replay`], [`script`] | a recording compared with what comes, a script with what it says |
+//! | `steps` | what of a script is in no recording, and how what is seen of a step is told |
 //! | [`scenario`] | the scripted guest of `cargo run` |
 //! | [`timeline`] | the lives of interrupts, drawn |
 //! | [`generate`], [`compare`], [`transcript`], [`qtest`] | scripts by chance, on ours and on a peer: another vGIC, or QEMU's GIC |
@@ -25,6 +26,7 @@
 //! xen-glue's C compiles unchanged.
 
 pub mod abi;
+mod bell;
 pub mod bench;
 pub mod compare;
 pub mod cpuif;
@@ -46,6 +48,7 @@ pub mod qtest;
 pub mod replay;
 pub mod scenario;
 pub mod script;
+mod steps;
 pub mod timeline;
 pub mod transcript;
 mod xen;

@@ -6,6 +6,7 @@
 //! meanwhile finds it as "this CPU". So the same scenario runs with a thread per vCPU, or step by step on one thread.
 
 use crate::abi::{self, RawVcpu};
+use crate::bell::Bell;
 use crate::cpuif::{View, VirtualCpuInterface, hcr, vmcr};
 use crate::domain::{Saved, Vcpu};
 use crate::faults;
@@ -18,22 +19,6 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
-
-/// What wakes an idle physical CPU.
-#[derive(Default)]
-struct Bell {
-    /// An event-check IPI has been sent and not been taken.
-    ipi: AtomicBool,
-    lock: Mutex<()>,
-    rung: Condvar,
-}
-
-impl Bell {
-    fn ring(&self) {
-        drop(self.lock.lock());
-        self.rung.notify_all();
-    }
-}
 
 /// Things counted per physical CPU.
 #[derive(Default)]
@@ -261,7 +246,7 @@ impl Machine {
 
     /// Is there an interrupt that this CPU would take, were it unmasked?
     fn due(&self, p: &Pcpu) -> bool {
-        p.bell.ipi.load(Ordering::SeqCst)
+        p.bell.rings()
             || (!p.in_handler.load(Ordering::Relaxed)
                 && (self.gic.asserted(p.index)
                     || p.interface().maintenance()
@@ -291,7 +276,7 @@ impl Machine {
                 ));
                 break;
             }
-            if p.bell.ipi.swap(false, Ordering::SeqCst) {
+            if p.bell.take() {
                 p.counters.ipis.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
@@ -365,9 +350,19 @@ impl Machine {
             return;
         };
         if running_elsewhere {
-            p.bell.ipi.store(true, Ordering::SeqCst);
+            p.bell.send();
         }
         p.bell.ring();
+    }
+
+    /// From now on IPIs to a physical CPU are under way, until they are released or someone waits for what they bring about.
+    pub fn hold(&self, cpu: usize) {
+        self.pcpus[cpu].bell.hold();
+    }
+
+    /// They arrive.
+    pub fn release(&self, cpu: usize) {
+        self.pcpus[cpu].bell.release();
     }
 
     /// Lets another physical CPU that is in a guest take its interrupts, if nobody executes there.
@@ -380,7 +375,8 @@ impl Machine {
     /// One turn of a busy wait on this CPU: time passes for the others.
     pub(crate) fn relax(&self, me: &Pcpu) {
         for p in self.pcpus.iter().filter(|p| p.index != me.index) {
-            if p.in_guest.load(Ordering::SeqCst) && p.bell.ipi.load(Ordering::SeqCst) {
+            p.bell.arrive();
+            if p.in_guest.load(Ordering::SeqCst) && p.bell.rings() {
                 self.attend(p);
             }
         }

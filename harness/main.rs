@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use recording::Recording;
+use recording::script::Scene;
 use recording::text::Script;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use std::{fs, io};
 use vgic_harness::compare::Peer;
 use vgic_harness::machine::Profile;
 use vgic_harness::scenario::{self, Options};
-use vgic_harness::script::{self, SCENARIOS, Scenario};
+use vgic_harness::script::{self, SCENARIOS};
 use vgic_harness::{bench, diff, peer, qtest, replay, timeline, transcript};
 
 /// The vGIC on a mock Xen.
@@ -117,7 +118,7 @@ struct Replay {
 
 #[derive(Args)]
 struct Play {
-    /// A name that `list` shows, or the file of a script (the language is in `cargo doc -p recording`, module `text`)
+    /// A name that `list` shows, or the file of a script: scenarios/README.md has the language
     name: String,
     /// One version only, of a script that is for both
     #[arg(long, value_enum)]
@@ -314,51 +315,34 @@ fn replay_file(arguments: &Replay) -> Result<()> {
     Ok(())
 }
 
-/// A scenario of the list, or a file.
-fn scripts(name: &str) -> Result<Vec<Recording>> {
-    if let Some(scenario) = Scenario::find(name) {
-        return scenario.versions();
-    }
-    let text = fs::read_to_string(name)
-        .with_context(|| format!("there is no scenario {name}: `list` shows those that come with this, and a path is taken, too"))?;
-    let script: Script = text.parse().with_context(|| name.to_owned())?;
-    Ok(script.versions)
-}
-
 fn play(arguments: &Play) -> Result<()> {
-    let all = scripts(&arguments.name)?;
-    let wanted = |r: &&Recording| arguments.gic.is_none_or(|gic| gic.version() == r.head.gic);
-    let chosen: Vec<&Recording> = all.iter().filter(wanted).collect();
+    let (file, all) = script::open(&arguments.name)?;
+    let wanted = |s: &&Scene| arguments.gic.is_none_or(|gic| gic.version() == s.head.gic);
+    let chosen: Vec<&Scene> = all.iter().filter(wanted).collect();
     if chosen.is_empty() {
-        bail!(
-            "{} is not for that version: leave --gic out",
-            arguments.name
-        );
+        bail!("{file} is not for that version: leave --gic out");
     }
     let common = &arguments.common;
     common.load()?;
     if common.timeline.as_ref().is_some_and(|to| to != "text") && chosen.len() > 1 {
         bail!("a drawing in a file is of one version: add --gic v2 or --gic v3");
     }
-    let mut good = true;
-    for script in chosen {
-        common.begin();
-        let wrong = script::play(script)?;
+    let mut wrong = 0;
+    for scene in chosen {
+        let (machine, gic) = (script::profile(scene).name, scene.head.gic);
         println!(
-            "{}, GICv{}: {} steps",
-            arguments.name,
-            script.head.gic,
-            script.ops.len()
+            "{file}: GICv{gic} on {machine}, {} lines that say what happens",
+            scene.lines.len()
         );
-        wrong.iter().for_each(|what| println!("wrong: {what}"));
-        good &= wrong.is_empty();
+        common.begin();
+        script::play_and_tell(scene, |remark| {
+            println!("{file}:{remark}");
+            wrong += u32::from(remark.wrong);
+        })?;
         common.end()?;
     }
-    if !good {
-        bail!(
-            "{}: not as the script says, see the lines above",
-            arguments.name
-        );
+    if wrong > 0 {
+        bail!("{file}: not as the script says, see the lines above with `was expected`");
     }
     println!("ok: all as the script says");
     Ok(())
@@ -410,7 +394,8 @@ fn diff_with(against: &[Against], seeds: u64) -> Result<()> {
 fn write_transcript(vgic: &str) -> Result<()> {
     peer::choose(vgic)?;
     let script: Script = io::read_to_string(io::stdin())?.parse()?;
-    for script in &script.versions {
+    for scene in &script.versions {
+        let script = &scene.recording()?;
         // A line at a time: if the vGIC brings the process down, what was before is out.
         if let Err(broken) = transcript::write(script, |seen| println!("{seen}")) {
             println!("broken {broken:#}");
@@ -461,7 +446,7 @@ fn list() -> Result<()> {
     if files.is_empty() {
         println!("  none");
     }
-    println!("\nMachines, for `run --profile NAME`:");
+    println!("\nMachines, for `run --profile NAME` and, in a script, `machine NAME`:");
     for profile in Profile::TABLE {
         println!("  {profile}");
     }

@@ -38,6 +38,16 @@ pub fn name() -> &'static str {
     &vgic().name
 }
 
+/// What a person calls it.
+pub fn called() -> &'static str {
+    match name() {
+        "rust" => "ours",
+        "new" => "Xen's new C vGIC",
+        "old" => "Xen's old C vGIC",
+        other => other,
+    }
+}
+
 /// Is it the one in Rust?
 pub fn is_ours() -> bool {
     functions().vgic_maintenance_interrupt.is_some()

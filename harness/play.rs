@@ -52,33 +52,23 @@ pub struct Stage {
     spare: usize,
 }
 
-/// More physical CPUs the mock does not have.
-const MOST_VCPUS: u8 = 62;
-
 impl Stage {
     /// A machine and a domain as the head says. vCPUs start when they are first played.
     ///
     /// # Errors
     /// If the mock has no such machine, or the vGIC refuses the domain.
     pub fn new(head: &Head) -> Result<Self> {
-        if head.vcpus > MOST_VCPUS {
-            bail!(
-                "the mock Xen has CPUs for {MOST_VCPUS} vCPUs, and this needs {}",
-                head.vcpus
-            );
-        }
+        Self::on_machine(machine(head), head)
+    }
+
+    /// The same on a machine of this kind, which gets as many CPUs as are needed.
+    ///
+    /// # Errors
+    /// If the vGIC refuses the domain.
+    pub fn on_machine(profile: Profile, head: &Head) -> Result<Self> {
         let vcpus = usize::from(head.vcpus);
-        let base = if head.gic == 2 {
-            Profile::GICV2
-        } else {
-            Profile::GICV3
-        };
-        let machine = Machine::power_on(Profile {
-            lrs: head.lrs.into(),
-            spis: usize::from(head.spis).max(32),
-            // One more for migration, and one for devices.
-            ..base.with_cpus(vcpus + 2).forgiving()
-        });
+        // One more for migration, and one for devices.
+        let machine = Machine::power_on(profile.with_cpus(vcpus + 2).forgiving());
         let config = Config {
             spis: head.spis.into(),
             ..Config::dom0(head.gic, vcpus)
@@ -117,6 +107,11 @@ impl Stage {
         &self.domain.machine
     }
 
+    /// The domain.
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
     /// Plays an operation that the head allows.
     pub fn play(&mut self, op: &Op) -> Seen {
         timeline::operation(op);
@@ -129,11 +124,15 @@ impl Stage {
             Op::On { vcpu } => self.on(vcpu),
             _ => self.execute(op),
         };
-        // Physical CPUs that nobody executes on take their interrupts, too.
+        self.settle();
+        seen
+    }
+
+    /// Physical CPUs that nobody executes on take their interrupts, too.
+    pub fn settle(&self) {
         for cpu in 0..self.machine().pcpus().len() {
             self.machine().quiesce(cpu);
         }
-        seen
     }
 
     /// What the guest of a vCPU does itself.
@@ -161,8 +160,8 @@ impl Stage {
             Op::Sysreg {
                 register, value, ..
             } => sysreg(cpu, register, value),
-            Op::Ack { .. } => player.ack(),
-            Op::Eoi { intid, .. } => player.eoi(intid),
+            Op::Ack { .. } => player.ack(None),
+            Op::Eoi { intid, .. } => player.eoi(None, intid),
             Op::Dir { intid, .. } => player.dir(intid),
             Op::Set { field, value, .. } => set(cpu, field, value),
             Op::Signal { .. } => Seen::Signal(cpu.signalled()),
@@ -297,6 +296,41 @@ impl Stage {
         }
     }
 
+    // ------------------------------------------------------------------ for scripts
+
+    /// Why the guest of a vCPU can execute nothing now, and what ends that.
+    pub fn away(&mut self, vcpu: u8) -> Option<String> {
+        if self.running(vcpu).is_some() {
+            return None;
+        }
+        let v = self.domain.vcpu(vcpu.into());
+        Some(if v.is_down() {
+            format!("vCPU {vcpu} is off: `on {vcpu}` is missing")
+        } else if self.player(vcpu).preempted {
+            format!("vCPU {vcpu} is preempted: `resume {vcpu}` is missing")
+        } else {
+            format!("vCPU {vcpu} waits, and no interrupt has woken it")
+        })
+    }
+
+    /// A vCPU, if its guest can execute something now, and its domain.
+    pub fn cpu(&mut self, vcpu: u8) -> Option<(&GuestCpu, &Domain)> {
+        self.running(vcpu)?;
+        Some((self.vcpus[usize::from(vcpu)].cpu.as_ref()?, &self.domain))
+    }
+
+    /// Acknowledges by the registers of a group.
+    pub fn ack_by(&mut self, vcpu: u8, group: Group) -> Seen {
+        self.running(vcpu)
+            .map_or(Seen::Away, |p| p.ack(Some(group)))
+    }
+
+    /// Ends an interrupt by the registers of a group.
+    pub fn eoi_by(&mut self, vcpu: u8, group: Group, intid: Option<u32>) -> Seen {
+        let player = self.running(vcpu);
+        player.map_or(Seen::Away, |p| p.eoi(Some(group), intid))
+    }
+
     /// Of several interrupts of the highest priority, the vCPU is to take this one.
     pub fn prefer(&mut self, vcpu: u8, intid: u32) {
         if let Some(cpu) = &self.player(vcpu).cpu {
@@ -316,23 +350,24 @@ impl Stage {
 }
 
 impl Player {
-    fn ack(&mut self) -> Seen {
+    /// By the registers of a group, or of that which Linux uses.
+    fn ack(&mut self, group: Option<Group>) -> Seen {
         let Some(cpu) = &self.cpu else {
             return Seen::Away;
         };
-        let iar = cpu.ack();
+        let iar = cpu.ack_group(group.unwrap_or(cpu.group()));
         if !(1020..=SPURIOUS).contains(&iar) {
             self.active.push(iar);
         }
         Seen::Taken(iar)
     }
 
-    fn eoi(&mut self, intid: Option<u32>) -> Seen {
+    fn eoi(&mut self, group: Option<Group>, intid: Option<u32>) -> Seen {
         let Some(cpu) = &self.cpu else {
             return Seen::Away;
         };
         if let Some(iar) = pick(&mut self.active, intid) {
-            cpu.eoi(iar);
+            cpu.eoi_group(group.unwrap_or(cpu.group()), iar);
             if cpu.interface(|i| i.eoimode()) {
                 self.dropped.push(iar);
             }
@@ -360,6 +395,20 @@ pub(crate) fn pick(list: &mut Vec<u32>, intid: Option<u32>) -> Option<u32> {
         list.remove(n);
     }
     Some(intid)
+}
+
+/// A small machine with what a head says.
+fn machine(head: &Head) -> Profile {
+    let base = if head.gic == 2 {
+        Profile::GICV2
+    } else {
+        Profile::GICV3
+    };
+    Profile {
+        lrs: head.lrs.into(),
+        spis: usize::from(head.spis).max(32),
+        ..base
+    }
 }
 
 fn address(cpu: &GuestCpu, register: Register) -> Option<u64> {
@@ -404,58 +453,4 @@ fn set(cpu: &GuestCpu, field: Field, value: u8) -> Seen {
         Field::Bpr1 => i.set_bpr(Group::G1, value.into()),
     });
     Seen::Done
-}
-
-/// What an operation should have shown and did not.
-pub fn disappointment(op: &Op, seen: Seen) -> Option<String> {
-    let (wanted, got) = match (*op, seen) {
-        (
-            Op::Read {
-                value: Some(wanted),
-                ..
-            },
-            Seen::Value(got),
-        ) if got != wanted => (format!("{wanted:#x}"), format!("{got:#x}")),
-        (
-            Op::Ack {
-                intid: Some(wanted),
-                ..
-            },
-            Seen::Taken(got),
-        ) if got != wanted => (name(wanted), name(got)),
-        (
-            Op::Signal {
-                on: Some(wanted), ..
-            },
-            Seen::Signal(got),
-        ) if got != wanted => {
-            let word = |on| if on { "a signal" } else { "no signal" };
-            (word(wanted).to_owned(), word(got).to_owned())
-        }
-        (_, Seen::Aborted) => ("an answer".to_owned(), "a data abort".to_owned()),
-        (_, Seen::Undefined) => (
-            "an answer".to_owned(),
-            "an undefined instruction".to_owned(),
-        ),
-        (
-            Op::Read { value: Some(_), .. }
-            | Op::Ack { intid: Some(_), .. }
-            | Op::Signal { on: Some(_), .. },
-            Seen::Away,
-        ) => (
-            "an answer".to_owned(),
-            "a vCPU that does not run".to_owned(),
-        ),
-        _ => return None,
-    };
-    Some(format!(
-        "`{op}`: {wanted} was expected, and there was {got}"
-    ))
-}
-
-fn name(iar: u32) -> String {
-    match iar {
-        1020..=SPURIOUS => "no interrupt".to_owned(),
-        n => format!("interrupt {n}"),
-    }
 }

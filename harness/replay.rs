@@ -235,12 +235,16 @@ impl Replay<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use recording::script::Scene;
     use recording::text::Script;
 
     /// Replays a script for each version of the GIC; the outcomes in words.
     fn outcomes(text: &str) -> Vec<String> {
         let script: Script = text.parse().expect("a script");
-        let outcome = |r| replay(r, |_| {}).expect("a domain").to_string();
+        let outcome = |scene: &Scene| {
+            let recording = scene.recording().expect("nothing but operations");
+            replay(&recording, |_| {}).expect("a domain").to_string()
+        };
         script.versions.iter().map(outcome).collect()
     }
 

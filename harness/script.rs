@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Plays scripts that say what must be seen, and the ones that come with the harness: `scenarios/*.vgic`.
 
-use crate::play::{Stage, disappointment};
-use anyhow::{Context, Result};
-use recording::text::Script;
-use recording::{Op, Recording};
+use crate::machine::Profile;
+use crate::peer;
+use crate::play::Stage;
+use crate::steps::{Actor, Said};
+use anyhow::{Context, Result, anyhow, bail};
+use recording::its::{MEMORY, MEMORY_SIZE};
+use recording::script::{Scene, What};
+use recording::text::{Machine, Script};
+use std::fmt;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 
 /// A script with a name.
 #[derive(Clone, Copy, Debug)]
@@ -48,100 +55,175 @@ impl Scenario {
             .unwrap_or_default()
     }
 
-    /// Its operations, for each version of the GIC.
+    /// It, for each version of the GIC.
     ///
     /// # Errors
     /// If it is no script.
-    pub fn versions(&self) -> Result<Vec<Recording>> {
-        let script: Script = self
-            .text
-            .parse()
-            .with_context(|| format!("scenarios/{}.vgic", self.name))?;
-        Ok(script.versions)
+    pub fn versions(&self) -> Result<Vec<Scene>> {
+        parse(self.text).with_context(|| self.file())
     }
+
+    fn file(&self) -> String {
+        format!("scenarios/{}.vgic", self.name)
+    }
+}
+
+/// More is no text that a person has written.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// A scenario of the list, or a file: how it is called, and what it is for each version of the GIC.
+///
+/// # Errors
+/// If there is none, or it is no script.
+pub fn open(name: &str) -> Result<(String, Vec<Scene>)> {
+    if let Some(scenario) = Scenario::find(name) {
+        return Ok((scenario.file(), scenario.versions()?));
+    }
+    let file = File::open(name).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => anyhow!("there is no scenario {name}: `list` shows those that come with this, and a path is taken, too"),
+        _ => anyhow!("{name}: it cannot be opened ({error})"),
+    })?;
+    let scenes = read(file).and_then(|text| parse(&text));
+    Ok((name.to_owned(), scenes.with_context(|| name.to_owned())?))
+}
+
+fn read(file: impl Read) -> Result<String> {
+    let mut bytes = Vec::new();
+    let size = file.take(MOST_BYTES + 1).read_to_end(&mut bytes);
+    if size.context("it cannot be read")? as u64 > MOST_BYTES {
+        bail!("it has more than {MOST_BYTES} bytes, which is no script");
+    }
+    if bytes.starts_with(b"vgicrec") {
+        bail!("this is a recording: `replay` plays it");
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes()[..at]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count();
+        anyhow!("line {line}: this is no UTF-8, and a script is text")
+    })
+}
+
+fn parse(text: &str) -> Result<Vec<Scene>> {
+    Ok(Script::parse(text, machine)?.versions)
+}
+
+/// What a script must know of a machine that it names.
+fn machine(name: &str) -> Result<Machine, String> {
+    let profile = Profile::find(name).ok_or_else(|| {
+        let names = Profile::TABLE.map(|profile| profile.name);
+        format!("there is no machine of this name: {}", names.join(", "))
+    })?;
+    let other = if profile.gic == 3 { 2 } else { 3 };
+    let gics = [profile.gic, other];
+    Ok(Machine {
+        gics: gics.into_iter().filter(|gic| profile.runs(*gic)).collect(),
+        itses: profile.itses as u8,
+        most_itses: profile.its_frames.len() as u8,
+    })
+}
+
+/// The machine that a script is played on.
+pub fn profile(scene: &Scene) -> Profile {
+    let choice = &scene.machine;
+    let named = choice.name.as_deref().and_then(Profile::find);
+    let base = match (named, scene.head.gic) {
+        (Some(named), _) => named,
+        (None, 2) => Profile::GICV2,
+        (None, _) => Profile::GICV3,
+    };
+    let itses = choice.itses.map_or(base.itses, usize::from);
+    let spis = usize::from(scene.head.spis);
+    Profile {
+        lrs: choice.lrs.map_or(base.lrs, usize::from),
+        tds: choice.tds.unwrap_or(base.tds),
+        // A machine without a name has what the domain needs.
+        spis: named.map_or(spis.max(32), |named| named.spis.max(spis)),
+        itses: itses.min(base.its_frames.len()),
+        ..base
+    }
+}
+
+/// What is said of a line of a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// Its number; none if it is about the whole.
+    pub line: Option<usize>,
+    pub what: String,
+    /// Is it not as the script says? Else it is what was seen.
+    pub wrong: bool,
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{line}: {}", self.what),
+            None => write!(f, " at the end: {}", self.what),
+        }
+    }
+}
+
+/// Plays a script to its end; each remark is told at once.
+///
+/// # Errors
+/// If there can be no such domain.
+pub fn play_and_tell(scene: &Scene, mut tell: impl FnMut(Remark)) -> Result<()> {
+    let profile = profile(scene);
+    let stage = Stage::on_machine(profile, &scene.head)?;
+    // LPIs have their tables there.
+    stage.domain().add_memory(MEMORY, MEMORY_SIZE);
+    let mut actor = Actor::new(stage, scene.head.gic);
+    let place = format!(
+        "({}, GICv{}, {})",
+        profile.name,
+        scene.head.gic,
+        peer::called()
+    );
+    for line in &scene.lines {
+        for step in &line.steps {
+            let (what, wrong) = match actor.play(step) {
+                Said::Nothing => continue,
+                Said::Seen(what) => (what, false),
+                Said::Wrong(what) => (format!("{what} {place}"), true),
+            };
+            // Of several it is to be known which.
+            let which = match step.what {
+                What::Op(op) if line.steps.len() > 1 => format!(" (`{op}`)"),
+                _ => String::new(),
+            };
+            tell(Remark {
+                line: Some(line.number),
+                what: format!("{}{which}: {what}", line.text),
+                wrong,
+            });
+        }
+    }
+    for what in actor.stage.end() {
+        tell(Remark {
+            line: None,
+            what: format!("{what} {place}"),
+            wrong: true,
+        });
+    }
+    Ok(())
 }
 
 /// Plays a script to its end; what was not as it should have been, first of all in the script.
 ///
 /// # Errors
 /// If there can be no such domain.
-pub fn play(script: &Recording) -> Result<Vec<String>> {
-    let mut stage = Stage::new(&script.head)?;
+pub fn play(scene: &Scene) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
-    for (n, op) in script.ops.iter().enumerate() {
-        wrong.extend(disappointment(op, stage.play(op)).map(|what| place(script, n, &what)));
-    }
-    wrong.extend(stage.end());
+    play_and_tell(scene, |remark| {
+        if remark.wrong {
+            wrong.push(format!("line {remark}"));
+        }
+    })?;
     Ok(wrong)
 }
 
-/// What was before, so that the place can be found: a script has no line numbers once it is parsed.
-fn place(script: &Recording, n: usize, what: &str) -> String {
-    let before = script.ops[n.saturating_sub(2)..n].iter().map(Op::to_string);
-    let before: Vec<String> = before.collect();
-    format!("{what} (after `{}`)", before.join("`, `"))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_scenario_ends_as_it_says() {
-        for scenario in SCENARIOS {
-            assert!(!scenario.about().is_empty(), "{}", scenario.name);
-            for script in scenario.versions().expect("a script") {
-                let wrong = play(&script).expect("a domain");
-                assert!(
-                    wrong.is_empty(),
-                    "{}, GICv{}: {wrong:#?}",
-                    scenario.name,
-                    script.head.gic
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn every_file_of_scenarios_has_its_name_in_the_list() {
-        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
-        let files = std::fs::read_dir(directory).expect("a directory");
-        let names: std::collections::BTreeSet<String> = files
-            .map(|f| {
-                f.expect("a file")
-                    .file_name()
-                    .to_string_lossy()
-                    .into_owned()
-            })
-            .collect();
-        let listed = SCENARIOS
-            .iter()
-            .map(|s| format!("{}.vgic", s.name))
-            .collect();
-        assert_eq!(names, listed);
-    }
-
-    #[test]
-    fn what_is_not_as_said_is_told() {
-        let wrong = |text: &str| {
-            let script: Script = text.parse().expect("a script");
-            play(&script.versions[0]).expect("a domain").join("\n")
-        };
-        let boot = "gic 2\nboot\nedge 0 40\nenable 0 40\n";
-        assert_eq!(wrong(boot), "");
-        let text = wrong(&format!("{boot}line 40 up\nack 0 41\n"));
-        assert!(
-            text.starts_with(
-                "`ack 0 41`: interrupt 41 was expected, and there was interrupt 40 (after `"
-            ),
-            "{text}"
-        );
-        assert!(wrong(&format!("{boot}signal 0 yes\n")).contains("there was no signal"));
-        assert!(
-            wrong(&format!("{boot}read 0 GICD_ISENABLER1 0x101\n"))
-                .contains("0x101 was expected, and there was 0x100")
-        );
-        assert!(wrong(&format!("{boot}read 0 GICD+0x2000\n")).contains("a data abort"));
-        assert!(wrong(&format!("{boot}wait 0\nack 0 40\n")).contains("a vCPU that does not run"));
-    }
-}
+#[path = "script_tests.rs"]
+mod tests;

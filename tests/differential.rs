@@ -65,7 +65,7 @@ fn ours_is_as_the_list_of_differences_says() {
         let scripts = diff::scripts(known).expect("a script");
         assert_eq!(scripts.len(), known.gic.len(), "{}", known.because);
         for one in scripts {
-            let wrong = script::play(&one).expect("a domain");
+            let wrong = script::play(&(&one).into()).expect("a domain");
             assert!(wrong.is_empty(), "{}: {wrong:#?}", known.because);
         }
     }
@@ -78,7 +78,8 @@ const A_DIFFERENCE: &str = "gic 2\nvcpus 1\nboot\nenable 0 51\nline 51 up\nline 
 fn a_difference_is_seen() {
     let Some(peer) = qemu() else { return };
     let script: Script = A_DIFFERENCE.parse().expect("a script");
-    let found = compare(&script.versions[0], &peer).expect("a peer that runs");
+    let recording = script.versions[0].recording().expect("operations");
+    let found = compare(&recording, &peer).expect("a peer that runs");
     let found = found.expect("a difference");
     assert_eq!((&*found.ours, &*found.theirs), ("taken 51", "taken 1023"));
 }
@@ -90,7 +91,8 @@ fn a_peer_that_crashes_is_a_difference() {
         which: "rust".into(),
         program: "false".into(),
     };
-    let found = compare(&script.versions[0], &peer).expect("it starts");
+    let recording = script.versions[0].recording().expect("operations");
+    let found = compare(&recording, &peer).expect("it starts");
     assert_eq!(found.expect("a difference").theirs, "it crashes");
 }
 

@@ -44,7 +44,8 @@ fn recorded(name: &str, script: &str) -> String {
     let script: Script = script.parse().expect("a script");
     let path = scratch(name);
     let file = std::fs::File::create(&path).expect("a file");
-    script.versions[0].write(file).expect("a valid recording");
+    let recording = script.versions[0].recording().expect("operations");
+    recording.write(file).expect("a valid recording");
     path
 }
 

@@ -2,6 +2,7 @@
 //! What a guest's driver writes to have something done: operations by intention, for scripts and generators.
 
 use crate::head::Head;
+use crate::its;
 use crate::op::{Field, Op, Register, Size, SysReg};
 
 /// Offsets that both versions' distributors and the redistributors' second frame have.
@@ -14,7 +15,17 @@ const ICFGR: u32 = 0xc00;
 const SGIR: u32 = 0xf00;
 const IROUTER: u32 = 0x6000;
 const WAKER: u32 = 0x14;
+const PROPBASER: u32 = 0x70;
+const PENDBASER: u32 = 0x78;
 const SGI_BASE: u32 = 0x1_0000;
+
+/// Registers of an ITS.
+pub(crate) mod gits {
+    pub(crate) const CTLR: u32 = 0x0;
+    pub(crate) const CBASER: u32 = 0x80;
+    pub(crate) const CWRITER: u32 = 0x88;
+    pub(crate) const BASER: u32 = 0x100;
+}
 
 /// The priority that everything has at first, and the mask.
 pub const PRIORITY: u8 = 0xa0;
@@ -167,6 +178,17 @@ impl<'a> Driver<'a> {
         };
         ops.push(set(group, 1));
         ops
+    }
+
+    /// The vCPU's tables of LPIs, and GICR_CTLR.EnableLPIs.
+    pub fn enable_lpis(&self) -> Vec<Op> {
+        let own = |offset| Register::gicr(self.vcpu, offset);
+        let pendbaser = its::pendbaser(self.vcpu.into());
+        vec![
+            self.write(own(PROPBASER), Size::Double, its::PROPBASER),
+            self.write(own(PENDBASER), Size::Double, pendbaser),
+            self.write(own(0), Size::Word, 1),
+        ]
     }
 
     /// A domain that has booted: the distributor by this vCPU, then each vCPU's own part.

@@ -50,6 +50,8 @@ pub struct Head {
 
 /// More operations than this are no recording: they would not fit into memory.
 pub const MAX_OPS: usize = 1 << 23;
+/// Shared interrupts, the extended ones aside.
+pub const MAX_SPIS: u16 = 988;
 /// Bytes of [`Head::origin`].
 pub const MAX_ORIGIN: usize = 4096;
 /// INTIDs are below.
@@ -78,34 +80,48 @@ impl Head {
     /// # Errors
     /// What cannot be.
     pub fn check(&self) -> Result<(), Error> {
-        let most = match self.gic {
-            2 => 8,
-            3 => 128,
-            other => return Err(Error::new(format!("there is no GICv{other}: 2 or 3"))),
+        self.fault()
+            .map_or(Ok(()), |(_, what)| Err(Error::new(what)))
+    }
+
+    /// What cannot be, after the word of a script's head that says it.
+    pub(crate) fn fault(&self) -> Option<(&'static str, String)> {
+        let (most, because) = match self.gic {
+            2 => (8, "GICD_ITARGETSR has a bit for each (IHI 0048B 4.3.12)"),
+            3 => (128, "Xen has no more for a domain"),
+            other => return Some(("gic", format!("there is no GICv{other}: 2 or 3"))),
         };
-        if !(1..=most).contains(&self.vcpus) {
-            return Err(Error::new(format!(
-                "{} vCPUs, where a GICv{} has 1 to {most}",
-                self.vcpus, self.gic
-            )));
+        let (gic, vcpus, spis, lrs) = (self.gic, self.vcpus, self.spis, self.lrs);
+        if !(1..=most).contains(&vcpus) {
+            let what = format!("{vcpus} vCPUs, where a GICv{gic} has 1 to {most}: {because}");
+            return Some(("vcpus", what));
         }
-        if self.spis > 988 {
-            return Err(Error::new(format!("{} SPIs, of at most 988", self.spis)));
+        if spis > MAX_SPIS {
+            let because = "their INTIDs are 32 to 1019 (IHI 0048B 2.2.1)";
+            return Some((
+                "spis",
+                format!("{spis} SPIs, of at most {MAX_SPIS}: {because}"),
+            ));
         }
-        if !(1..=16).contains(&self.lrs) {
-            return Err(Error::new(format!(
-                "{} list registers, of 1 to 16",
-                self.lrs
-            )));
+        if !(1..=16).contains(&lrs) {
+            let because = "there are ICH_LR0_EL2 to ICH_LR15_EL2 (ICH_VTR_EL2.ListRegs)";
+            return Some((
+                "lrs",
+                format!("{lrs} list registers, of 1 to 16: {because}"),
+            ));
         }
         if self.origin.len() > MAX_ORIGIN {
-            return Err(Error::new("the origin is longer than 4096 bytes"));
+            let what = format!("the origin is longer than {MAX_ORIGIN} bytes");
+            return Some(("origin", what));
         }
-        let spis = 32..32 + u32::from(self.spis);
-        match self.hardware.iter().find(|l| !spis.contains(&l.intid)) {
-            Some(l) => Err(Error::new(format!("INTID {} is no SPI here", l.intid))),
-            None => Ok(()),
-        }
+        let last = 31 + u32::from(spis);
+        let outside = |l: &&HardwareLine| !(32..=last).contains(&l.intid);
+        let HardwareLine { intid, .. } = self.hardware.iter().find(outside)?;
+        let what = match spis {
+            0 => format!("INTID {intid} is no SPI here: the domain has none"),
+            _ => format!("INTID {intid} is no SPI here: they are 32 to {last}, as `spis` says"),
+        };
+        Some(("hardware", what))
     }
 
     /// Whether this can happen to that domain.

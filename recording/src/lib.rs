@@ -19,12 +19,22 @@ pub mod file;
 #[cfg(feature = "std")]
 mod head;
 #[cfg(feature = "std")]
+pub mod its;
+#[cfg(feature = "std")]
 mod names;
+#[cfg(feature = "std")]
+mod print;
 #[cfg(all(test, feature = "std"))]
 mod sample;
 #[cfg(feature = "std")]
+pub mod script;
+#[cfg(feature = "std")]
+mod steps;
+#[cfg(feature = "std")]
 pub mod text;
+#[cfg(feature = "std")]
+mod words;
 
 #[cfg(feature = "std")]
-pub use head::{Error, HardwareLine, Head, MAX_INTID, MAX_OPS, MAX_ORIGIN, Recording};
+pub use head::{Error, HardwareLine, Head, MAX_INTID, MAX_OPS, MAX_ORIGIN, MAX_SPIS, Recording};
 pub use op::{Field, Frame, Op, Register, Size, SysReg};

@@ -77,6 +77,7 @@ const GICD: &[Row] = &[
     one("SGIR", 0xf00, 4),
     row("CPENDSGIR", 0xf10, 4, 4),
     row("SPENDSGIR", 0xf20, 4, 4),
+    // To 31 with GICv3.3. In a GICv2 what identifies it is where 20 and those after it would be.
     row("INMIR", 0xf80, 4, 20),
     from(4, row("ICPIDR", 0xfd0, 4, 4)),
     row("ICPIDR", 0xfe0, 4, 4),

@@ -1,427 +1,277 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Operations as text, one to a line; `#` begins a comment.
-//!
-//! First the head, each line as needed: `gic 2` (or `3`, or `2 3` for a script that is for both), `vcpus 2`, `spis 64`,
-//! `lrs 4`, `hardware 42 level` or `edge`, `origin` and words. Then what happens:
-//!
-//! | line | |
-//! |---|---|
-//! | `write V GICD_ISENABLER1 0x100` | `write8`, `write16`, `write64` for other widths; `GICR3_…` is vCPU 3's redistributor |
-//! | `read V GICD_ISPENDR1 0x100` | the value, if given, is what it must read |
-//! | `sgi1r V 0x1000001` | `asgi1r`, `sgi0r`: writes of system registers; `icc_dir`: one of `ICC_DIR_EL1` that traps |
-//! | `line 40 up`, `line 40 down` | a shared interrupt's source; an edge is only ever raised |
-//! | `ppi V 27 up`, `ppi V 27 down` | a private one's |
-//! | `ack V 40`, `ack V` | the INTID, if given, is what it must be; 1023 for none |
-//! | `eoi V`, `eoi V 40`, `dir V`, `dir V 40` | without an INTID: the innermost |
-//! | `set V pmr 0xf0` | `group0`, `group1`, `eoimode`, `bpr0`, `bpr1` |
-//! | `signal V yes`, `signal V` | whether the CPU interface signals an interrupt |
-//! | `exit V`, `preempt V`, `resume V`, `migrate V`, `wait V`, `off V`, `on V` | |
-//!
-//! And what stands for several of these, as Linux's driver would do it:
-//!
-//! | line | |
-//! |---|---|
-//! | `boot` | all vCPUs set everything up, interrupts disabled but for SGIs |
-//! | `init V` | a vCPU sets its own part up |
-//! | `enable V 40`, `disable V 40` | |
-//! | `priority V 40 0x80`, `route V 40 1` | |
-//! | `edge V 40`, `level V 40` | the sixteen interrupts that share the register |
-//! | `sgi V TO 3` | vCPU V sends SGI 3 to vCPU TO |
+#![doc = include_str!("../../scenarios/README.md")]
 
-use crate::driver::Driver;
-use crate::head::{Error, HardwareLine, Head, MAX_OPS, Recording};
-use crate::names;
-use crate::op::{Field, Op, Size, SysReg};
-use std::fmt::{self, Write};
-use std::str::{FromStr, SplitWhitespace};
+use crate::head::{Error, HardwareLine, Head, MAX_SPIS};
+use crate::script::{Choice, Line, Scene};
+use crate::steps::{self, Domain};
+use crate::words::{Words, quote};
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 /// A script, which may be for both versions of the GIC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
     /// What it is for each version, the lower first.
-    pub versions: Vec<Recording>,
+    pub versions: Vec<Scene>,
 }
 
-const WIDTHS: [(&str, Size); 4] = [
-    ("8", Size::Byte),
-    ("16", Size::Half),
-    ("", Size::Word),
-    ("64", Size::Double),
-];
-const SYSREGS: [&str; 4] = ["sgi1r", "asgi1r", "sgi0r", "icc_dir"];
-const FIELDS: [&str; 6] = ["pmr", "group0", "group1", "eoimode", "bpr0", "bpr1"];
-
-// ---------------------------------------------------------------------- parsing
-
-/// The words of a line after the first.
-struct Words<'a>(SplitWhitespace<'a>);
-
-impl<'a> Words<'a> {
-    fn word(&mut self, what: &str) -> Result<&'a str, Error> {
-        let word = self.0.next();
-        word.ok_or_else(|| Error::new(format!("{what} is missing")))
-    }
-
-    fn number<T: TryFrom<u64>>(&mut self, what: &str) -> Result<T, Error> {
-        let word = self.word(what)?;
-        parse_number(word, what)
-    }
-
-    /// A number, if there is one more word.
-    fn known<T: TryFrom<u64>>(&mut self, what: &str) -> Result<Option<T>, Error> {
-        self.0.next().map(|w| parse_number(w, what)).transpose()
-    }
-
-    fn one_of<T: Copy>(&mut self, what: &str, all: &[(&str, T)]) -> Result<T, Error> {
-        let word = self.word(what)?;
-        choose(word, what, all)
-    }
-
-    fn up(&mut self) -> Result<bool, Error> {
-        self.one_of("up or down", &[("up", true), ("down", false)])
-    }
-
-    fn end(mut self) -> Result<(), Error> {
-        match self.0.next() {
-            Some(word) => Err(Error::new(format!("`{word}` is one word too many"))),
-            None => Ok(()),
-        }
-    }
+/// What a script must know of a machine that it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Versions of the GIC that a guest can have on it, its own first.
+    pub gics: Vec<u8>,
+    /// ITSes that it has.
+    pub itses: u8,
+    /// ITSes that it has room for.
+    pub most_itses: u8,
 }
 
-fn parse_number<T: TryFrom<u64>>(word: &str, what: &str) -> Result<T, Error> {
-    let n = names::number(word).and_then(|n| T::try_from(n).ok());
-    n.ok_or_else(|| Error::new(format!("`{word}` is not {what}")))
-}
+/// More steps are no script of a person's.
+pub const MAX_STEPS: usize = 1 << 20;
 
-fn choose<T: Copy>(word: &str, what: &str, all: &[(&str, T)]) -> Result<T, Error> {
-    let found = all.iter().find(|(name, _)| *name == word);
-    found
-        .map(|(_, value)| *value)
-        .ok_or_else(|| Error::new(format!("`{word}` is not {what}")))
-}
-
-/// The versions, and whether this line is one of the head's.
-fn head_line(
-    head: &mut Head,
-    versions: &mut Vec<u8>,
-    key: &str,
-    words: &mut Words,
-) -> Result<bool, Error> {
-    match key {
-        "gic" => {
-            *versions = vec![words.number("2 or 3")?];
-            versions.extend(words.known::<u8>("2 or 3")?);
-            versions.dedup();
-        }
-        "vcpus" => head.vcpus = words.number("a number of vCPUs")?,
-        "spis" => head.spis = words.number("a number of SPIs")?,
-        "lrs" => head.lrs = words.number("a number of list registers")?,
-        "hardware" => head.hardware.push(HardwareLine {
-            intid: words.number("an INTID")?,
-            level: words.one_of("level or edge", &[("level", true), ("edge", false)])?,
-        }),
-        "origin" => {
-            let all: Vec<&str> = words.0.by_ref().collect();
-            head.origin = all.join(" ");
-        }
-        _ => return Ok(false),
-    }
-    Ok(true)
-}
-
-/// What a line stands for.
-fn ops_of(head: &Head, key: &str, words: &mut Words) -> Result<Vec<Op>, Error> {
-    if key == "boot" {
-        return Ok(Driver::new(head, 0).boot());
-    }
-    if key == "line" {
-        return Ok(vec![Op::Line {
-            intid: words.number("an INTID")?,
-            level: words.up()?,
-        }]);
-    }
-    if !key.starts_with("write") && !key.starts_with("read") && !KEYS.contains(&key) {
-        return Err(Error::new(format!("there is no `{key}`")));
-    }
-    let vcpu = words.number("a vCPU")?;
-    let driver = Driver::new(head, vcpu);
-    if vcpu >= head.vcpus {
-        return Err(Error::new(format!("there is no vCPU {vcpu}")));
-    }
-    // Where the register is derived from it, the INTID must be one of the domain's.
-    let intid = |words: &mut Words| {
-        let n: u32 = words.number("an INTID")?;
-        let limit = 32 + u32::from(head.spis);
-        if n < limit {
-            Ok(n)
-        } else {
-            Err(Error::new(format!(
-                "INTID {n} is beyond the last, {}",
-                limit - 1
-            )))
-        }
-    };
-    let one = match key {
-        "init" => return Ok(driver.start_interface()),
-        "enable" => driver.enable(intid(words)?),
-        "disable" => driver.disable(intid(words)?),
-        "edge" => driver.trigger(intid(words)?, true),
-        "level" => driver.trigger(intid(words)?, false),
-        "priority" => driver.priority(intid(words)?, words.number("a priority")?),
-        "route" => driver.route(intid(words)?, words.number("a vCPU")?),
-        "sgi" => driver.sgi(words.number("a vCPU")?, words.number("an SGI")?),
-        _ => op_of(vcpu, key, words)?,
-    };
-    Ok(vec![one])
-}
-
-/// The first words of lines that have a vCPU next, accesses aside.
-const KEYS: [&str; 25] = [
-    "sgi1r", "asgi1r", "sgi0r", "icc_dir", "ppi", "ack", "eoi", "dir", "set", "signal", "exit",
-    "preempt", "resume", "migrate", "wait", "off", "on", "init", "enable", "disable", "priority",
-    "route", "edge", "level", "sgi",
+/// The words of the head.
+const HEAD: [&str; 9] = [
+    "gic", "vcpus", "spis", "lrs", "hardware", "origin", "machine", "tds", "itses",
 ];
 
-fn op_of(vcpu: u8, key: &str, words: &mut Words) -> Result<Op, Error> {
-    let register = |words: &mut Words| {
-        let word = words.word("a register")?;
-        match names::parse(word, vcpu) {
-            Some(names::Place::Register(register)) => Ok(register),
-            _ => Err(Error::new(format!(
-                "there is no register `{word}`: {}",
-                names::near(word)
-            ))),
+/// Characters of a line that a message has.
+const SHOWN: usize = 100;
+
+/// The head while it is read.
+struct Setup<'a> {
+    head: Head,
+    choice: Choice,
+    gics: Vec<u8>,
+    /// Where each of its words is: a line's number, from 0 on.
+    lines: BTreeMap<&'a str, usize>,
+}
+
+/// Which machine has this name.
+type Find<'a> = &'a dyn Fn(&str) -> Result<Machine, String>;
+
+fn at(line: usize, error: impl Into<String>) -> Error {
+    Error::new(format!("line {}: {}", line + 1, error.into()))
+}
+
+impl<'a> Setup<'a> {
+    fn new() -> Self {
+        Self {
+            head: Head::small(3),
+            choice: Choice::default(),
+            gics: Vec::new(),
+            lines: BTreeMap::new(),
         }
-    };
-    if let Some(width) = key.strip_prefix("write") {
-        return Ok(Op::Write {
-            vcpu,
-            size: choose(width, "a width of 8, 16 or 64", &WIDTHS)?,
-            register: register(words)?,
-            value: words.number("a value")?,
-        });
     }
-    if let Some(width) = key.strip_prefix("read") {
-        return Ok(Op::Read {
-            vcpu,
-            size: choose(width, "a width of 8, 16 or 64", &WIDTHS)?,
-            register: register(words)?,
-            value: words.known("a value")?,
-        });
-    }
-    if let Some(n) = SYSREGS.iter().position(|name| *name == key) {
-        return Ok(Op::Sysreg {
-            vcpu,
-            register: *SysReg::ALL.get(n).unwrap_or(&SysReg::Dir),
-            value: words.number("a value")?,
-        });
-    }
-    Ok(match key {
-        "ppi" => Op::PrivateLine {
-            vcpu,
-            intid: words.number("an INTID")?,
-            level: words.up()?,
-        },
-        "ack" => Op::Ack {
-            vcpu,
-            intid: words.known("an INTID")?,
-        },
-        "eoi" => Op::Eoi {
-            vcpu,
-            intid: words.known("an INTID")?,
-        },
-        "dir" => Op::Dir {
-            vcpu,
-            intid: words.known("an INTID")?,
-        },
-        "set" => {
-            let fields: Vec<_> = FIELDS.iter().copied().zip(Field::ALL).collect();
-            Op::Set {
-                vcpu,
-                field: words.one_of("a field of the CPU interface", &fields)?,
-                value: words.number("a value of 8 bits")?,
+
+    /// Reads a line of the head; false if it is the first step.
+    fn line(&mut self, n: usize, key: &'a str, words: &mut Words<'a>) -> Result<bool, Error> {
+        if !HEAD.contains(&key) {
+            return Ok(false);
+        }
+        if let Some(first) = self.lines.insert(key, n)
+            && key != "hardware"
+        {
+            let what = format!("`{key}` is in line {} already", first + 1);
+            return Err(Error::new(what));
+        }
+        let head = &mut self.head;
+        match key {
+            "gic" => {
+                self.gics = vec![words.number("2 or 3")?];
+                self.gics.extend(words.known::<u8>("2 or 3")?);
+                self.gics.sort_unstable();
+                self.gics.dedup();
+            }
+            "vcpus" => head.vcpus = words.number("a number of vCPUs, 1 to 128")?,
+            "spis" => head.spis = words.number(&format!("a number of SPIs, 0 to {MAX_SPIS}"))?,
+            "lrs" => {
+                head.lrs = words.number("a number of list registers, 1 to 16")?;
+                self.choice.lrs = Some(head.lrs);
+            }
+            "hardware" => {
+                let line = HardwareLine {
+                    intid: words.number("an INTID")?,
+                    level: words.one_of("level or edge", &[("level", true), ("edge", false)])?,
+                };
+                head.hardware.push(line);
+            }
+            "machine" => self.choice.name = Some(words.word("a machine's name")?.to_owned()),
+            "tds" => {
+                let bit = words.one_of("0 or 1", &[("0", false), ("1", true)])?;
+                self.choice.tds = Some(bit);
+            }
+            "itses" => self.choice.itses = Some(words.number("a number of ITSes")?),
+            _ => {
+                let all: Vec<&str> = std::iter::from_fn(|| words.next()).collect();
+                head.origin = all.join(" ");
             }
         }
-        "signal" => Op::Signal {
-            vcpu,
-            on: match words.0.next() {
-                None => None,
-                Some(word) => Some(choose(word, "yes or no", &[("yes", true), ("no", false)])?),
-            },
-        },
-        "exit" => Op::Exit { vcpu },
-        "preempt" => Op::Preempt { vcpu },
-        "resume" => Op::Resume { vcpu },
-        "migrate" => Op::Migrate { vcpu },
-        "wait" => Op::Wait { vcpu },
-        "off" => Op::Off { vcpu },
-        "on" => Op::On { vcpu },
-        _ => return Err(Error::new(format!("there is no `{key}`"))),
-    })
+        Ok(true)
+    }
+
+    /// An error of the line that has this word.
+    fn wrong(&self, word: &str, what: String) -> Error {
+        match self.lines.get(word) {
+            Some(line) => at(*line, what),
+            None => Error::new(what),
+        }
+    }
+
+    /// The versions, and the ITSes of each; all that can be said of the head is said.
+    fn finish(&mut self, find: Find) -> Result<u8, Error> {
+        let named = match &self.choice.name {
+            Some(name) => Some(find(name).map_err(|e| self.wrong("machine", e))?),
+            None => None,
+        };
+        if self.gics.is_empty() {
+            let own = named.as_ref().and_then(|m| m.gics.first());
+            self.gics = vec![own.copied().unwrap_or(3)];
+        }
+        for &gic in &self.gics {
+            let head = Head {
+                gic,
+                ..self.head.clone()
+            };
+            if let Some((word, what)) = head.fault() {
+                return Err(self.wrong(word, what));
+            }
+            if let (Some(machine), Some(name)) = (&named, &self.choice.name)
+                && !machine.gics.contains(&gic)
+            {
+                let what = format!("{name} has no GICv{gic} for guests");
+                return Err(self.wrong("machine", what));
+            }
+        }
+        let Some(itses) = self.choice.itses else {
+            return Ok(named.map_or(0, |m| m.itses));
+        };
+        if itses > 0 && self.gics.contains(&2) {
+            let what = "a GICv2 has no ITS: say `gic 3`".to_owned();
+            return Err(self.wrong("itses", what));
+        }
+        let machine = named.map_or_else(|| find("virt-v3"), Ok);
+        let most = machine.map_or(0, |m| m.most_itses);
+        if itses > most {
+            let what = format!("{itses} ITSes: the machine has room for {most}");
+            return Err(self.wrong("itses", what));
+        }
+        Ok(itses)
+    }
+}
+
+impl Script {
+    /// Reads a script; `find` knows the machines, and says which there are if there is none of a name.
+    ///
+    /// # Errors
+    /// The line that is wrong, and what is wrong with it; or that nothing happens in the script.
+    pub fn parse(
+        text: &str,
+        find: impl Fn(&str) -> Result<Machine, String>,
+    ) -> Result<Self, Error> {
+        let script = Self::read(text, &find)?;
+        for scene in &script.versions {
+            let mut seen = BTreeSet::new();
+            if let Some(twice) = scene.head.hardware.iter().find(|l| !seen.insert(l.intid)) {
+                let what = format!("`hardware {}` is there twice", twice.intid);
+                return Err(Error::new(what));
+            }
+        }
+        if script.versions.iter().any(|scene| scene.lines.is_empty()) {
+            return Err(Error::new(
+                "nothing happens in it: a script has steps, one to a line, of which `boot` may be the first",
+            ));
+        }
+        Ok(script)
+    }
+
+    fn read(text: &str, find: Find) -> Result<Self, Error> {
+        let mut setup = Setup::new();
+        let mut body: Vec<(usize, &str)> = Vec::new();
+        let lines = text
+            .lines()
+            .map(|line| line.split('#').next().unwrap_or_default().trim())
+            .enumerate()
+            .filter(|(_, line)| !line.is_empty());
+        for (n, line) in lines {
+            if body.is_empty() {
+                let mut words = Words::of(line);
+                let key = words.word("a word")?;
+                let of_head = setup.line(n, key, &mut words);
+                if of_head.map_err(|e| at(n, e.to_string()))? {
+                    words.end().map_err(|e| at(n, e.to_string()))?;
+                    continue;
+                }
+            }
+            body.push((n, line));
+        }
+        let itses = setup.finish(find)?;
+        let scene = |gic: &u8| {
+            let head = Head {
+                gic: *gic,
+                ..setup.head.clone()
+            };
+            let itses = if *gic == 3 { itses } else { 0 };
+            Ok(Scene {
+                lines: steps_of(&Domain { head: &head, itses }, &body)?,
+                machine: setup.choice.clone(),
+                head,
+            })
+        };
+        Ok(Self {
+            versions: setup.gics.iter().map(scene).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn steps_of(domain: &Domain, body: &[(usize, &str)]) -> Result<Vec<Line>, Error> {
+    let first = body.first().map_or(0, |(n, _)| *n);
+    let mut left = MAX_STEPS;
+    let line = |&(n, line): &(usize, &str)| {
+        let steps = || {
+            let mut words = Words::of(line);
+            let key = words.word("a word")?;
+            if HEAD.contains(&key) {
+                return Err(Error::new(format!(
+                    "{} comes first: put it before the first step, which is in line {}",
+                    quote(key),
+                    first + 1
+                )));
+            }
+            let steps = domain.steps(key, &mut words)?;
+            words.end()?;
+            steps
+                .iter()
+                .try_for_each(|step| steps::check(domain.head, step))?;
+            Ok(steps)
+        };
+        let steps = steps().map_err(|e: Error| at(n, e.to_string()))?;
+        left = left.checked_sub(steps.len()).ok_or_else(|| {
+            at(
+                n,
+                format!("more than {MAX_STEPS} steps, of which `boot` has hundreds"),
+            )
+        })?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        Ok(Line {
+            number: n + 1,
+            text: words.join(" ").chars().take(SHOWN).collect(),
+            steps,
+        })
+    };
+    body.iter().map(line).collect()
 }
 
 impl FromStr for Script {
     type Err = Error;
 
+    /// The same as [`Script::parse`] without machines, for scripts that a program has written.
+    ///
     /// # Errors
     /// The line that is wrong, and what is wrong with it.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let mut head = Head::small(3);
-        let mut versions = vec![3];
-        let lines: Vec<(usize, &str)> = text
-            .lines()
-            .map(|line| line.split('#').next().unwrap_or_default().trim())
-            .enumerate()
-            .filter(|(_, line)| !line.is_empty())
-            .collect();
-        let at = |n: usize, e: Error| Error::new(format!("line {}: {e}", n + 1));
-        let mut rest = lines.iter();
-        let mut first = None;
-        for &(n, line) in rest.by_ref() {
-            let mut words = Words(line.split_whitespace());
-            let key = words.word("a word").map_err(|e| at(n, e))?;
-            if !head_line(&mut head, &mut versions, key, &mut words).map_err(|e| at(n, e))? {
-                first = Some((n, line));
-                break;
-            }
-            words.end().map_err(|e| at(n, e))?;
-        }
-        let body: Vec<(usize, &str)> = first.into_iter().chain(rest.copied()).collect();
-        let for_version = |gic: &u8| {
-            let head = Head {
-                gic: *gic,
-                ..head.clone()
-            };
-            head.check()?;
-            let mut ops = Vec::new();
-            for &(n, line) in &body {
-                let mut words = Words(line.split_whitespace());
-                let key = words.word("a word").map_err(|e| at(n, e))?;
-                let new = ops_of(&head, key, &mut words).map_err(|e| at(n, e))?;
-                words.end().map_err(|e| at(n, e))?;
-                for op in &new {
-                    head.check_op(op).map_err(|e| at(n, e))?;
-                }
-                ops.extend(new);
-                if ops.len() > MAX_OPS {
-                    return Err(at(n, Error::new("too many operations")));
-                }
-            }
-            Ok(Recording { head, ops })
-        };
-        Ok(Self {
-            versions: versions.iter().map(for_version).collect::<Result<_, _>>()?,
+        Self::read(text, &|name| {
+            Err(format!("there is no machine {}", quote(name)))
         })
-    }
-}
-
-// ---------------------------------------------------------------------- printing
-
-fn width(size: Size) -> &'static str {
-    WIDTHS
-        .iter()
-        .find(|(_, s)| *s == size)
-        .map_or("", |(name, _)| name)
-}
-
-fn known(intid: Option<u32>) -> String {
-    intid.map_or_else(String::new, |n| format!(" {n}"))
-}
-
-fn up(level: bool) -> &'static str {
-    if level { "up" } else { "down" }
-}
-
-impl fmt::Display for Op {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Write {
-                vcpu,
-                register,
-                size,
-                value,
-            } => {
-                write!(
-                    f,
-                    "write{} {vcpu} {} {value:#x}",
-                    width(size),
-                    names::print(register)
-                )
-            }
-            Self::Read {
-                vcpu,
-                register,
-                size,
-                value,
-            } => {
-                write!(f, "read{} {vcpu} {}", width(size), names::print(register))?;
-                value.map_or(Ok(()), |value| write!(f, " {value:#x}"))
-            }
-            Self::Sysreg {
-                vcpu,
-                register,
-                value,
-            } => {
-                let name = SYSREGS.get(register as usize).unwrap_or(&"");
-                write!(f, "{name} {vcpu} {value:#x}")
-            }
-            Self::Line { intid, level } => write!(f, "line {intid} {}", up(level)),
-            Self::PrivateLine { vcpu, intid, level } => {
-                write!(f, "ppi {vcpu} {intid} {}", up(level))
-            }
-            Self::Ack { vcpu, intid } => write!(f, "ack {vcpu}{}", known(intid)),
-            Self::Eoi { vcpu, intid } => write!(f, "eoi {vcpu}{}", known(intid)),
-            Self::Dir { vcpu, intid } => write!(f, "dir {vcpu}{}", known(intid)),
-            Self::Set { vcpu, field, value } => {
-                let name = FIELDS.get(field as usize).unwrap_or(&"");
-                write!(f, "set {vcpu} {name} {value:#x}")
-            }
-            Self::Signal { vcpu, on } => {
-                let on = on.map_or("", |on| if on { " yes" } else { " no" });
-                write!(f, "signal {vcpu}{on}")
-            }
-            Self::Exit { vcpu } => write!(f, "exit {vcpu}"),
-            Self::Preempt { vcpu } => write!(f, "preempt {vcpu}"),
-            Self::Resume { vcpu } => write!(f, "resume {vcpu}"),
-            Self::Migrate { vcpu } => write!(f, "migrate {vcpu}"),
-            Self::Wait { vcpu } => write!(f, "wait {vcpu}"),
-            Self::Off { vcpu } => write!(f, "off {vcpu}"),
-            Self::On { vcpu } => write!(f, "on {vcpu}"),
-        }
-    }
-}
-
-impl fmt::Display for Head {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "gic {}", self.gic)?;
-        writeln!(f, "vcpus {}", self.vcpus)?;
-        writeln!(f, "spis {}", self.spis)?;
-        writeln!(f, "lrs {}", self.lrs)?;
-        for line in &self.hardware {
-            let trigger = if line.level { "level" } else { "edge" };
-            writeln!(f, "hardware {} {trigger}", line.intid)?;
-        }
-        let origin: Vec<&str> = self
-            .origin
-            .split(['#', '\n'])
-            .next()
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect();
-        if origin.is_empty() {
-            Ok(())
-        } else {
-            writeln!(f, "origin {}", origin.join(" "))
-        }
-    }
-}
-
-impl fmt::Display for Recording {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.head)?;
-        f.write_char('\n')?;
-        self.ops.iter().try_for_each(|op| writeln!(f, "{op}"))
     }
 }
 
