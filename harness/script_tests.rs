@@ -149,7 +149,7 @@ fn what_a_script_does_not_say_is_shown() {
             "14: eoi 0: nothing is active: nothing is done",
             "15: dir 0: nothing waits for its deactivation: nothing is done",
             "16: signal 0: no signal",
-            "17: line 400 up: the domain has no interrupt 400",
+            "17: line 400 up: the domain has no interrupt 400: its last is 95",
         ]
     );
 }
