@@ -331,7 +331,7 @@ fn play(arguments: &Play) -> Result<()> {
     for scene in chosen {
         let (machine, gic) = (script::profile(scene).name, scene.head.gic);
         println!(
-            "{file}: GICv{gic} on {machine}, {} lines that say what happens",
+            "{file}: GICv{gic} on {machine}, {} lines",
             scene.lines.len()
         );
         common.begin();
@@ -342,7 +342,7 @@ fn play(arguments: &Play) -> Result<()> {
         common.end()?;
     }
     if wrong > 0 {
-        bail!("{file}: not as the script says, see the lines above with `was expected`");
+        bail!("{file}: {wrong} of its steps not as the script says, see above");
     }
     println!("ok: all as the script says");
     Ok(())

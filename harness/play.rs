@@ -67,6 +67,13 @@ impl Stage {
     /// If the vGIC refuses the domain.
     pub fn on_machine(profile: Profile, head: &Head) -> Result<Self> {
         let vcpus = usize::from(head.vcpus);
+        let room: u64 = profile.regions.iter().map(|r| r.redistributors).sum();
+        if head.gic == 3 && vcpus as u64 > room {
+            bail!(
+                "{vcpus} vCPUs: {} has room for {room} redistributors",
+                profile.name
+            );
+        }
         // One more for migration, and one for devices.
         let machine = Machine::power_on(profile.with_cpus(vcpus + 2).forgiving());
         let config = Config {
@@ -431,7 +438,8 @@ fn loaded(result: Result<u64, Abort>, size: Size) -> Seen {
 
 fn sysreg(cpu: &GuestCpu, register: SysReg, value: u64) -> Seen {
     // One that does not trap is the CPU interface's own.
-    if register == SysReg::Dir && !cpu.interface(|i| i.dir_traps()) {
+    let own = cpu.vcpu.gic_version == 3 && !cpu.interface(|i| i.dir_traps());
+    if register == SysReg::Dir && own {
         cpu.dir(value as u32);
         return Seen::Done;
     }

@@ -33,11 +33,17 @@ scenarios!(
     "active-elsewhere",
     "backlog",
     "cpu-off-on",
+    "dir-elsewhere",
     "eoimode-1",
+    "expect-abort",
+    "held-kick",
     "level-resampled",
+    "lpi",
+    "other-group",
     "preemption",
     "retarget",
     "sgi",
+    "sgi-senders",
 );
 
 impl Scenario {

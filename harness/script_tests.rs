@@ -217,3 +217,166 @@ fn every_machine_plays_a_script() {
         []
     );
 }
+
+const README: &str = include_str!("../scenarios/README.md");
+
+/// The scripts in the description of the language.
+fn examples() -> Vec<&'static str> {
+    let blocks = README.split("```vgic\n").skip(1);
+    blocks
+        .map(|rest| rest.split("```").next().unwrap_or_default())
+        .collect()
+}
+
+#[test]
+fn the_examples_of_the_readme_end_as_they_say() {
+    let examples = examples();
+    assert!(examples.len() >= 6);
+    for text in examples {
+        for scene in parse(text).unwrap_or_else(|e| panic!("{text}: {e:#}")) {
+            let wrong = play(&scene).expect("a domain");
+            assert!(wrong.is_empty(), "{text}: {wrong:#?}");
+        }
+    }
+}
+
+#[test]
+fn the_message_of_the_readme_is_what_is_told() {
+    let told = wrong(&examples()[0].replace("ack 0 40", "ack 0 41"));
+    assert!(README.contains(&format!("\nmy.vgic:{told}\n")), "{told}");
+}
+
+#[test]
+fn every_word_is_in_the_readme() {
+    for word in [
+        "gic", "vcpus", "spis", "lrs", "hardware", "origin", "machine", "tds", "itses", "write",
+        "read", "sgi1r", "asgi1r", "sgi0r", "icc_dir", "line", "ppi", "ack", "eoi", "dir", "ack0",
+        "ack1", "eoi0", "eoi1", "set", "signal", "exit", "preempt", "resume", "migrate", "wait",
+        "off", "on", "boot", "init", "enable", "disable", "priority", "route", "edge", "level",
+        "sgi", "hold", "release", "lpis", "lpi", "its", "msi", "memory", "MAPD", "MAPC", "MAPTI",
+        "MAPI", "MOVI", "MOVALL", "INT", "CLEAR", "DISCARD", "INV", "INVALL", "SYNC",
+    ] {
+        let begins = ["`", "` "]
+            .iter()
+            .any(|end| README.contains(&format!("`{word}{end}")));
+        assert!(begins || README.contains(&format!("`{word} ")), "{word}");
+    }
+}
+
+/// Changes a script at a place or two, as fingers and disks do.
+fn mutate(text: &str, random: &mut fastrand::Rng) -> String {
+    const WORDS: [&str; 40] = [
+        "",
+        "0",
+        "1",
+        "2",
+        "16",
+        "31",
+        "32",
+        "40",
+        "96",
+        "1019",
+        "1023",
+        "1026",
+        "4096",
+        "8192",
+        "65535",
+        "65536",
+        "0xffffffff",
+        "0xffffffffffffffff",
+        "99999999999999999999",
+        "-1",
+        "0x",
+        "up",
+        "down",
+        "none",
+        "from",
+        "abort",
+        "undefined",
+        "off",
+        "boot",
+        "lpis",
+        "GICD_CTLR",
+        "GICR_CTLR",
+        "GITS_CTLR",
+        "GITS_CBASER",
+        "GITS_CWRITER",
+        "GICD+0x3ffff",
+        "MAPD",
+        "hold",
+        "\u{e9}\u{0}",
+        "#",
+    ];
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for _ in 0..random.usize(1..4) {
+        let n = random.usize(..lines.len());
+        let other = random.usize(..lines.len());
+        match random.u8(..6) {
+            0 => drop(lines.remove(n)),
+            1 => lines.insert(n, lines[other].clone()),
+            2 => lines.swap(n, other),
+            3 => lines[n] = lines[n].chars().take(random.usize(..20)).collect(),
+            _ => {
+                let mut words: Vec<&str> = lines[n].split(' ').collect();
+                let at = random.usize(..words.len());
+                words[at] = WORDS[random.usize(..WORDS.len())];
+                lines[n] = words.join(" ");
+            }
+        }
+        if lines.is_empty() {
+            break;
+        }
+    }
+    lines.join("\n")
+}
+
+#[test]
+fn no_change_of_a_script_makes_a_player_panic() {
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut played = 0;
+    for n in 0..ROUNDS {
+        let text = mutate(SCENARIOS[n % SCENARIOS.len()].text, &mut random);
+        match parse(&text) {
+            Err(error) => {
+                let error = format!("{error:#}");
+                assert!(
+                    error.lines().count() == 1 && error.len() < 400,
+                    "{text}: {error}"
+                );
+            }
+            Ok(scenes) => {
+                for scene in scenes {
+                    played += 1;
+                    let tell = |remark: Remark| {
+                        // What would have been a crash of Xen.
+                        assert!(remark.line.is_some(), "{text}\n{remark}");
+                    };
+                    // No domain is an answer, too.
+                    let _ = play_and_tell(&scene, tell);
+                }
+            }
+        }
+    }
+    assert!(played > ROUNDS / 4, "{played} of {ROUNDS}");
+}
+
+const ROUNDS: usize = 300;
+
+#[test]
+fn what_is_no_script_is_told() {
+    let told = |bytes: &[u8]| format!("{:#}", read(bytes).expect_err("no text"));
+    assert!(told(b"boot\nack \xff").contains("line 2: this is no UTF-8"));
+    assert!(told(b"vgicrec\x01").contains("`replay` plays it"));
+    let endless = read(std::io::repeat(b'#'));
+    assert!(
+        endless
+            .expect_err("too long")
+            .to_string()
+            .contains("more than")
+    );
+    let error = open(env!("CARGO_MANIFEST_DIR")).expect_err("a directory");
+    assert!(
+        format!("{error:#}").contains("it cannot be read"),
+        "{error:#}"
+    );
+}
