@@ -581,8 +581,13 @@ impl Domain {
 
     /// `gic_dump_vgic_info()` of each vCPU; the text.
     pub fn dump(&self) -> String {
+        self.dump_from(0)
+    }
+
+    /// The same from this physical CPU: whoever runs there leaves its guest for it.
+    pub fn dump_from(&self, cpu: usize) -> String {
         self.machine.take_console();
-        self.machine.hypervisor(0, || {
+        self.machine.hypervisor(cpu, || {
             for v in lock(&self.vcpus).iter() {
                 abi::dump(v.raw);
             }

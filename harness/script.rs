@@ -189,21 +189,26 @@ pub fn play_and_tell(scene: &Scene, mut tell: impl FnMut(Remark)) -> Result<()> 
     );
     for line in &scene.lines {
         for step in &line.steps {
-            let (what, wrong) = match actor.play(step) {
-                Said::Nothing => continue,
-                Said::Seen(what) => (what, false),
-                Said::Wrong(what) => (format!("{what} {place}"), true),
-            };
             // Of several it is to be known which.
-            let which = match step.what {
-                What::Op(op) if line.steps.len() > 1 => format!(" (`{op}`)"),
-                _ => String::new(),
+            let text = match step.what {
+                What::Op(op) if line.steps.len() > 1 => format!("{} (`{op}`)", line.text),
+                _ => line.text.clone(),
             };
-            tell(Remark {
-                line: Some(line.number),
-                what: format!("{}{which}: {what}", line.text),
-                wrong,
-            });
+            let mut remark = |what: String, wrong| {
+                tell(Remark {
+                    line: Some(line.number),
+                    what: format!("{text}: {what}"),
+                    wrong,
+                });
+            };
+            match actor.play(step) {
+                Said::Nothing => {}
+                Said::Seen(what) => remark(what, false),
+                Said::Wrong(what) => remark(format!("{what} {place}"), true),
+            }
+            if let Some(log) = actor.log() {
+                remark(format!("the vGIC logs: {log}"), false);
+            }
         }
     }
     for what in actor.stage.end() {

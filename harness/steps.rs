@@ -17,6 +17,8 @@ pub(crate) struct Actor {
     last_spi: u32,
     /// The physical CPUs that vCPUs were on when IPIs to them were held back.
     held: BTreeMap<u8, usize>,
+    /// What the dump has said of each ITS's errors.
+    errors: BTreeMap<u8, String>,
 }
 
 /// What there is to say of a step.
@@ -32,6 +34,8 @@ pub(crate) enum Said {
 
 impl Actor {
     pub fn new(stage: Stage, gic: u8) -> Self {
+        // That the domain was created.
+        stage.machine().take_console();
         // Only looked at here: a vCPU that is asked while it runs has to leave its guest.
         let last_spi = 31 + stage.domain().nr_spis();
         Self {
@@ -39,6 +43,7 @@ impl Actor {
             gic,
             last_spi,
             held: BTreeMap::new(),
+            errors: BTreeMap::new(),
         }
     }
 
@@ -67,6 +72,7 @@ impl Actor {
                 size,
                 value,
             } => self.store(address, size, value),
+            What::Dump => Said::Seen(format!("\n{}", self.dump().trim_end())),
             _ => {
                 let seen = self.see(&step.what);
                 match (verdict(step, seen, self.gic), step.what) {
@@ -136,7 +142,9 @@ impl Actor {
                 Seen::Done
             }
             // These say themselves what there is to say.
-            What::Command { .. } | What::Message { .. } | What::MemoryWrite { .. } => Seen::Done,
+            What::Command { .. } | What::Message { .. } | What::MemoryWrite { .. } | What::Dump => {
+                Seen::Done
+            }
         }
     }
 
@@ -155,10 +163,48 @@ impl Actor {
             return Said::Wrong(format!("vCPU {vcpu} does not run"));
         };
         match its::append(domain, cpu, its.into(), command) {
-            Ok(None) => Said::Nothing,
+            Ok(None) => self.refused(its),
             Ok(Some(note)) => Said::Seen(note),
             Err(why) => Said::Wrong(why),
         }
+    }
+
+    /// What the ITS has had against the commands that it has read just now.
+    fn refused(&mut self, its: u8) -> Said {
+        let line = format!("ITS {its}: ");
+        let dump = self.dump();
+        let errors = dump
+            .lines()
+            .find(|l| l.contains(&line))
+            .and_then(|l| l.split_once(" events mapped, "))
+            .map_or("", |(_, errors)| errors);
+        let before = self.errors.insert(its, errors.to_owned());
+        if before.unwrap_or_default() == errors {
+            return Said::Nothing;
+        }
+        let code = errors.rsplit(' ').next().unwrap_or_default();
+        Said::Seen(format!("it is refused, command error {code}"))
+    }
+
+    /// What Xen's console says of the domain, on a CPU that no vCPU is on.
+    fn dump(&self) -> String {
+        let cpu = self.stage.machine().pcpus().len() - 1;
+        self.stage.domain().dump_from(cpu)
+    }
+
+    /// What the vGIC has logged since it was asked for last: the first lines, and few words of them.
+    pub fn log(&self) -> Option<String> {
+        let text = self.stage.machine().take_console();
+        let message = |line: &str| {
+            let line =
+                line.trim_start_matches(|c: char| c == '<' || c == '>' || c.is_ascii_digit());
+            line.trim_start_matches("rust-vgic: ")
+                .chars()
+                .take(200)
+                .collect()
+        };
+        let lines: Vec<String> = text.lines().take(3).map(message).collect();
+        (!lines.is_empty()).then(|| lines.join("; "))
     }
 
     fn message(&self, its: u8, device: u32, event: u32) -> Said {

@@ -105,7 +105,21 @@ fn a_script_of_ones_own_is_played() {
     assert!(prints(&["scenario", &file]).contains("ok: all as the script says"));
     std::fs::write(&file, format!("{ONE}signal 0 yes\n")).expect("a file");
     let text = refuses(&["scenario", &file]);
-    assert!(text.contains("not as the script says"), "{text}");
+    assert!(
+        text.contains("1 of its steps not as the script says"),
+        "{text}"
+    );
+    let output = program(&["scenario", &file]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line =
+        ":9: signal 0 yes: a signal was expected, and there was no signal (virt-v2, GICv2, ours)";
+    assert!(text.contains(&format!("{file}{line}\n")), "{text}");
+    std::fs::write(&file, format!("{ONE}signal 0\n")).expect("a file");
+    let text = prints(&["scenario", &file]);
+    assert!(
+        text.contains(&format!("{file}:9: signal 0: no signal\n")),
+        "{text}"
+    );
 }
 
 #[test]
@@ -131,8 +145,18 @@ fn the_guest_runs_on_each_machine() {
 fn what_is_not_there_is_told_in_a_sentence() {
     let wrong = scratch("wrong.vgic");
     std::fs::write(&wrong, "gic 2\nboot\nfly 0\n").expect("a file");
+    let empty = scratch("empty.vgic");
+    std::fs::write(&empty, "# Nothing yet.\n").expect("a file");
+    let binary = scratch("binary.vgic");
+    std::fs::write(&binary, b"boot\n\xff\xfe").expect("a file");
+    let one = recorded("not-a-script.vgicrec", ONE);
     for (arguments, word) in [
         (&["scenario", "nothing"][..], "`list` shows"),
+        (&["scenario", &empty], "nothing happens in it"),
+        (&["scenario", &binary], "line 2: this is no UTF-8"),
+        (&["scenario", &one], "`replay` plays it"),
+        (&["scenario", env!("CARGO_TARGET_TMPDIR")], "cannot be read"),
+        (&["scenario", "lpi", "--gic", "v2"], "leave --gic out"),
         (&["replay", "nothing"], "`list` shows"),
         (&["replay", &wrong], "no recording"),
         (&["scenario", &wrong], "line 3: there is no `fly`"),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What happens to a vGIC from outside, in one language: a recorder inside the hypervisor writes [`raw`] records, a [`mod@file`]
-//! keeps [`Op`]s, people read and write them as [`text`], and the mock Xen plays them.
+//! keeps [`Op`]s, people read and write them as [`mod@text`], and the mock Xen plays them.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![cfg_attr(
     test,
@@ -10,6 +10,8 @@
 mod op;
 pub mod raw;
 
+#[cfg(feature = "std")]
+mod commands;
 #[cfg(feature = "std")]
 pub mod convert;
 #[cfg(feature = "std")]

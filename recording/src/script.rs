@@ -144,6 +144,8 @@ pub enum What {
         /// What must be there.
         value: Option<u64>,
     },
+    /// A look at what Xen's console says of the domain.
+    Dump,
     /// IPIs to the CPU of a vCPU are under way from now on.
     Hold {
         /// Whose.

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What a line of a script stands for.
 
+use crate::commands;
 use crate::driver::{self, Driver};
 use crate::head::{Error, Head};
-use crate::its::{self, Command, command};
+use crate::its::{self, command};
 use crate::names::{self, Place};
 use crate::op::{Field, Frame, Op, Register, Size, SysReg};
 use crate::script::{Fault, Group, ItsRegister, Step, What};
-use crate::words::{FIELDS, SYSREGS, WIDTHS, Words, choose, parse_number, quote};
+use crate::words::{FIELDS, SYSREGS, WIDTHS, Words, choose, example, parse_number, quote, unknown};
 
 /// The domain of a line.
 pub(crate) struct Domain<'a> {
@@ -29,6 +30,9 @@ impl Domain<'_> {
     pub(crate) fn steps(&self, key: &str, words: &mut Words) -> Result<Vec<Step>, Error> {
         let one = |what: What| Ok(vec![what.into()]);
         let of_ops = |ops: Vec<Op>| Ok(ops.into_iter().map(Step::from).collect());
+        if example(key).is_none() {
+            return Err(unknown(key));
+        }
         match key {
             "boot" => return of_ops(Driver::new(self.head, 0).boot()),
             "lpis" => return self.lpis(),
@@ -40,6 +44,7 @@ impl Domain<'_> {
             }
             "lpi" => return one(lpi(words)?),
             "memory" => return one(memory(words)?),
+            "dump" => return one(What::Dump),
             _ => {}
         }
         if let Some(its) = numbered(key, "msi") {
@@ -51,16 +56,13 @@ impl Domain<'_> {
         }
         let command_of = numbered(key, "its");
         let access = key.starts_with("write") || key.starts_with("read");
-        if !access && command_of.is_none() && !KEYS.contains(&key) {
-            return Err(Error::new(format!("there is no {}", quote(key))));
-        }
         let vcpu = self.vcpu(words)?;
         if let Some(its) = command_of {
             let its = self.its(its)?;
             return one(What::Command {
                 vcpu,
                 its,
-                command: self.command(its, words)?,
+                command: commands::parse(its, words)?,
             });
         }
         let driver = Driver::new(self.head, vcpu);
@@ -291,7 +293,7 @@ impl Domain<'_> {
             "wait" => Op::Wait { vcpu },
             "off" => Op::Off { vcpu },
             "on" => Op::On { vcpu },
-            _ => return Err(Error::new(format!("there is no {}", quote(key)))),
+            _ => return Err(unknown(key)),
         };
         Ok(op.into())
     }
@@ -338,133 +340,7 @@ impl Domain<'_> {
         }
         Ok(steps)
     }
-
-    /// A command by its name, or by its four doublewords.
-    fn command(&self, its: u8, words: &mut Words) -> Result<Command, Error> {
-        if words
-            .peek()
-            .is_some_and(|w| w.starts_with(|c: char| c.is_ascii_digit()))
-        {
-            let mut word = || words.number::<u64>("a doubleword of the command");
-            return Ok([word()?, word()?, word()?, word()?]);
-        }
-        let name = words.word("a command")?;
-        if !COMMANDS.contains(&name) {
-            return Err(Error::new(format!(
-                "there is no command {}: {}",
-                quote(name),
-                COMMANDS.join(", ")
-            )));
-        }
-        // Of a device and an event; the rest has neither, or not both.
-        let ids = |words: &mut Words| -> Result<(u32, u32), Error> {
-            Ok((words.number("a DeviceID")?, words.number("an EventID")?))
-        };
-        let icid = |words: &mut Words| words.number::<u16>("an ICID");
-        // Of any number: a guest can say what is not there.
-        let vcpu = |words: &mut Words| words.number::<u16>("a vCPU").map(usize::from);
-        Ok(match name {
-            "MAPD" => {
-                let device = words.number("a DeviceID")?;
-                if words.passes("off") {
-                    return Ok(command::unmapd(device));
-                }
-                let bits: u32 = words.number("a number of bits of EventIDs")?;
-                if !(1..=32).contains(&bits) {
-                    return Err(Error::new(format!(
-                        "{bits} bits of EventIDs, of 1 to 32: MAPD has their number less one in 5 bits"
-                    )));
-                }
-                let itt = match words.known::<u64>("the address of a table")? {
-                    None => its::itt(its.into(), device),
-                    Some(itt) if itt & !0xf_ffff_ffff_ff00 == 0 => itt,
-                    Some(itt) => {
-                        return Err(Error::new(format!(
-                            "{itt:#x} is no place for a table of interrupts: MAPD has bits 51:8 of its address"
-                        )));
-                    }
-                };
-                command::mapd(device, bits, itt)
-            }
-            "MAPC" => {
-                let icid = icid(words)?;
-                if words.passes("off") {
-                    return Ok(command::unmapc(icid));
-                }
-                command::mapc(icid, vcpu(words)?)
-            }
-            "MAPTI" => {
-                let (device, event) = ids(words)?;
-                command::mapti(device, event, words.number("an INTID")?, icid(words)?)
-            }
-            "MAPI" => {
-                let (device, event) = ids(words)?;
-                command::mapi(device, event, icid(words)?)
-            }
-            "MOVI" => {
-                let (device, event) = ids(words)?;
-                command::movi(device, event, icid(words)?)
-            }
-            "MOVALL" => command::movall(vcpu(words)?, vcpu(words)?),
-            "INVALL" => command::invall(icid(words)?),
-            "SYNC" => command::sync(vcpu(words)?),
-            _ => {
-                let (device, event) = ids(words)?;
-                match name {
-                    "INT" => command::int(device, event),
-                    "CLEAR" => command::clear(device, event),
-                    "INV" => command::inv(device, event),
-                    _ => command::discard(device, event),
-                }
-            }
-        })
-    }
 }
-
-/// Commands by their names.
-const COMMANDS: [&str; 12] = [
-    "MAPD", "MAPC", "MAPTI", "MAPI", "MOVI", "MOVALL", "INT", "CLEAR", "DISCARD", "INV", "INVALL",
-    "SYNC",
-];
-
-/// The first words of lines that have a vCPU next, accesses and commands aside.
-const KEYS: [&str; 35] = [
-    "sgi1r",
-    "asgi1r",
-    "sgi0r",
-    "icc_dir",
-    "ICC_SGI1R_EL1",
-    "ICC_ASGI1R_EL1",
-    "ICC_SGI0R_EL1",
-    "ICC_DIR_EL1",
-    "ppi",
-    "ack",
-    "ack0",
-    "ack1",
-    "eoi",
-    "eoi0",
-    "eoi1",
-    "dir",
-    "set",
-    "signal",
-    "exit",
-    "preempt",
-    "resume",
-    "migrate",
-    "wait",
-    "off",
-    "on",
-    "init",
-    "enable",
-    "disable",
-    "priority",
-    "route",
-    "edge",
-    "level",
-    "sgi",
-    "hold",
-    "release",
-];
 
 /// Which of several a word means: `its` is number 0, `its1` number 1.
 fn numbered(key: &str, word: &str) -> Option<u8> {

@@ -4,8 +4,9 @@
 use crate::head::{Error, HardwareLine, Head, MAX_SPIS};
 use crate::script::{Choice, Line, Scene};
 use crate::steps::{self, Domain};
-use crate::words::{Words, quote};
+use crate::words::{HEAD, Words, example, quote};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::str::FromStr;
 
 /// A script, which may be for both versions of the GIC.
@@ -29,11 +30,6 @@ pub struct Machine {
 /// More steps are no script of a person's.
 pub const MAX_STEPS: usize = 1 << 20;
 
-/// The words of the head.
-const HEAD: [&str; 9] = [
-    "gic", "vcpus", "spis", "lrs", "hardware", "origin", "machine", "tds", "itses",
-];
-
 /// Characters of a line that a message has.
 const SHOWN: usize = 100;
 
@@ -49,8 +45,16 @@ struct Setup<'a> {
 /// Which machine has this name.
 type Find<'a> = &'a dyn Fn(&str) -> Result<Machine, String>;
 
-fn at(line: usize, error: impl Into<String>) -> Error {
-    Error::new(format!("line {}: {}", line + 1, error.into()))
+fn at(line: usize, error: impl Display) -> Error {
+    Error::new(format!("line {}: {error}", line + 1))
+}
+
+/// What is wrong with a line, and how one is right that begins with the same word.
+fn at_word(line: usize, key: &str, error: &Error) -> Error {
+    match example(key) {
+        Some(right) => at(line, format!("{error} (example: `{right}`)")),
+        None => at(line, error),
+    }
 }
 
 impl<'a> Setup<'a> {
@@ -65,7 +69,7 @@ impl<'a> Setup<'a> {
 
     /// Reads a line of the head; false if it is the first step.
     fn line(&mut self, n: usize, key: &'a str, words: &mut Words<'a>) -> Result<bool, Error> {
-        if !HEAD.contains(&key) {
+        if HEAD.iter().all(|(word, _)| *word != key) {
             return Ok(false);
         }
         if let Some(first) = self.lines.insert(key, n)
@@ -197,8 +201,8 @@ impl Script {
                 let mut words = Words::of(line);
                 let key = words.word("a word")?;
                 let of_head = setup.line(n, key, &mut words);
-                if of_head.map_err(|e| at(n, e.to_string()))? {
-                    words.end().map_err(|e| at(n, e.to_string()))?;
+                if of_head.map_err(|e| at_word(n, key, &e))? {
+                    words.end().map_err(|e| at_word(n, key, &e))?;
                     continue;
                 }
             }
@@ -227,24 +231,21 @@ fn steps_of(domain: &Domain, body: &[(usize, &str)]) -> Result<Vec<Line>, Error>
     let first = body.first().map_or(0, |(n, _)| *n);
     let mut left = MAX_STEPS;
     let line = |&(n, line): &(usize, &str)| {
+        let mut words = Words::of(line);
+        let key = words.word("a word")?;
+        if HEAD.iter().any(|(word, _)| *word == key) {
+            let first = first + 1;
+            let what = "comes first: put it before the first step, which is in line";
+            return Err(at(n, format!("`{key}` {what} {first}")));
+        }
         let steps = || {
-            let mut words = Words::of(line);
-            let key = words.word("a word")?;
-            if HEAD.contains(&key) {
-                return Err(Error::new(format!(
-                    "{} comes first: put it before the first step, which is in line {}",
-                    quote(key),
-                    first + 1
-                )));
-            }
             let steps = domain.steps(key, &mut words)?;
             words.end()?;
-            steps
-                .iter()
-                .try_for_each(|step| steps::check(domain.head, step))?;
+            let check = |step| steps::check(domain.head, step);
+            steps.iter().try_for_each(check)?;
             Ok(steps)
         };
-        let steps = steps().map_err(|e: Error| at(n, e.to_string()))?;
+        let steps = steps().map_err(|e: Error| at_word(n, key, &e))?;
         left = left.checked_sub(steps.len()).ok_or_else(|| {
             at(
                 n,

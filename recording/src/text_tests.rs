@@ -4,6 +4,7 @@ use super::*;
 use crate::op::{Op, Register};
 use crate::sample::recording;
 use crate::script::{Fault, Group, Step, What};
+use crate::words::STEPS;
 use crate::{Recording, its};
 use proptest::prelude::*;
 
@@ -63,9 +64,9 @@ fn person(text: &str) -> Result<Script, String> {
         let (gics, itses, most_itses) = match name {
             "two" => (vec![2], 0, 0),
             "both" => (vec![3, 2], 0, 1),
-            "large" => (vec![3], 4, 4),
+            "server" => (vec![3], 4, 4),
             "virt-v3" => (vec![3], 0, 1),
-            _ => return Err(format!("there is no machine {name}: two, both, large")),
+            _ => return Err(format!("there is no machine {name}: two, both, server")),
         };
         Ok(Machine {
             gics,
@@ -106,9 +107,9 @@ fn the_machine_says_what_the_head_does_not() {
     assert_eq!(gics("machine two\nboot"), [2]);
     assert_eq!(gics("machine both\nboot"), [3]);
     assert_eq!(gics("machine both\ngic 3 2\nboot"), [2, 3]);
-    let script = person("machine large\nlrs 2\ntds 0\nlpis").expect("a script");
+    let script = person("machine server\nlrs 2\ntds 0\nlpis").expect("a script");
     let choice = &script.versions[0].machine;
-    assert_eq!(choice.name.as_deref(), Some("large"));
+    assert_eq!(choice.name.as_deref(), Some("server"));
     assert_eq!((choice.lrs, choice.tds), (Some(2), Some(false)));
     assert_eq!(choice.itses, None, "as many as the machine has");
 }
@@ -170,7 +171,7 @@ fn an_sgi_has_its_sender_on_a_gicv2() {
 
 #[test]
 fn commands_of_an_its_are_the_architectures() {
-    let command = |text: &str| match steps(&format!("machine large\n{text}"))[0].what {
+    let command = |text: &str| match steps(&format!("machine server\n{text}"))[0].what {
         What::Command { its, command, .. } => (its, command),
         ref other => panic!("{other:?}"),
     };
@@ -192,7 +193,7 @@ fn commands_of_an_its_are_the_architectures() {
     assert_eq!(command("its 0 MOVALL 1 0").1, [14, 0, 1 << 16, 0]);
     assert_eq!(command("its 0 1 2 3 0x4").1, [1, 2, 3, 4]);
     assert!(matches!(
-        steps("machine large\nmsi1 8 3")[0].what,
+        steps("machine server\nmsi1 8 3")[0].what,
         What::Message {
             its: 1,
             device: 8,
@@ -306,6 +307,32 @@ fn mistakes_of_a_person_are_told_with_what_to_do() {
             "{text}: {error}"
         );
         assert_eq!(error.lines().count(), 1, "{text}: {error}");
+    }
+}
+
+#[test]
+fn each_example_of_a_line_is_right() {
+    for (word, line) in HEAD.iter().chain(&STEPS) {
+        assert!(line.starts_with(word));
+        let head = match *word {
+            "lpis" | "its" | "msi" => "itses 1\n",
+            "itses" => "gic 3\n",
+            _ => "",
+        };
+        let text = format!("{head}{line}\nboot\n");
+        let script = person(&text);
+        assert!(script.is_ok(), "{text}: {script:?}");
+    }
+}
+
+#[test]
+fn every_word_is_in_the_readme() {
+    let readme = include_str!("../../scenarios/README.md");
+    let commands = crate::commands::COMMANDS.iter();
+    let words = HEAD.iter().chain(&STEPS).map(|(word, _)| word);
+    for word in words.chain(commands) {
+        let told = [" ", "`"].map(|end| readme.contains(&format!("`{word}{end}")));
+        assert!(told.contains(&true) || word.ends_with("_EL1"), "{word}");
     }
 }
 
