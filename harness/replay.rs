@@ -7,6 +7,7 @@
 
 use crate::cpuif::SPURIOUS;
 use crate::play::{Seen, Stage};
+use crate::steps::name;
 use anyhow::Result;
 use recording::{Op, Recording};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,8 @@ pub struct Count {
 /// How it went.
 #[derive(Debug, Default)]
 pub struct Outcome {
+    /// Version of the GIC.
+    pub gic: u8,
     pub operations: usize,
     pub counts: BTreeMap<Whose, Count>,
     pub early: u64,
@@ -57,8 +60,10 @@ impl fmt::Display for Outcome {
         for ((vcpu, intid), count) in self.wrong() {
             writeln!(
                 f,
-                "wrong: vCPU {vcpu} was given interrupt {intid} {} times, {} in the recording",
-                count.delivered, count.recorded
+                "wrong: vCPU {vcpu} was given {}: {} times, {} in the recording",
+                name(*intid, self.gic),
+                count.delivered,
+                count.recorded
             )?;
         }
         self.reports
@@ -87,7 +92,10 @@ pub fn replay(recording: &Recording, mut progress: impl FnMut(usize)) -> Result<
     let mut replay = Replay {
         stage: Stage::new(&recording.head)?,
         recording,
-        outcome: Outcome::default(),
+        outcome: Outcome {
+            gic: recording.head.gic,
+            ..Outcome::default()
+        },
         early: BTreeMap::new(),
         owed: BTreeMap::new(),
         up: BTreeSet::new(),
@@ -291,8 +299,14 @@ mod tests {
         let text = "gic 2 3\nboot\nedge 0 40\nline 40 up\nack 0 40\neoi 0 40";
         all_contain(
             text,
-            "wrong: vCPU 0 was given interrupt 40 0 times, 1 in the recording",
+            "wrong: vCPU 0 was given interrupt 40: 0 times, 1 in the recording",
         );
+    }
+
+    #[test]
+    fn an_sgi_has_its_sender() {
+        let text = "gic 2\nboot\nsgi 1 0 2\nack 0 3 from 1\neoi 0 3 from 1";
+        all_contain(text, "vCPU 0 was given SGI 3 from CPU 1: 0 times, 1 in");
     }
 
     #[test]
@@ -300,7 +314,7 @@ mod tests {
         let text = "gic 2 3\nboot\nedge 0 40\nenable 0 40\nenable 0 41\npriority 0 40 0x80\nline 40 up\nline 41 up\nack 0 41\neoi 0 41";
         all_contain(
             text,
-            "wrong: vCPU 0 was given interrupt 40 1 times, 0 in the recording",
+            "wrong: vCPU 0 was given interrupt 40: 1 times, 0 in the recording",
         );
     }
 

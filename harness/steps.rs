@@ -316,7 +316,7 @@ fn exception(fault: Fault) -> (&'static str, &'static str) {
 }
 
 /// What `IAR` reads, in words.
-fn name(iar: u32, gic: u8) -> String {
+pub(crate) fn name(iar: u32, gic: u8) -> String {
     match (iar, gic) {
         (SPURIOUS, _) => "no interrupt".to_owned(),
         (SPURIOUS_GROUP1, 2) => "1022, an interrupt of Group 1 (`ack1` takes it)".to_owned(),

@@ -64,7 +64,7 @@ fn a_recording_is_replayed() {
     let output = program(&["replay", &file]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
-        text.contains("vCPU 0 was given interrupt 40 1 times, 2 in the recording"),
+        text.contains("vCPU 0 was given interrupt 40: 1 times, 2 in the recording"),
         "{text}"
     );
     assert_eq!(output.status.code(), Some(1));

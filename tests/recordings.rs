@@ -113,20 +113,29 @@ fn one_interrupt_less_is_seen() {
     }
 }
 
-/// The INTIDs that a replay complains of: `wrong: vCPU 0 was given interrupt 36 794 times, …`.
+/// The INTIDs that a replay complains of, as IAR has them: `wrong: vCPU 0 was given interrupt 36: 794 times, …`, or
+/// `SGI 1 from CPU 1`.
 fn wrong(text: &str) -> Vec<u32> {
     let lines = text.lines().filter_map(|l| l.strip_prefix("wrong: "));
     lines
         .map(|l| {
-            let (_, rest) = l
-                .split_once("interrupt ")
-                .unwrap_or_else(|| panic!("{text}"));
-            rest.split(' ')
-                .next()
-                .and_then(|n| n.parse().ok())
-                .expect("an INTID")
+            let given = l.split_once(" was given ").and_then(|(_, rest)| {
+                let (what, _) = rest.split_once(':')?;
+                let mut numbers = what.split(' ').filter_map(|word| word.parse::<u32>().ok());
+                let intid = numbers.next()?;
+                Some(intid | numbers.next().unwrap_or(0) << 10)
+            });
+            given.unwrap_or_else(|| panic!("{text}"))
         })
         .collect()
+}
+
+#[test]
+fn a_complaint_has_an_intid() {
+    let text = "wrong: vCPU 0 was given interrupt 36: 794 times, 795 in the recording\n\
+                wrong: vCPU 1 was given SGI 1 from CPU 1: 0 times, 1 in the recording\n\
+                wrong: vCPU 0 was given SGI 2: 0 times, 1 in the recording\n";
+    assert_eq!(wrong(text), [36, 1 << 10 | 1, 2]);
 }
 
 fn on(vgic: &str) {
