@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Plays operations on the mock Xen, step by step on one thread, and says what is seen of each.
 
+use crate::abi;
 use crate::domain::{Config, Domain, Vcpu};
 use crate::guest::{Abort, GuestCpu};
 use crate::machine::{Machine, Profile};
+use crate::peer;
 use crate::timeline;
 use anyhow::{Result, bail};
 use recording::{Field, Frame, Head, Op, Register, Size, SysReg};
@@ -80,9 +82,17 @@ impl Stage {
             spis: head.spis.into(),
             ..Config::dom0(head.gic, vcpus)
         };
+        if let Some(why) = machine.take_reports().first() {
+            bail!("{why}");
+        }
         let Ok(domain) = Domain::with_vcpus(&machine, config) else {
+            machine.take_reports();
+            let (vgic, gic) = (peer::called(), head.gic);
+            if abi::max_vcpus(gic.into()) == 0 {
+                bail!("{vgic} has no GICv{gic} for guests here");
+            }
             bail!(
-                "the vGIC refuses to create a domain with {vcpus} vCPUs and {} SPIs",
+                "the vGIC ({vgic}) refuses to create a domain with {vcpus} vCPUs and {} SPIs",
                 head.spis
             );
         };
@@ -443,7 +453,9 @@ fn sysreg(cpu: &GuestCpu, register: SysReg, value: u64) -> Seen {
         cpu.dir(value as u32);
         return Seen::Done;
     }
-    if cpu.write_sysreg(register, false, value) {
+    // With a GICv2 they are undefined before Xen is asked, and its C vGICs do not expect to be.
+    let asked = peer::is_ours() || cpu.vcpu.gic_version == 3;
+    if asked && cpu.write_sysreg(register, false, value) {
         Seen::Done
     } else {
         Seen::Undefined
