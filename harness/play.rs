@@ -60,14 +60,14 @@ impl Stage {
     /// # Errors
     /// If the mock has no such machine, or the vGIC refuses the domain.
     pub fn new(head: &Head) -> Result<Self> {
-        Self::on_machine(machine(head), head)
+        Self::on_machine(machine(head), head, 0)
     }
 
-    /// The same on a machine of this kind, which gets as many CPUs as are needed.
+    /// The same on a machine of this kind, which gets as many CPUs as are needed, and with so many extended SPIs.
     ///
     /// # Errors
     /// If the vGIC refuses the domain.
-    pub fn on_machine(profile: Profile, head: &Head) -> Result<Self> {
+    pub fn on_machine(profile: Profile, head: &Head, espis: u32) -> Result<Self> {
         let vcpus = usize::from(head.vcpus);
         let room: u64 = profile.regions.iter().map(|r| r.redistributors).sum();
         if head.gic == 3 && vcpus as u64 > room {
@@ -81,6 +81,10 @@ impl Stage {
         let config = Config {
             spis: head.spis.into(),
             ..Config::dom0(head.gic, vcpus)
+        };
+        let config = match espis {
+            0 => config,
+            n => config.with_espis(n),
         };
         if let Some(why) = machine.take_reports().first() {
             bail!("{why}");

@@ -147,6 +147,7 @@ pub fn profile(scene: &Scene) -> Profile {
         tds: choice.tds.unwrap_or(base.tds),
         // A machine without a name has what the domain needs.
         spis: named.map_or(spis.max(32), |named| named.spis.max(spis)),
+        espis: base.espis.max(choice.espis.into()),
         itses: itses.min(base.its_frames.len()),
         ..base
     }
@@ -177,10 +178,10 @@ impl fmt::Display for Remark {
 /// If there can be no such domain.
 pub fn play_and_tell(scene: &Scene, mut tell: impl FnMut(Remark)) -> Result<()> {
     let profile = profile(scene);
-    let stage = Stage::on_machine(profile, &scene.head)?;
+    let stage = Stage::on_machine(profile, &scene.head, scene.machine.espis.into())?;
     // LPIs have their tables there.
     stage.domain().add_memory(MEMORY, MEMORY_SIZE);
-    let mut actor = Actor::new(stage, scene.head.gic);
+    let mut actor = Actor::new(stage, scene);
     let place = format!(
         "({}, GICv{}, {})",
         profile.name,

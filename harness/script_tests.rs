@@ -155,6 +155,15 @@ fn what_a_script_does_not_say_is_shown() {
 }
 
 #[test]
+fn an_interrupt_that_there_is_not_is_told() {
+    let text = "gic 3\nespis 32\nboot\nline 4127 up\nline 4128 up";
+    assert_eq!(
+        seen(text),
+        ["5: line 4128 up: the domain has no interrupt 4128: its last is 95"]
+    );
+}
+
+#[test]
 fn a_line_of_many_steps_says_which() {
     // The distributor of the old version has no such registers for a GICv3.
     let text = "gic 3\nvcpus 2\nboot\noff 1\ninit 1";

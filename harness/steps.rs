@@ -5,8 +5,9 @@ use crate::cpuif::{SPURIOUS, SPURIOUS_GROUP1};
 use crate::domain::Domain;
 use crate::guest::Abort;
 use crate::its;
+use crate::physgic::FIRST_ESPI;
 use crate::play::{Seen, Stage};
-use recording::script::{Fault, ItsRegister, Step, What};
+use recording::script::{Fault, ItsRegister, Scene, Step, What};
 use recording::{Op, Size};
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ pub(crate) struct Actor {
     pub stage: Stage,
     gic: u8,
     last_spi: u32,
+    espis: u32,
     /// The physical CPUs that vCPUs were on when IPIs to them were held back.
     held: BTreeMap<u8, usize>,
     /// What the dump has said of each ITS's errors.
@@ -33,15 +35,16 @@ pub(crate) enum Said {
 }
 
 impl Actor {
-    pub fn new(stage: Stage, gic: u8) -> Self {
+    pub fn new(stage: Stage, scene: &Scene) -> Self {
         // That the domain was created.
         stage.machine().take_console();
         // Only looked at here: a vCPU that is asked while it runs has to leave its guest.
         let last_spi = 31 + stage.domain().nr_spis();
         Self {
             stage,
-            gic,
+            gic: scene.head.gic,
             last_spi,
+            espis: scene.machine.espis.into(),
             held: BTreeMap::new(),
             errors: BTreeMap::new(),
         }
@@ -77,7 +80,7 @@ impl Actor {
                 let seen = self.see(&step.what);
                 match (verdict(step, seen, self.gic), step.what) {
                     // It was played: a vGIC must bear it.
-                    (Said::Nothing, What::Op(Op::Line { intid, .. })) if intid > self.last_spi => {
+                    (Said::Nothing, What::Op(Op::Line { intid, .. })) if !self.has(intid) => {
                         let last = self.last_spi;
                         Said::Seen(format!(
                             "the domain has no interrupt {intid}: its last is {last}"
@@ -89,6 +92,13 @@ impl Actor {
         };
         self.stage.settle();
         said
+    }
+
+    fn has(&self, intid: u32) -> bool {
+        intid <= self.last_spi
+            || intid
+                .checked_sub(FIRST_ESPI.into())
+                .is_some_and(|n| n < self.espis)
     }
 
     /// A step that does nothing, though whoever wrote it may think otherwise.

@@ -14,6 +14,17 @@ const ITARGETSR: u32 = 0x800;
 const ICFGR: u32 = 0xc00;
 const SGIR: u32 = 0xf00;
 const IROUTER: u32 = 0x6000;
+/// The first extended SPI (GICv3.1).
+pub(crate) const FIRST_ESPI: u32 = 4096;
+/// Where the registers of these are instead.
+const EXTENDED: [(u32, u32); 6] = [
+    (IGROUPR, 0x1000),
+    (ISENABLER, 0x1200),
+    (ICENABLER, 0x1400),
+    (IPRIORITYR, 0x2000),
+    (ICFGR, 0x3000),
+    (IROUTER, 0x8000),
+];
 const WAKER: u32 = 0x14;
 const PROPBASER: u32 = 0x70;
 const PENDBASER: u32 = 0x78;
@@ -49,8 +60,14 @@ impl<'a> Driver<'a> {
         self.head.gic == 3
     }
 
-    /// The register at an offset that private and shared interrupts have in common.
-    fn at(&self, offset: u32, intid: u32) -> Register {
+    /// The register of an array that has an interrupt, of which each has so many bits, at a multiple of so many bytes.
+    fn at(&self, array: u32, bits: u32, bytes: u32, intid: u32) -> Register {
+        let moved = EXTENDED.iter().find(|(usual, _)| *usual == array);
+        let (array, n) = match (intid.checked_sub(FIRST_ESPI), moved) {
+            (Some(n), Some((_, array))) => (*array, n),
+            _ => (array, intid),
+        };
+        let offset = array + n * bits / 8 / bytes * bytes;
         if self.v3() && intid < 32 {
             Register::gicr(self.vcpu, SGI_BASE + offset)
         } else {
@@ -69,7 +86,7 @@ impl<'a> Driver<'a> {
 
     /// The bit of an interrupt, in a register of one bit each.
     pub fn bit(&self, array: u32, intid: u32) -> (Register, u64) {
-        (self.at(array + intid / 32 * 4, intid), 1 << (intid % 32))
+        (self.at(array, 1, 4, intid), 1 << (intid % 32))
     }
 
     fn set_bit(&self, array: u32, intid: u32) -> Op {
@@ -89,14 +106,14 @@ impl<'a> Driver<'a> {
 
     /// Gives an interrupt a priority.
     pub fn priority(&self, intid: u32, priority: u8) -> Op {
-        let register = self.at(IPRIORITYR + intid, intid);
+        let register = self.at(IPRIORITYR, 8, 1, intid);
         self.write(register, Size::Byte, priority.into())
     }
 
     /// Routes a shared interrupt to a vCPU.
     pub fn route(&self, intid: u32, to: u8) -> Op {
         if self.v3() {
-            let register = Register::gicd(IROUTER + intid * 8);
+            let register = self.at(IROUTER, 64, 8, intid);
             self.write(register, Size::Double, affinity(to))
         } else {
             let register = Register::gicd(ITARGETSR + intid);
@@ -107,7 +124,7 @@ impl<'a> Driver<'a> {
     /// Makes the sixteen interrupts that share a register with this one edge-triggered, or level-sensitive.
     pub fn trigger(&self, intid: u32, edge: bool) -> Op {
         let value = if edge { 0xaaaa_aaaa } else { 0 };
-        self.write(self.at(ICFGR + intid / 16 * 4, intid), Size::Word, value)
+        self.write(self.at(ICFGR, 2, 4, intid), Size::Word, value)
     }
 
     /// Sends an SGI to a vCPU.
@@ -150,9 +167,25 @@ impl<'a> Driver<'a> {
         ops
     }
 
+    /// The same for so many extended SPIs.
+    pub fn start_extended(&self, espis: u32) -> Vec<Op> {
+        let all = |from: u32| (FIRST_ESPI..FIRST_ESPI + espis).step_by(from as usize);
+        let word = |register, value| self.write(register, Size::Word, value);
+        let priorities = u64::from(PRIORITY) * 0x0101_0101;
+        let mut ops = Vec::new();
+        for n in all(32) {
+            ops.push(word(self.at(IGROUPR, 1, 4, n), 0xffff_ffff));
+            ops.push(word(self.at(ICENABLER, 1, 4, n), 0xffff_ffff));
+        }
+        ops.extend(all(16).map(|n| self.trigger(n, false)));
+        ops.extend(all(4).map(|n| word(self.at(IPRIORITYR, 8, 4, n), priorities)));
+        ops.extend(all(1).map(|n| self.route(n, self.vcpu)));
+        ops
+    }
+
     /// The vCPU's private interrupts and its CPU interface as Linux sets them up: SGIs on, PPIs off.
     pub fn start_interface(&self) -> Vec<Op> {
-        let word = |offset, value| self.write(self.at(offset, 0), Size::Word, value);
+        let word = |offset, value| self.write(self.at(offset, 8, 4, 0), Size::Word, value);
         let set = |field, value| Op::Set {
             vcpu: self.vcpu,
             field,

@@ -27,6 +27,8 @@ pub struct Choice {
     pub tds: Option<bool>,
     /// ITSes.
     pub itses: Option<u8>,
+    /// Extended SPIs, of the machine and of the domain.
+    pub espis: u16,
 }
 
 /// A line that says what happens.

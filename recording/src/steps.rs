@@ -15,6 +15,8 @@ pub(crate) struct Domain<'a> {
     pub(crate) head: &'a Head,
     /// ITSes of its machine.
     pub(crate) itses: u8,
+    /// Extended SPIs of the domain.
+    pub(crate) espis: u16,
 }
 
 /// System registers as words of their own.
@@ -34,7 +36,12 @@ impl Domain<'_> {
             return Err(unknown(key));
         }
         match key {
-            "boot" => return of_ops(Driver::new(self.head, 0).boot()),
+            "boot" => {
+                let driver = Driver::new(self.head, 0);
+                let mut ops = driver.start_extended(self.espis.into());
+                ops.extend(driver.boot());
+                return of_ops(ops);
+            }
             "lpis" => return self.lpis(),
             "line" => {
                 return one(What::Op(Op::Line {
@@ -124,16 +131,20 @@ impl Domain<'_> {
     fn intid(&self, words: &mut Words) -> Result<u32, Error> {
         let n: u32 = words.number("an INTID")?;
         let limit = 32 + u32::from(self.head.spis);
-        if n < limit {
+        let first = driver::FIRST_ESPI;
+        let extended = first..first + u32::from(self.espis);
+        if n < limit || extended.contains(&n) {
             return Ok(n);
         }
-        let last = limit - 1;
-        let because = if n >= its::FIRST_LPI {
-            "; for LPIs there is `lpi`"
-        } else if n < 1020 {
-            ", as the head says by `spis`"
-        } else {
-            ""
+        let (last, because) = match n {
+            its::FIRST_LPI.. => (limit - 1, "; for LPIs there is `lpi`"),
+            driver::FIRST_ESPI.. if self.espis == 0 => (
+                limit - 1,
+                "; extended SPIs are there if the head says `espis`",
+            ),
+            driver::FIRST_ESPI.. => (extended.end - 1, ", as the head says by `espis`"),
+            ..1020 => (limit - 1, ", as the head says by `spis`"),
+            _ => (limit - 1, ""),
         };
         let what = format!("INTID {n} is beyond the last, {last}{because}");
         Err(Error::new(what))

@@ -104,6 +104,9 @@ impl<'a> Setup<'a> {
                 let bit = words.one_of("0 or 1", &[("0", false), ("1", true)])?;
                 self.choice.tds = Some(bit);
             }
+            "espis" => {
+                self.choice.espis = words.number("a number of extended SPIs, 0 to 1024")?;
+            }
             "itses" => self.choice.itses = Some(words.number("a number of ITSes")?),
             _ => {
                 let all: Vec<&str> = std::iter::from_fn(|| words.next()).collect();
@@ -145,6 +148,19 @@ impl<'a> Setup<'a> {
                 let what = format!("{name} has no GICv{gic} for guests");
                 return Err(self.wrong("machine", what));
             }
+        }
+        let espis = self.choice.espis;
+        let wrong = if espis > 1024 {
+            Some("of at most 1024: their INTIDs are 4096 to 5119 (IHI 0069 2.2.1)")
+        } else if !espis.is_multiple_of(32) {
+            Some("of which there are multiples of 32: GICD_TYPER.ESPI_range counts these")
+        } else if espis > 0 && self.gics.contains(&2) {
+            Some("and a GICv2 has none: say `gic 3`")
+        } else {
+            None
+        };
+        if let Some(wrong) = wrong {
+            return Err(self.wrong("espis", format!("{espis} extended SPIs, {wrong}")));
         }
         let Some(itses) = self.choice.itses else {
             return Ok(named.map_or(0, |m| m.itses));
@@ -216,7 +232,14 @@ impl Script {
             };
             let itses = if *gic == 3 { itses } else { 0 };
             Ok(Scene {
-                lines: steps_of(&Domain { head: &head, itses }, &body)?,
+                lines: steps_of(
+                    &Domain {
+                        head: &head,
+                        itses,
+                        espis: setup.choice.espis,
+                    },
+                    &body,
+                )?,
                 machine: setup.choice.clone(),
                 head,
             })

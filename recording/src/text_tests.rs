@@ -170,6 +170,35 @@ fn an_sgi_has_its_sender_on_a_gicv2() {
 }
 
 #[test]
+fn extended_spis_have_registers_of_their_own() {
+    let lines = |text: &str| -> Vec<String> {
+        let steps = steps(&format!("espis 64\n{text}"));
+        let ops = steps.iter().map(|step| match step.what {
+            What::Op(op) => op.to_string(),
+            ref other => panic!("{other:?}"),
+        });
+        ops.collect()
+    };
+    for (text, op) in [
+        ("enable 0 4129", "write 0 GICD_ISENABLER1E 0x2"),
+        ("disable 0 4096", "write 0 GICD_ICENABLER0E 0x1"),
+        ("priority 0 4101 0x80", "write8 0 GICD_IPRIORITYR1E+1 0x80"),
+        ("edge 0 4112", "write 0 GICD_ICFGR1E 0xaaaaaaaa"),
+        ("route 0 4100 1", "write64 0 GICD_IROUTER4E 0x1"),
+    ] {
+        assert_eq!(lines(text), [op]);
+    }
+    let boot = lines("boot");
+    for op in [
+        "write 0 GICD_IGROUPR1E 0xffffffff",
+        "write 0 GICD_IPRIORITYR15E 0xa0a0a0a0",
+        "write64 0 GICD_IROUTER63E 0x0",
+    ] {
+        assert!(boot.iter().any(|line| line == op), "{op}: {boot:#?}");
+    }
+}
+
+#[test]
 fn commands_of_an_its_are_the_architectures() {
     let command = |text: &str| match steps(&format!("machine server\n{text}"))[0].what {
         What::Command { its, command, .. } => (its, command),
@@ -236,6 +265,22 @@ fn mistakes_of_a_person_are_told_with_what_to_do() {
         ("lrs 17\nboot", "line 1: 17 list", "ICH_VTR_EL2.ListRegs"),
         ("hardware 96 level\nboot", "line 1: INTID 96", "32 to 95"),
         ("hardware 42 level\nhardware 42 edge\nboot", "", "twice"),
+        (
+            "espis 1025\nboot",
+            "line 1: 1025 extended SPIs",
+            "4096 to 5119",
+        ),
+        (
+            "gic 2 3\nespis 32\nboot",
+            "line 2: 32 extended SPIs",
+            "`gic 3`",
+        ),
+        ("enable 0 4096", "line 1: INTID 4096", "`espis`"),
+        (
+            "espis 32\nenable 0 4128",
+            "line 2: INTID 4128 is beyond the last, 4127",
+            "",
+        ),
         ("gic 2\nitses 1\nboot", "line 2", "a GICv2 has no ITS"),
         ("itses 2\nboot", "line 1: 2 ITSes", "room for 1"),
         ("lpis", "line 1: there is no ITS 0", "`itses 1` in the head"),
@@ -316,7 +361,7 @@ fn each_example_of_a_line_is_right() {
         assert!(line.starts_with(word));
         let head = match *word {
             "lpis" | "its" | "msi" => "itses 1\n",
-            "itses" => "gic 3\n",
+            "itses" | "espis" => "gic 3\n",
             _ => "",
         };
         let text = format!("{head}{line}\nboot\n");

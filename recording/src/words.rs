@@ -20,10 +20,11 @@ pub(crate) const SYSREGS: [&str; 4] = ["sgi1r", "asgi1r", "sgi0r", "icc_dir"];
 pub(crate) const FIELDS: [&str; 6] = ["pmr", "group0", "group1", "eoimode", "bpr0", "bpr1"];
 
 /// The words that a line of the head begins with, each with a line for an example.
-pub(crate) const HEAD: [(&str, &str); 9] = [
+pub(crate) const HEAD: [(&str, &str); 10] = [
     ("gic", "gic 2 3"),
     ("vcpus", "vcpus 2"),
     ("spis", "spis 64"),
+    ("espis", "espis 32"),
     ("lrs", "lrs 4"),
     ("hardware", "hardware 42 level"),
     ("origin", "origin a laptop"),
