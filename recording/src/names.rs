@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The architecture's names of the registers, for people: IHI 0048B tables 4-1 and 4-2, IHI 0069 sections 12.8 to 12.12 and 12.18.
+//! The architecture's names of the registers, for people: IHI 0048B table 4-1, IHI 0069 chapter 12.
 
 use crate::op::{Field, Frame, Register, SysReg};
 

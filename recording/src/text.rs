@@ -151,7 +151,7 @@ impl<'a> Setup<'a> {
         }
         let espis = self.choice.espis;
         let wrong = if espis > 1024 {
-            Some("of at most 1024: their INTIDs are 4096 to 5119 (IHI 0069 2.2.1)")
+            Some("of at most 1024: their INTIDs are 4096 to 5119 (IHI 0069 2.2)")
         } else if !espis.is_multiple_of(32) {
             Some("of which there are multiples of 32: GICD_TYPER.ESPI_range counts these")
         } else if espis > 0 && self.gics.contains(&2) {
