@@ -5,6 +5,7 @@ use crate::machine::Profile;
 use crate::peer;
 use crate::play::Stage;
 use crate::steps::{Actor, Said};
+use crate::timeline;
 use anyhow::{Context, Result, anyhow, bail};
 use recording::its::{MEMORY, MEMORY_SIZE};
 use recording::script::{Scene, What};
@@ -189,6 +190,7 @@ pub fn play_and_tell(scene: &Scene, mut tell: impl FnMut(Remark)) -> Result<()> 
         peer::called()
     );
     for line in &scene.lines {
+        timeline::line(line.number, &line.text);
         for step in &line.steps {
             // Of several it is to be known which.
             let text = match step.what {

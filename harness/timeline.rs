@@ -44,8 +44,8 @@ pub struct Event {
     pub intid: u32,
     /// Which list register, where that is what it is about.
     pub slot: Option<usize>,
-    /// The operation of a script or recording, by its place there, in which it happened.
-    pub operation: Option<(usize, Op)>,
+    /// In which step of what is played it happened, by its number in [`Lives::steps`].
+    pub played: Option<usize>,
     /// The vGIC's own word about the interrupt right after, if it has such a thing.
     pub word: Option<u64>,
     /// The state after it.
@@ -102,8 +102,24 @@ pub struct Lives {
     /// Machines that were switched on, each before the event of that number: nothing of the one before is left.
     machines: Vec<(usize, &'static str)>,
     states: BTreeMap<Whose, State>,
-    /// What is being played, by its number.
-    operation: Option<(usize, Op)>,
+    /// The steps of what is played in which something happened: `line 23: ack 0 43`.
+    steps: Vec<String>,
+    playing: Playing,
+    operations: usize,
+    is_script: bool,
+}
+
+/// What is being played.
+#[derive(Clone, Debug, Default)]
+enum Playing {
+    #[default]
+    Nothing,
+    /// An operation of a recording, by its number from 1 on.
+    Operation(usize, Op),
+    /// A line of a script, which may stand for several operations.
+    Line(usize, String),
+    /// Either, after something has happened in it: its number in [`Lives::steps`].
+    Known(usize),
 }
 
 /// More is no drawing.
@@ -143,11 +159,21 @@ pub(crate) fn machine(about: &'static str) {
     with(|lives| lives.machine(about));
 }
 
-/// The next operation of a script or a recording is played.
+/// The next operation of a recording is played, or one of a line of a script.
 pub(crate) fn operation(op: &Op) {
     with(|lives| {
-        let number = lives.operation.map_or(0, |(n, _)| n + 1);
-        lives.operation = Some((number, *op));
+        lives.operations += 1;
+        if !lives.is_script {
+            lives.playing = Playing::Operation(lives.operations, *op);
+        }
+    });
+}
+
+/// The next line of a script is played.
+pub(crate) fn line(number: usize, text: &str) {
+    with(|lives| {
+        lives.is_script = true;
+        lives.playing = Playing::Line(number, text.to_owned());
     });
 }
 
@@ -227,17 +253,33 @@ impl Lives {
             self.left_out += 1;
             return None;
         }
+        let played = self.played();
         self.events.push(Event {
             step: STEP.load(Ordering::Relaxed),
             moment,
             vcpu,
             intid,
             slot,
-            operation: self.operation,
+            played,
             word: None,
             state,
         });
         Some(self.events.len() - 1)
+    }
+}
+
+impl Lives {
+    /// The step that is being played, of which something is told now.
+    fn played(&mut self) -> Option<usize> {
+        let text = match &self.playing {
+            Playing::Nothing => return None,
+            Playing::Known(n) => return Some(*n),
+            Playing::Operation(n, op) => format!("operation {n}: {op}"),
+            Playing::Line(n, text) => format!("line {n}: {text}"),
+        };
+        self.steps.push(text);
+        self.playing = Playing::Known(self.steps.len() - 1);
+        Some(self.steps.len() - 1)
     }
 }
 

@@ -8,7 +8,6 @@ use super::json::{array, or_null, string};
 use super::lanes::{Bar, Lane, Look};
 use super::word::FIELDS;
 use super::{Lives, Moment, State};
-use recording::Op;
 use rust_vgic::irq::State as Word;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -90,10 +89,6 @@ fn word(bits: u64) -> String {
     array([string(&format!("{bits:#018x}")), array(said)])
 }
 
-fn operation((n, op): (usize, Op)) -> String {
-    array([(n + 1).to_string(), string(&op.to_string())])
-}
-
 /// Text that is neither a tag nor an entity, nor ends an attribute.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -136,7 +131,7 @@ fn paths(lane: &Lane) -> String {
 impl Lives {
     /// What the page's script looks things up in.
     fn data(&self, lanes: &[Lane]) -> String {
-        let (mut words, mut operations) = (Numbers::new(), Numbers::new());
+        let mut words = Numbers::new();
         let bars = lanes.iter().enumerate();
         let mut bars: Vec<(usize, &Bar)> = bars
             .flat_map(|(n, lane)| lane.bars.iter().map(move |bar| (n, bar)))
@@ -153,7 +148,7 @@ impl Lives {
                 said(e.state).to_string(),
                 bar.to.to_string(),
                 or_null(e.word.map(|bits| words.of(bits, || word(bits)))),
-                or_null(e.operation.map(|op| operations.of(op.0, || operation(op)))),
+                or_null(e.played),
             ])
         };
         let events = array(bars.into_iter().map(event));
@@ -170,7 +165,7 @@ impl Lives {
             ("events", events),
             ("fields", array(fields)),
             ("words", array(words.made)),
-            ("operations", array(operations.made)),
+            ("steps", array(self.steps.iter().map(|step| string(step)))),
             ("machines", array(machines)),
             ("leftOut", self.left_out.to_string()),
         ];
@@ -229,7 +224,6 @@ fn filled(template: &str, parts: &[(&str, &str)]) -> String {
 mod tests {
     use super::super::samples::{most_lives, two_lives};
     use super::*;
-    use recording::text::Script;
     use roxmltree::{Document, ParsingOptions};
 
     /// The page's elements: it is written so that it is XML as well as HTML.
@@ -304,13 +298,12 @@ mod tests {
     }
 
     #[test]
-    fn the_word_is_shown_by_its_fields_with_the_operation() {
-        let script: Script = "gic 2\nboot\nline 40 up\n".parse().expect("a script");
-        let op = *script.versions[0].ops.last().expect("an operation");
+    fn the_word_is_shown_by_its_fields_with_the_step() {
         let mut lives = two_lives();
         let state = Word::reset(rust_vgic::VcpuId::new(5)).with_latch_lr(true);
         lives.events[0].word = Some(state.bits());
-        lives.events[0].operation = Some((7, op));
+        lives.steps = vec!["line 7: line 40 up".to_owned()];
+        lives.events[0].played = Some(0);
         let text = lives.html("a word");
         let page = parsed(&text);
         let data = data(&page);
@@ -321,7 +314,7 @@ mod tests {
         assert!(data.contains(&format!("\"words\":[[\"{:#018x}\",[[", state.bits())));
         assert!(field("LATCH_LR", "1") && field("TARGET", "vCPU 5") && !field("ACTIVE", "1"));
         assert!(
-            data.contains("\"operations\":[[8,\"line 40 up\"]],"),
+            data.contains("\"steps\":[\"line 7: line 40 up\"],"),
             "{data}"
         );
         // Of the first event alone.
