@@ -137,7 +137,7 @@ fn a_vcpu_that_is_away_does_nothing_and_that_is_told() {
 
 #[test]
 fn what_a_script_does_not_say_is_shown() {
-    let text = "read 0 GICD_CTLR\nsgi 1 0 2\nline 40 up\nsignal 0\nack 0\neoi 0\nack 0\neoi 0\nack 0\neoi 0\ndir 0\nsignal 0\nline 400 up";
+    let text = "read 0 GICD_CTLR\nsgi 1 0 2\nline 40 up\nsignal 0\nack 0\neoi 0\nack 0\neoi 0\nack 0\neoi 0\ndir 0\nsignal 0\nline 400 up\nrelease 1";
     assert_eq!(
         seen(&format!("{BOOT}{text}")),
         [
@@ -150,6 +150,7 @@ fn what_a_script_does_not_say_is_shown() {
             "15: dir 0: nothing waits for its deactivation: nothing is done",
             "16: signal 0: no signal",
             "17: line 400 up: the domain has no interrupt 400: its last is 95",
+            "18: release 1: its IPIs are not held: nothing is done",
         ]
     );
 }

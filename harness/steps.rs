@@ -112,6 +112,9 @@ impl Actor {
             What::Op(Op::Dir { vcpu, intid: None }) if self.stage.dropped(vcpu).is_empty() => {
                 nothing("nothing waits for its deactivation")
             }
+            What::Release { vcpu } if !self.held.contains_key(&vcpu) => {
+                nothing("its IPIs are not held")
+            }
             _ => None,
         }
     }
