@@ -44,7 +44,7 @@ pub struct Event {
     pub intid: u32,
     /// Which list register, where that is what it is about.
     pub slot: Option<usize>,
-    /// In which step of what is played it happened, by its number in [`Lives::steps`].
+    /// In which step of what is played it happened, by its number in the list of steps.
     pub played: Option<usize>,
     /// The vGIC's own word about the interrupt right after, if it has such a thing.
     pub word: Option<u64>,
