@@ -6,6 +6,7 @@
 
 use crate::apt::{self, Apt, Archive};
 use crate::command::run;
+use crate::interrupt;
 use crate::package::{self, Wish};
 use crate::paths;
 use anyhow::{Context, Result, bail};
@@ -84,6 +85,8 @@ pub fn find() -> Result<Qemu> {
             return Ok(own);
         }
         if let Err(error) = fetch() {
+            // Of what was interrupted nothing is known.
+            interrupt::check()?;
             let why = format!("{error:#}");
             eprintln!(
                 "vgic: staying with QEMU {}: {}; ./vgic setup tries again",
