@@ -137,9 +137,7 @@ fn an_ipi_that_is_held_arrives_when_it_is_released_or_waited_for() {
     quiet(&format!(
         "{line}migrate 0\nsignal 0 yes\nrelease 0\nack 0 40"
     ));
-    quiet(&format!(
-        "{line}hold 0\nhold 0\nrelease 0\nrelease 0\nsignal 0 yes"
-    ));
+    quiet(&format!("{line}hold 0\nhold 0\nrelease 0\nsignal 0 yes"));
 }
 
 #[test]
