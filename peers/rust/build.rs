@@ -13,9 +13,15 @@ fn main() {
     let root = Path::new("../..");
     let release = xen_glue_header::release();
     let sources = [
-        "xen-glue/c/glue.c",
+        "xen-glue/c/dump.c",
         "xen-glue/c/gich.c",
+        "xen-glue/c/host.c",
+        "xen-glue/c/hwirq.c",
         "xen-glue/c/its.c",
+        "xen-glue/c/layout.c",
+        "xen-glue/c/life.c",
+        "xen-glue/c/mmio.c",
+        "xen-glue/c/run.c",
         "harness/c/mock.c",
         "harness/c/its.c",
         "peers/c/services.c",

@@ -19,12 +19,7 @@
 #include <asm/regs.h>
 #include <asm/vgic.h>
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wredundant-decls"
-#include "exports.h"
-#include "releases.h"
-#include "rvgic.h"
-#pragma GCC diagnostic pop
+#include "glue.h"
 
 #ifdef CONFIG_HAS_ITS
 

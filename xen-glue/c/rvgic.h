@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What glue.c offers to the Rust half of the vGIC: Xen's macros and inlines as
- * functions, and the places of the few fields that hot paths read themselves.
+ * What the C half offers to the Rust half of the vGIC: Xen's macros and inlines
+ * as functions, and the places of the few fields that hot paths read themselves.
  * The other direction, Rust for C, is in the generated exports.h.
  */
 #ifndef RVGIC_H

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The functions that Xen calls. Their prototypes are in Xen's asm/vgic.h, asm/gic.h and asm/irq.h; those that
-//! start with `rvgic_` are called by c/glue.c, which unpacks Xen's structures for them.
+//! start with `rvgic_` are called by the files in c/, which unpack Xen's structures for them.
 //!
 //! Every pointer is one of Xen's own, alive during the call: that is the `# Safety` of all of them.
 #![allow(clippy::missing_safety_doc)]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What the Rust half takes from C: Xen's own functions, and those of c/glue.c and c/gich.c (see c/rvgic.h).
+//! What the Rust half takes from C: Xen's own functions, and those of the files in c/ (see c/rvgic.h).
 //!
 //! cbindgen turns these declarations into C, too: see the crate `xen-glue-header`.
 
@@ -26,17 +26,33 @@ unsafe extern "C" {
     pub fn xfree(p: *mut c_void);
 }
 
-// c/glue.c
+// c/run.c
 unsafe extern "C" {
     pub fn rvgic_current() -> *mut vcpu;
+    pub fn rvgic_line(v: *const vcpu, virq: c_uint) -> c_int;
+}
+
+// c/host.c
+unsafe extern "C" {
     pub fn rvgic_host_version() -> c_uint;
     pub fn rvgic_host_spis() -> c_uint;
     pub fn rvgic_host_espis() -> c_uint;
-    pub fn rvgic_region(d: *const domain, region: c_uint, base: *mut u64, size: *mut u64) -> bool;
-    pub fn rvgic_register_frames(d: *mut domain) -> c_int;
-    pub fn rvgic_forget_frames(d: *mut domain);
     pub fn rvgic_lpi_bits(d: *const domain) -> c_uint;
-    pub fn rvgic_line(v: *const vcpu, virq: c_uint) -> c_int;
+}
+
+// c/life.c
+unsafe extern "C" {
+    pub fn rvgic_region(d: *const domain, region: c_uint, base: *mut u64, size: *mut u64) -> bool;
+    pub fn rvgic_forget_frames(d: *mut domain);
+}
+
+// c/mmio.c
+unsafe extern "C" {
+    pub fn rvgic_register_frames(d: *mut domain) -> c_int;
+}
+
+// c/hwirq.c
+unsafe extern "C" {
     pub fn rvgic_may_set_type(d: *const domain) -> bool;
     pub fn rvgic_irq_desc(irq: c_uint) -> *mut irq_desc;
     pub fn rvgic_desc_lock(desc: *mut irq_desc) -> c_ulong;
@@ -48,6 +64,10 @@ unsafe extern "C" {
     pub fn rvgic_desc_is_pending(desc: *mut irq_desc) -> bool;
     pub fn rvgic_desc_done(desc: *mut irq_desc);
     pub fn rvgic_desc_route(desc: *mut irq_desc, v: *const vcpu);
+}
+
+// c/dump.c
+unsafe extern "C" {
     pub fn rvgic_log(level: c_uint, text: *const c_char, len: usize);
     pub fn rvgic_print(text: *const c_char, len: usize);
 }

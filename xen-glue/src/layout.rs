@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Xen's structures, as far as hot paths read them without a call: c/glue.c says where each field is.
+//! Xen's structures, as far as hot paths read them without a call: c/layout.c says where each field is.
 
 use crate::ffi::{domain, irq_desc, vcpu};
 use core::ffi::{c_int, c_uint, c_ulong, c_void};
@@ -219,7 +219,7 @@ impl XenVcpu {
         (dist, own)
     }
 
-    /// Some line of the vCPU's own may be up: see vgic_lines_quiet() in c/glue.c. Any CPU.
+    /// Some line of the vCPU's own may be up: see vgic_lines_up() in c/rust_vgic.h. Any CPU.
     #[inline(always)]
     pub fn line_is_up(self) {
         let at = place::<_, bool>(self.0, rvgic_layout.vgic_lines_up);

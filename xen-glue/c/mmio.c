@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Trapped accesses: of a domain's frames, and of the system registers that send
+ * SGIs and deactivate.
+ */
+
+#include <xen/lib.h>
+#include <xen/sched.h>
+#include <xen/sizes.h>
+
+#include <asm/cpregs.h>
+#include <asm/current.h>
+#include <asm/gic.h>
+#include <asm/hsr.h>
+#include <asm/mmio.h>
+#include <asm/regs.h>
+#include <asm/vgic.h>
+
+#include "glue.h"
+
+/* Beside RVGIC_SGI1R and its siblings. */
+#define RVGIC_DIR           (RVGIC_SGI0R + 1)
+
+/* op1 is 0 for all three; Xen's names of these two have opc1 of AArch32. */
+#define RVGIC_SYSREG_ASGI1R HSR_SYSREG(3,0,c12,c11,6)
+#define RVGIC_SYSREG_SGI0R  HSR_SYSREG(3,0,c12,c11,7)
+
+static int dist_mmio_read(struct vcpu *v, mmio_info_t *info, register_t *r,
+                          void *priv)
+{
+    *r = rvgic_dist_read(v, info->gpa - v->domain->arch.vgic.dbase,
+                         info->dabt.size);
+
+    return 1;
+}
+
+static int dist_mmio_write(struct vcpu *v, mmio_info_t *info, register_t r,
+                           void *priv)
+{
+    rvgic_dist_write(v, info->gpa - v->domain->arch.vgic.dbase, info->dabt.size,
+                     rvgic_written(info, r));
+
+    return 1;
+}
+
+static const struct mmio_handler_ops dist_ops = {
+    .read  = dist_mmio_read,
+    .write = dist_mmio_write,
+};
+
+/*
+ * More to do than one trap may: whatever interrupt has come is taken first. Xen
+ * is going to step over the store. In AArch32 that takes more, and reads of
+ * GITS_CREADR, GICR_CTLR and GICR_SYNCR do the rest.
+ */
+void rvgic_once_more(void)
+{
+    struct cpu_user_regs *regs = guest_cpu_user_regs();
+
+    if ( !(regs->cpsr & PSR_MODE_BIT) )
+        regs->pc -= 4;
+}
+
+static int redist_mmio_read(struct vcpu *v, mmio_info_t *info, register_t *r,
+                            void *priv)
+{
+    const struct vgic_dist *vgic = &v->domain->arch.vgic;
+    const struct vgic_rdist_region *region = priv;
+
+    *r = rvgic_redist_read(v, region - vgic->rdist_regions,
+                           info->gpa - region->base, info->dabt.size);
+
+    return 1;
+}
+
+static int redist_mmio_write(struct vcpu *v, mmio_info_t *info, register_t r,
+                             void *priv)
+{
+    const struct vgic_dist *vgic = &v->domain->arch.vgic;
+    const struct vgic_rdist_region *region = priv;
+
+    if ( rvgic_redist_write(v, region - vgic->rdist_regions,
+                            info->gpa - region->base, info->dabt.size,
+                            rvgic_written(info, r)) )
+        rvgic_once_more();
+
+    return 1;
+}
+
+static const struct mmio_handler_ops redist_ops = {
+    .read  = redist_mmio_read,
+    .write = redist_mmio_write,
+};
+
+/* What follows the pages of a GICv2's CPU interface that Xen maps. */
+static paddr_t dir_base(const struct domain *d)
+{
+    return d->arch.vgic.cbase + d->arch.vgic.csize;
+}
+
+static paddr_t dir_size(const struct domain *d)
+{
+    paddr_t size = is_hardware_domain(d) ? rvgic_host_v2.csize
+                                         : GUEST_GICC_SIZE;
+
+    return size - d->arch.vgic.csize;
+}
+
+/* All reserved but GICC_DIR, which is write-only. */
+static int dir_mmio_read(struct vcpu *v, mmio_info_t *info, register_t *r,
+                         void *priv)
+{
+    *r = 0;
+
+    return 1;
+}
+
+static int dir_mmio_write(struct vcpu *v, mmio_info_t *info, register_t r,
+                          void *priv)
+{
+    paddr_t offset = info->gpa - dir_base(v->domain);
+
+    /* There is a copy of it in each page if there are copies of pages. */
+    if ( v->domain->arch.vgic.csize != PAGE_SIZE )
+        offset &= PAGE_SIZE - 1;
+
+    if ( !offset && info->dabt.size == DABT_WORD )
+        rvgic_write_dir(v, rvgic_written(info, r));
+
+    return 1;
+}
+
+static const struct mmio_handler_ops dir_ops = {
+    .read  = dir_mmio_read,
+    .write = dir_mmio_write,
+};
+
+/* Exactly as many handlers as domain_vgic_register() has announced. */
+int rvgic_register_frames(struct domain *d)
+{
+    struct vgic_dist *vgic = &d->arch.vgic;
+    unsigned int i;
+    int rc;
+
+    register_mmio_handler(d, &dist_ops, vgic->dbase,
+                          vgic->version == GIC_V3 ? SZ_64K : PAGE_SIZE, NULL);
+
+    if ( vgic->version == GIC_V2 )
+    {
+        register_mmio_handler(d, &dir_ops, dir_base(d), dir_size(d), NULL);
+
+        rc = rvgic_map_gicv(d);
+        if ( rc )
+            return rc;
+    }
+
+    for ( i = 0; i < vgic->nr_regions; i++ )
+        register_mmio_handler(d, &redist_ops, vgic->rdist_regions[i].base,
+                              vgic->rdist_regions[i].size,
+                              &vgic->rdist_regions[i]);
+
+    return rvgic_register_its(d);
+}
+
+/* ICC_SGI1R and its siblings, and ICC_DIR: all are write-only. */
+bool vgic_emulate(struct cpu_user_regs *regs, union hsr hsr)
+{
+    unsigned int reg;
+    uint64_t value;
+
+    switch ( hsr.ec )
+    {
+    case HSR_EC_SYSREG:
+        switch ( hsr.bits & HSR_SYSREG_REGS_MASK )
+        {
+        case HSR_SYSREG_ICC_SGI1R_EL1:  reg = RVGIC_SGI1R; break;
+        case RVGIC_SYSREG_ASGI1R:       reg = RVGIC_ASGI1R; break;
+        case RVGIC_SYSREG_SGI0R:        reg = RVGIC_SGI0R; break;
+        case HSR_SYSREG_ICC_DIR_EL1:    reg = RVGIC_DIR; break;
+        default: return false;
+        }
+
+        if ( hsr.sysreg.read )
+            return false;
+
+        value = get_user_reg(regs, hsr.sysreg.reg);
+        break;
+
+    case HSR_EC_CP15_32:
+        switch ( hsr.bits & HSR_CP32_REGS_MASK )
+        {
+        case HSR_CPREG32(ICC_DIR): reg = RVGIC_DIR; break;
+        default: return false;
+        }
+
+        if ( hsr.cp32.read )
+            return false;
+
+        value = (uint32_t)get_user_reg(regs, hsr.cp32.reg);
+        break;
+
+    case HSR_EC_CP15_64:
+        switch ( hsr.bits & HSR_CP64_REGS_MASK )
+        {
+        case HSR_CPREG64(ICC_SGI1R):  reg = RVGIC_SGI1R; break;
+        case HSR_CPREG64(ICC_ASGI1R): reg = RVGIC_ASGI1R; break;
+        case HSR_CPREG64(ICC_SGI0R):  reg = RVGIC_SGI0R; break;
+        default: return false;
+        }
+
+        if ( hsr.cp64.read )
+            return false;
+
+        value = (uint32_t)get_user_reg(regs, hsr.cp64.reg1);
+        value |= (uint64_t)get_user_reg(regs, hsr.cp64.reg2) << 32;
+        break;
+
+    default:
+        return false;
+    }
+
+    if ( reg != RVGIC_DIR )
+        return rvgic_send_sgi(current, reg, value);
+
+    if ( current->domain->arch.vgic.version != GIC_V3 )
+        return false;
+
+    rvgic_write_dir(current, value);
+
+    return true;
+}
+
+/*
+ * Local variables:
+ * mode: C
+ * c-file-style: "BSD"
+ * c-basic-offset: 4
+ * indent-tabs-mode: nil
+ * End:
+ */

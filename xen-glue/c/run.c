@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The run loop: exits from a guest and entries, and the lines that Xen keeps
+ * and has looked at then.
+ */
+
+#include <xen/lib.h>
+#include <xen/sched.h>
+
+#include <asm/current.h>
+#include <asm/time.h>
+#include <asm/vgic.h>
+
+#include "glue.h"
+
+struct vcpu *rvgic_current(void)
+{
+    return current;
+}
+
+void vgic_sync_from_lrs(struct vcpu *v)
+{
+    rvgic_sync_from(v->arch.vgic.priv);
+}
+
+void vgic_sync_to_lrs(void)
+{
+    rvgic_sync_to(current->arch.vgic.priv);
+}
+
+int rvgic_line(const struct vcpu *v, unsigned int virq)
+{
+    if ( virq == v->domain->arch.evtchn_irq )
+        return !!read_atomic(&vcpu_info(v, evtchn_upcall_pending));
+
+    if ( virq == v->arch.phys_timer.irq )
+    {
+        register_t ctl = v->arch.phys_timer.ctl;
+
+        ctl &= CNTx_CTL_ENABLE | CNTx_CTL_PENDING | CNTx_CTL_MASK;
+
+        return ctl == (CNTx_CTL_ENABLE | CNTx_CTL_PENDING);
+    }
+
+    return -1;
+}
+
+void vgic_lines_forget(struct vcpu *v)
+{
+    /*
+     * Before the lines are looked at: each that is found up sets it again, and
+     * so does who raises one meanwhile.
+     */
+    write_atomic(&v->arch.vgic.lines_up, false);
+    smp_mb();
+}
+
+/*
+ * Local variables:
+ * mode: C
+ * c-file-style: "BSD"
+ * c-basic-offset: 4
+ * indent-tabs-mode: nil
+ * End:
+ */
