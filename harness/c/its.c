@@ -5,7 +5,7 @@
  * LPIs are pending, and at which CPU, is up to the physical GIC.
  */
 
-#include "mock.h"
+#include "half.h"
 
 #ifdef CONFIG_HAS_ITS
 

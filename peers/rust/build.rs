@@ -22,8 +22,14 @@ fn main() {
         "xen-glue/c/life.c",
         "xen-glue/c/mmio.c",
         "xen-glue/c/run.c",
-        "harness/c/mock.c",
+        "harness/c/dump.c",
+        "harness/c/host.c",
+        "harness/c/hwirq.c",
         "harness/c/its.c",
+        "harness/c/life.c",
+        "harness/c/locks.c",
+        "harness/c/mmio.c",
+        "harness/c/run.c",
         "peers/c/services.c",
     ];
     cc::Build::new()

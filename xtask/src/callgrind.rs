@@ -97,8 +97,8 @@ mod tests {
 
     const TEXT: &str = "# callgrind format\nversion: 1\ncmd: x a=b\npositions: line\nevents: Ir\nsummary: 31\n\n\
         ob=/peers/old.so\nfl=/xen/vgic.c\nfn=inject\n10 5\nfi=/mock.h\n20 7\nfe=/xen/vgic.c\n11 1\n\
-        cob=/peers/old.so\ncfi=/harness/c/mock.c\ncfn=_spin_lock\ncalls=3 90 \n12 15\n13 2\n\n\
-        fl=/harness/c/mock.c\nfn=_spin_lock\n90 15\n\nob=/lib/libc.so\nfl=???\nfn=memset\n0 1\n";
+        cob=/peers/old.so\ncfi=/harness/c/locks.c\ncfn=_spin_lock\ncalls=3 90 \n12 15\n13 2\n\n\
+        fl=/harness/c/locks.c\nfn=_spin_lock\n90 15\n\nob=/lib/libc.so\nfl=???\nfn=memset\n0 1\n";
 
     fn function(object: &str, file: &str, name: &str) -> Function {
         let [object, file, name] = [object, file, name].map(str::to_owned);
@@ -110,7 +110,7 @@ mod tests {
         let profile = Profile::parse(TEXT).unwrap();
         let inject = function("/peers/old.so", "/xen/vgic.c", "inject");
         assert_eq!(profile.own[&inject], 5 + 7 + 1 + 2);
-        let lock = function("/peers/old.so", "/harness/c/mock.c", "_spin_lock");
+        let lock = function("/peers/old.so", "/harness/c/locks.c", "_spin_lock");
         assert_eq!(profile.own[&lock], 15);
         assert_eq!(profile.own[&function("/lib/libc.so", "???", "memset")], 1);
         assert_eq!(profile.calls[&(inject, "_spin_lock".into())], 3);

@@ -81,7 +81,7 @@ fn hot_rows_that_can_be_compared_are_drawn() {
 #[test]
 fn only_the_vgics_own_functions_and_its_locks_count() {
     let vgic = Path::new("/peers/old.so");
-    let mock = paths::root().join("harness/c/mock.c");
+    let mock = paths::root().join("harness/c/locks.c");
     let function = |object: &str, file: &str, name: &str| Function {
         object: object.into(),
         file: file.into(),

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the mock Xen's C half have from each other, and from its
+ * Rust half. They are what has to know the layout of struct domain, struct vcpu
+ * and struct irq_desc, and what takes variable arguments. The rest is in Rust,
+ * which sees these structures as pointers only.
+ */
+#ifndef HALF_H
+#define HALF_H
+
+#include "mock.h"
+
+/* From the Rust half. */
+void mock_print(const char *text, size_t len);
+void mock_phys_enable(unsigned int irq, bool on);
+void mock_phys_trigger(unsigned int irq, bool level);
+void mock_phys_active(unsigned int irq, bool on);
+void mock_phys_pending(unsigned int irq, bool on);
+bool mock_phys_is_pending(unsigned int irq);
+void mock_phys_target(unsigned int irq, unsigned int cpu);
+void mock_wake(struct vcpu *v, int processor, bool running);
+
+/* host.c */
+extern struct mock_machine mock_host;
+
+/* hwirq.c */
+#define MAX_SPIS 992
+#define MAX_ESPIS (ESPI_MAX_INTID - ESPI_BASE_INTID + 1)
+void mock_hwirq_power_on(void);
+
+/* its.c */
+#ifdef CONFIG_HAS_ITS
+void mock_its_power_on(const struct mock_machine *machine);
+void mock_its_release(struct domain *d);
+#else
+static inline void mock_its_power_on(const struct mock_machine *machine) {}
+static inline void mock_its_release(struct domain *d) {}
+#endif
+
+#endif /* HALF_H */

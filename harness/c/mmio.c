@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Trapped accesses.
+ */
+
+#include "half.h"
+
+void register_mmio_handler(struct domain *d, const struct mmio_handler_ops *ops,
+                           paddr_t addr, paddr_t size, void *priv)
+{
+    if ( d->mmio_used >= d->mmio_max )
+    {
+        mock_broken("more MMIO handlers than domain_vgic_register() announced");
+        return;
+    }
+    d->mmio[d->mmio_used++] =
+        (struct mmio_handler){ .ops = ops, .addr = addr, .size = size, .priv = priv };
+}
+
+static _Thread_local struct cpu_user_regs guest_regs;
+
+struct cpu_user_regs *guest_cpu_user_regs(void)
+{
+    return &guest_regs;
+}
+
+/*
+ * A trapped access of 1 << size bytes: 1 handled, 0 abort, -1 nothing there, 2 the
+ * guest executes it again: Xen steps over it, and the vGIC has stepped back.
+ */
+int mock_mmio(struct vcpu *v, paddr_t gpa, unsigned int size, bool write, bool aarch32,
+              register_t *value)
+{
+    const register_t pc = 0x1000;
+    struct domain *d = v->domain;
+    mmio_info_t info = { .dabt = { .size = size, .valid = 1 }, .gpa = gpa };
+    unsigned int i;
+
+    for ( i = 0; i < d->mmio_used; i++ )
+    {
+        const struct mmio_handler *h = &d->mmio[i];
+        int rc;
+
+        if ( gpa < h->addr || gpa - h->addr >= h->size )
+            continue;
+        if ( write )
+        {
+            guest_regs.pc = pc;
+            guest_regs.cpsr = aarch32 ? PSR_MODE_BIT : 0;
+            rc = h->ops->write(v, &info, *value, h->priv);
+            return rc == 1 && guest_regs.pc + 4 == pc ? 2 : rc;
+        }
+        *value = 0;
+        rc = h->ops->read(v, &info, value, h->priv);
+        ASSERT(!rc || size == 3 || !(*value >> (8 << size)));
+        return rc;
+    }
+
+    return -1;
+}
+
+/* Of ICC_SGI1R (0), ICC_ASGI1R (1), ICC_SGI0R (2) or ICC_DIR (3). False: UNDEF. */
+bool mock_sysreg(unsigned int which, bool aarch32, bool read, register_t value)
+{
+    static const unsigned int sysregs[] = {
+        HSR_SYSREG_ICC_SGI1R_EL1, HSR_SYSREG(3, 0, c12, c11, 6), HSR_SYSREG(3, 0, c12, c11, 7),
+        HSR_SYSREG_ICC_DIR_EL1,
+    };
+    static const unsigned int cp64[] = { ICC_SGI1R, ICC_ASGI1R, ICC_SGI0R };
+    struct cpu_user_regs regs = { 0 };
+    union hsr hsr = { 0 };
+
+    if ( !aarch32 )
+    {
+        regs.x[5] = value;
+        hsr.bits = sysregs[which];
+        hsr.sysreg.reg = 5;
+        hsr.sysreg.ec = HSR_EC_SYSREG;
+        hsr.sysreg.read = read;
+    }
+    else if ( which < ARRAY_SIZE(cp64) )
+    {
+        regs.x[2] = (uint32_t)value;
+        regs.x[3] = value >> 32;
+        hsr.bits = cp64[which];
+        hsr.cp64.reg1 = 2;
+        hsr.cp64.reg2 = 3;
+        hsr.cp64.ec = HSR_EC_CP15_64;
+        hsr.cp64.read = read;
+    }
+    else
+    {
+        regs.x[4] = value;
+        hsr.bits = ICC_DIR;
+        hsr.cp32.reg = 4;
+        hsr.cp32.ec = HSR_EC_CP15_32;
+        hsr.cp32.read = read;
+    }
+
+    return vgic_emulate(&regs, hsr);
+}
