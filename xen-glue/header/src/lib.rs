@@ -8,7 +8,8 @@
 use anyhow::{Context, Result};
 use cbindgen::{Builder, Config, ExportConfig, Language, Style};
 use std::collections::HashMap;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// The variable with the release that the mock is to be: 417 for 4.17.
 pub const RELEASE: &str = "RVGIC_XEN_RELEASE";
@@ -62,8 +63,8 @@ pub fn write_from(from: &Path, to: &Path) -> Result<()> {
         ..Config::default()
     };
     let mut builder = Builder::new().with_config(config);
-    for file in ["exports.rs", "ffi.rs", "layout.rs"] {
-        builder = builder.with_src(from.join(file));
+    for file in sources(from)? {
+        builder = builder.with_src(file);
     }
     builder
         .generate()
@@ -71,4 +72,19 @@ pub fn write_from(from: &Path, to: &Path) -> Result<()> {
         .write_to_file(to);
     anyhow::ensure!(to.exists(), "cannot write {}", to.display());
     Ok(())
+}
+
+/// The files that say what crosses the border: whatever there is below `exports`, in the order of the names.
+fn sources(from: &Path) -> Result<Vec<PathBuf>> {
+    let exports = from.join("exports");
+    let mut files = std::fs::read_dir(&exports)
+        .and_then(|entries| {
+            entries
+                .map(|e| e.map(|e| e.path()))
+                .collect::<io::Result<Vec<_>>>()
+        })
+        .with_context(|| format!("cannot read {}", exports.display()))?;
+    files.sort();
+    files.extend(["exports.rs", "ffi.rs", "layout.rs"].map(|file| from.join(file)));
+    Ok(files)
 }

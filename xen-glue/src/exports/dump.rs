@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What of a vCPU goes to the console.
+//!
+//! Every pointer is one of Xen's own, alive during the call.
+
+use super::vcpu_of;
+use crate::ffi::vcpu;
+use crate::log::Console;
+
+/// The console's 'q' key, for any vCPU, running or not.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gic_dump_vgic_info(v: *mut vcpu) {
+    // SAFETY: alive, see above.
+    if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
+        // The console takes everything.
+        let _ = vgic.dump(own, &mut Console);
+    }
+}
