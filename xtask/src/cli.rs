@@ -23,7 +23,7 @@ pub enum Task {
     /// Patch and build Xen only
     Xen(XenArguments),
     /// Patch and build each of several Xen trees, without and with its support for the ITS, and check the Rust object
-    Releases(crate::releases::Arguments),
+    Releases(crate::hypervisor::releases::Arguments),
     /// Boot as `boot` does, and record what Dom0 does with its interrupt controller
     Record(RecordArguments),
     /// Run all tests: the workspace's, the loom models, the header against Xen's own prototypes

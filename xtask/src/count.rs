@@ -6,10 +6,10 @@
 
 use crate::cli::Vgic;
 use crate::command::run;
+use crate::hypervisor::xen::Built;
 use crate::paths;
 use crate::qemu::Qemu;
 use crate::table;
-use crate::xen::Built;
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSymbol, SymbolKind};
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -2,8 +2,9 @@
 //! `diff`: our vGIC beside Xen's C vGICs and QEMU's model of a GIC, on random scripts and on the recordings.
 
 use crate::cli::DiffArguments;
-use crate::tree::Source;
-use crate::{command, interrupt, paths, peers};
+use crate::hypervisor::peers;
+use crate::hypervisor::tree::Source;
+use crate::{command, interrupt, paths};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;

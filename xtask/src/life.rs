@@ -2,8 +2,8 @@
 //! The program that creates and destroys domains in Dom0 (guest/life): its build, and what is made of what it says.
 
 use crate::command::run;
+use crate::hypervisor::xen::CROSS;
 use crate::paths;
-use crate::xen::CROSS;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::PathBuf;

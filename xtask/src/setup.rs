@@ -4,9 +4,10 @@
 use crate::apt::Unavailable;
 use crate::cli::SetupArguments;
 use crate::command::run;
+use crate::hypervisor::tree::{self, Source};
+use crate::hypervisor::{core_library, debian};
 use crate::progress::Step;
-use crate::tree::{self, Source};
-use crate::{core_library, debian, guest, paths, qemu};
+use crate::{guest, paths, qemu};
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -7,9 +7,10 @@
 
 use crate::apt::Unavailable;
 use crate::cli::{TestArguments, Vgic, XenArguments};
+use crate::hypervisor::tree::Source;
+use crate::hypervisor::{peers, xen};
 use crate::progress::about;
-use crate::tree::Source;
-use crate::{bench, command, paths, peers, xen};
+use crate::{bench, command, paths};
 use anyhow::{Context, Result, bail};
 use std::process::Command;
 use std::time::Instant;

@@ -7,8 +7,9 @@
 
 use crate::apt::Unavailable;
 use crate::command::{attempt, output, run, watch};
+use crate::hypervisor::core_library;
+use crate::paths;
 use crate::progress::Step;
-use crate::{core_library, paths};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -4,10 +4,10 @@
 use crate::cli::{Vgic, XenArguments};
 use crate::command::{assign, make, output, run, watch};
 use crate::file::write_whole;
-use crate::glue;
+use crate::hypervisor::glue;
+use crate::hypervisor::tree::{Source, Version};
 use crate::paths;
 use crate::progress::Step;
-use crate::tree::{Source, Version};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -8,11 +8,11 @@
 
 use crate::cli::TreeArguments;
 use crate::command::assign;
-use crate::glue;
+use crate::hypervisor::glue;
+use crate::hypervisor::tree::Source;
+use crate::hypervisor::xen;
 use crate::paths;
 use crate::progress::Step;
-use crate::tree::Source;
-use crate::xen;
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionFlags, SymbolSection};
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,9 +5,9 @@
 //! because `mock.h` comes before everything.
 
 use crate::command::run;
+use crate::hypervisor::tree::{Source, Version};
 use crate::paths;
 use crate::progress::Step;
-use crate::tree::{Source, Version};
 use anyhow::{Context, Result};
 use regex::Regex;
 use std::collections::BTreeSet;

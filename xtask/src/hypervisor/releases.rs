@@ -5,10 +5,10 @@
 
 use crate::apt::Unavailable;
 use crate::cli::{TreeArguments, Vgic, XenArguments};
+use crate::hypervisor::tree::{self, Source};
+use crate::hypervisor::xen::{Built, Prepared};
 use crate::interrupt;
 use crate::table::{empty, right};
-use crate::tree::{self, Source};
-use crate::xen::{Built, Prepared};
 use anyhow::Result;
 use comfy_table::Table;
 use std::fs;

@@ -6,8 +6,8 @@
 //! directory first and copied only where they differ: a patch series that does not apply leaves the copy as it was.
 
 use crate::command::{output, run};
-use crate::copy::synchronise;
-use crate::debian;
+use crate::hypervisor::copy::synchronise;
+use crate::hypervisor::debian;
 use crate::paths;
 use crate::progress::Step;
 use anyhow::{Context, Result, bail};

@@ -3,8 +3,8 @@
 
 use crate::command::output;
 use crate::file::write_whole;
+use crate::hypervisor::tree::Addition;
 use crate::interrupt;
-use crate::tree::Addition;
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -2,9 +2,9 @@
 //! How our own files get into a Xen tree, and what its build needs to compile the Rust half: see xen-glue/README.md.
 
 use crate::command::assign;
-use crate::core_library;
+use crate::hypervisor::core_library;
+use crate::hypervisor::tree::Addition;
 use crate::paths;
-use crate::tree::Addition;
 use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::fs;
