@@ -2,35 +2,21 @@
 //! `cargo xtask`, and `./vgic`: the tasks that Cargo has no verb for.
 
 mod apt;
-mod bare;
 mod bench;
 mod boot;
 mod cache;
 mod callgrind;
-mod checks;
-mod clean;
 mod cli;
 mod command;
-mod console;
-mod count;
 mod diff;
-mod dtb;
 mod file;
-mod guest;
-mod guest_report;
 mod hypervisor;
 mod interrupt;
-mod interrupts;
-mod life;
-mod load;
 mod lock;
-mod machine;
 mod mutants;
 mod package;
 mod paths;
 mod progress;
-mod qemu;
-mod record;
 mod setup;
 mod table;
 mod test;
@@ -38,6 +24,7 @@ mod tsan;
 
 use anyhow::bail;
 use apt::Unavailable;
+use boot::{bare, linux, record};
 use clap::Parser;
 use cli::{Cli, Task};
 use hypervisor::tree::Source;
@@ -95,7 +82,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
     match task {
         Task::Boot(arguments) => match arguments.problem() {
             Some(problem) => bail!(problem),
-            None => boot::boot(&arguments),
+            None => linux::boot(&arguments),
         },
         Task::Guest(arguments) => match arguments.problem() {
             Some(problem) => bail!(problem),

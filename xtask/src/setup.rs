@@ -2,12 +2,13 @@
 //! `setup`: fetches all that the other tasks need, or says what of it is there without a network.
 
 use crate::apt::Unavailable;
+use crate::boot::{guest, qemu};
 use crate::cli::SetupArguments;
 use crate::command::run;
 use crate::hypervisor::tree::{self, Source};
 use crate::hypervisor::{core_library, debian};
+use crate::paths;
 use crate::progress::Step;
-use crate::{guest, paths, qemu};
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Tables: those at the end of a boot, and what all of them look like.
 
-use crate::checks::Verdict;
+use crate::boot::checks::Verdict;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, presets};
 
 /// Prints the checks and the interrupts of one boot.

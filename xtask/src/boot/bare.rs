@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `guest`: the bare-metal test guest (guest/) as the only domain on Xen, and what it says of its interrupt controller.
 
-use crate::boot::{loader, path};
+use crate::boot::console::{Line, Speaker};
+use crate::boot::dtb::{self, Module};
+use crate::boot::linux::{loader, path};
+use crate::boot::machine::{self, End, Wish};
+use crate::boot::qemu;
 use crate::cli::GuestArguments;
 use crate::command::run;
-use crate::console::{Line, Speaker};
-use crate::dtb::{self, Module};
 use crate::hypervisor::core_library;
 use crate::hypervisor::xen::{self, CROSS};
-use crate::machine::{self, End, Wish};
 use crate::paths;
 use crate::progress::Step;
-use crate::qemu;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::PathBuf;

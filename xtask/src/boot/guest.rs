@@ -2,8 +2,8 @@
 //! What the guests run: Debian's cloud kernel for arm64, and an initial file system with busybox and our init.
 
 use crate::apt::{Apt, Archive};
+use crate::boot::life;
 use crate::command::output;
-use crate::life;
 use crate::package::{self, Wish};
 use crate::paths;
 use anyhow::{Context, Result, bail};
@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The first process of every guest.
-const INIT: &str = include_str!("../assets/init");
+const INIT: &str = include_str!("../../assets/init");
 /// The part of it that Dom0 alone needs.
-const LOAD: &str = include_str!("../assets/load");
+const LOAD: &str = include_str!("../../assets/load");
 /// The driver through which Dom0's programs reach Xen; Debian has it as a module.
 const PRIVCMD: &str = "xen-privcmd.ko";
 

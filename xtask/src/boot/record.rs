@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `record`: boots Dom0 on a Xen with the recorder, takes the recorder's memory out of the machine, and makes a recording of it.
 
-use crate::boot::{self, Parts};
-use crate::clean;
+use crate::boot::clean;
+use crate::boot::console::Line;
+use crate::boot::guest_report::mark;
+use crate::boot::linux::{self, Parts};
+use crate::boot::machine::{self, End, Wish};
 use crate::cli::{Disk, RecordArguments};
-use crate::console::Line;
 use crate::file::write_whole;
-use crate::guest_report::mark;
-use crate::machine::{self, End, Wish};
 use crate::paths;
 use crate::progress::Step;
 use anyhow::{Context, Result, bail};
@@ -32,8 +32,8 @@ pub fn record(arguments: &RecordArguments) -> Result<bool> {
             parts.qemu.version
         );
     }
-    let name = boot::name(&boot, Disk::Intx, parts.built.version);
-    let mut command = boot::prepare(&boot, Disk::Intx, &name, &parts)?;
+    let name = linux::name(&boot, Disk::Intx, parts.built.version);
+    let mut command = linux::prepare(&boot, Disk::Intx, &name, &parts)?;
     // The monitor shares the console.
     for word in command.iter_mut().filter(|w| *w == "stdio") {
         *word = "mon:stdio".into();
@@ -82,7 +82,7 @@ fn run(arguments: &RecordArguments, command: &[String], log: &Path, to: &Path) -
     let (mut buffer, mut kernel, mut saved) = (None, None, false);
     let limit = Duration::from_secs(arguments.limit);
     let run = machine::run(command, log, limit, &step, |line| {
-        if let Some(milestone) = boot::milestone(line) {
+        if let Some(milestone) = linux::milestone(line) {
             step.note(&milestone);
         }
         if clean::is_fatal(&line.text) {
@@ -164,7 +164,7 @@ fn write(recording: &Recording, to: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::Speaker;
+    use crate::boot::console::Speaker;
 
     #[test]
     fn the_memory_is_found_and_saved() {

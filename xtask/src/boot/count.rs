@@ -4,11 +4,11 @@
 //! A plugin of QEMU counts the blocks of code that run in Xen's address range; Xen's symbols, and the objects that it was
 //! linked from, say whose each is. With `--icount` a boot is the same each time, and so are the numbers.
 
+use crate::boot::qemu::Qemu;
 use crate::cli::Vgic;
 use crate::command::run;
 use crate::hypervisor::xen::Built;
 use crate::paths;
-use crate::qemu::Qemu;
 use crate::table;
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSymbol, SymbolKind};
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The plugin's source.
-const SOURCE: &str = include_str!("../assets/count.c");
+const SOURCE: &str = include_str!("../../assets/count.c");
 /// All returns to a guest pass here.
 const RETURN: &str = "leave_hypervisor_to_guest";
 /// The functions of the vGIC that are named one by one.
@@ -75,8 +75,8 @@ impl Counter {
             "-plugin".into(),
             format!(
                 "{},from={from:#x},to={to:#x},out={}",
-                crate::boot::path(&plugin)?,
-                crate::boot::path(&blocks)?
+                crate::boot::linux::path(&plugin)?,
+                crate::boot::linux::path(&blocks)?
             ),
         ]);
         Ok(Counter { symbols, blocks })

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `boot`: build, start, watch, judge, and say so in a table and one last line.
 
-use crate::checks::{self, DOMU_CPUS, Verdict};
-use crate::clean;
+use crate::boot::checks::{self, DOMU_CPUS, Verdict};
+use crate::boot::clean;
+use crate::boot::console::{Line, Speaker};
+use crate::boot::count::Counter;
+use crate::boot::dtb::{self, Chosen, Layout, Module};
+use crate::boot::guest::{self, Guest};
+use crate::boot::guest_report::mark;
+use crate::boot::load;
+use crate::boot::machine::{self, Wish};
+use crate::boot::qemu::{self, Qemu};
 use crate::cli::{BootArguments, Disk, Gic};
-use crate::console::{Line, Speaker};
-use crate::count::Counter;
-use crate::dtb::{self, Chosen, Layout, Module};
-use crate::guest::{self, Guest};
-use crate::guest_report::mark;
 use crate::hypervisor::tree::Version;
 use crate::hypervisor::xen::{self, Built};
-use crate::load;
-use crate::machine::{self, Wish};
 use crate::paths;
 use crate::progress::Step;
-use crate::qemu::{self, Qemu};
 use crate::table;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;

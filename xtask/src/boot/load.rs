@@ -4,11 +4,11 @@
 //! With one request in flight each request makes one interrupt, whatever moves meanwhile: the numbers must be equal, but for
 //! what one may do that moves ([`Odd`]).
 
-use crate::checks::Check;
+use crate::boot::checks::Check;
+use crate::boot::guest_report::GuestReport;
+use crate::boot::interrupts::{self, Interrupts, Row};
+use crate::boot::qemu::Version;
 use crate::cli::{BootArguments, Disk, Gic};
-use crate::guest_report::GuestReport;
-use crate::interrupts::{self, Interrupts, Row};
-use crate::qemu::Version;
 use std::collections::BTreeMap;
 
 /// The disk whose interrupt can be moved: the kernel has one for all its queues.
@@ -358,8 +358,8 @@ fn used(period: &Period, said: &Said, boot: &BootArguments) -> Result<String, St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boot::console::{Line, Speaker};
     use crate::cli::Cli;
-    use crate::console::{Line, Speaker};
     use clap::Parser;
 
     fn boot(arguments: &str) -> BootArguments {

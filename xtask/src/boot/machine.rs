@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! QEMU as a machine that is switched on, watched, spoken to, and switched off in bounded time.
 
+use crate::boot::console::{Console, Line};
+use crate::boot::qemu::Qemu;
 use crate::cli::{BootArguments, Gic};
-use crate::console::{Console, Line};
 use crate::interrupt::{self, Running};
 use crate::progress::Step;
-use crate::qemu::Qemu;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::io::{BufWriter, ErrorKind, Read, Write};
@@ -222,9 +222,9 @@ pub fn run(
 
 fn record(file: &mut impl Write, line: &Line) -> Result<()> {
     let speaker = match line.speaker {
-        crate::console::Speaker::Xen => "xen ".to_owned(),
-        crate::console::Speaker::Dom0 => "dom0".to_owned(),
-        crate::console::Speaker::DomU(n) => format!("dom{n}"),
+        crate::boot::console::Speaker::Xen => "xen ".to_owned(),
+        crate::boot::console::Speaker::Dom0 => "dom0".to_owned(),
+        crate::boot::console::Speaker::DomU(n) => format!("dom{n}"),
     };
     writeln!(file, "{:8.3} {speaker} {}", line.at, line.text)
         .context("cannot write the console log")

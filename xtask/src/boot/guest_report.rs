@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What a guest has said of itself: the MARK lines that assets/init prints, and the kernel's own.
 
-use crate::console::{Line, Speaker};
-use crate::interrupts::Interrupts;
+use crate::boot::console::{Line, Speaker};
+use crate::boot::interrupts::Interrupts;
 use std::collections::BTreeMap;
 
 /// One guest's account.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Is the log of a boot clean? The signs of trouble, and the few lines that look like it and are known to be none.
 
+use crate::boot::console::{Line, Speaker};
 use crate::cli::Vgic;
-use crate::console::{Line, Speaker};
 use regex::Regex;
 use std::sync::LazyLock;
 

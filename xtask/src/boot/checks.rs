@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What a boot must have shown to be called good. A machine's exit status says nothing: QEMU ends with 0 after a panic too.
 
-use crate::clean;
+use crate::boot::clean;
+use crate::boot::console::{Line, Speaker};
+use crate::boot::guest_report::GuestReport;
+use crate::boot::interrupts::{self, Interrupts, Row};
+use crate::boot::life;
+use crate::boot::load;
+use crate::boot::machine::{End, Run};
 use crate::cli::{BootArguments, Disk, Gic, Vgic};
-use crate::console::{Line, Speaker};
-use crate::guest_report::GuestReport;
-use crate::interrupts::{self, Interrupts, Row};
-use crate::life;
-use crate::load;
-use crate::machine::{End, Run};
 
 /// vCPUs of each DomU.
 pub const DOMU_CPUS: u32 = 2;
