@@ -35,7 +35,7 @@ pub enum Task {
     /// Compare ours with Xen's C vGICs and QEMU's model of a GIC, on random scripts and on the recordings
     Diff(DiffArguments),
     /// Measure ours beside Xen's C vGICs: instructions, time, memory
-    Bench(crate::bench::Arguments),
+    Bench(crate::measure::bench::Arguments),
     /// Run the tests that have threads, C and all, under ThreadSanitizer
     Tsan,
     /// Plant small faults in the modules that decide; a test must fail for each (hours)

@@ -2,10 +2,8 @@
 //! `cargo xtask`, and `./vgic`: the tasks that Cargo has no verb for.
 
 mod apt;
-mod bench;
 mod boot;
 mod cache;
-mod callgrind;
 mod cli;
 mod command;
 mod diff;
@@ -13,6 +11,7 @@ mod file;
 mod hypervisor;
 mod interrupt;
 mod lock;
+mod measure;
 mod mutants;
 mod package;
 mod paths;
@@ -29,6 +28,7 @@ use clap::Parser;
 use cli::{Cli, Task};
 use hypervisor::tree::Source;
 use hypervisor::{peers, releases, unchanged, xen};
+use measure::bench;
 use std::io::Write;
 use std::process::ExitCode;
 

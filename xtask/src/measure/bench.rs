@@ -8,11 +8,11 @@
 mod chart;
 mod show;
 
-use crate::callgrind::{self, Function, Profile};
 use crate::cli::TreeArguments;
 use crate::file::write_whole;
 use crate::hypervisor::peers;
 use crate::hypervisor::tree::Source;
+use crate::measure::callgrind::{self, Function, Profile};
 use crate::progress::Step;
 use crate::{command, paths};
 use anyhow::{Context, Result, bail};
