@@ -39,7 +39,7 @@ pub enum Task {
     /// Run the tests that have threads, C and all, under ThreadSanitizer
     Tsan,
     /// Plant small faults in the modules that decide; a test must fail for each (hours)
-    Mutants(crate::mutants::Arguments),
+    Mutants(crate::verify::mutants::Arguments),
     /// Fetch what the others need, and build nothing; looks for the newest of Debian's Xen sources that can be had
     Setup(SetupArguments),
 }

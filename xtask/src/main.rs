@@ -6,20 +6,17 @@ mod boot;
 mod cache;
 mod cli;
 mod command;
-mod diff;
 mod file;
 mod hypervisor;
 mod interrupt;
 mod lock;
 mod measure;
-mod mutants;
 mod package;
 mod paths;
 mod progress;
 mod setup;
 mod table;
-mod test;
-mod tsan;
+mod verify;
 
 use anyhow::bail;
 use apt::Unavailable;
@@ -31,6 +28,7 @@ use hypervisor::{peers, releases, unchanged, xen};
 use measure::bench;
 use std::io::Write;
 use std::process::ExitCode;
+use verify::{diff, mutants, test, tsan};
 
 /// The exit status where something cannot be fetched: sysexits.h has it as EX_TEMPFAIL.
 const LEFT_OUT: u8 = 75;

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Verifying: all that shows without a boot whether the vGIC is right, and whether its tests would notice if it were not.
+
+pub mod diff;
+pub mod mutants;
+pub mod test;
+pub mod tsan;
