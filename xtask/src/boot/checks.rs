@@ -8,47 +8,11 @@ use crate::boot::interrupts::{self, Interrupts, Row};
 use crate::boot::life;
 use crate::boot::load;
 use crate::boot::machine::{End, Run};
+use crate::boot::verdict::{Change, Check, Verdict};
 use crate::cli::{BootArguments, Disk, Gic, Vgic};
 
 /// vCPUs of each DomU.
 pub const DOMU_CPUS: u32 = 2;
-
-/// One thing that was checked.
-pub struct Check {
-    /// What.
-    pub name: String,
-    /// What was found, or what is wrong.
-    pub result: Result<String, String>,
-    /// When it was seen, in seconds from the start of the machine.
-    pub at: Option<f64>,
-}
-
-/// How an interrupt's count has changed over the time that was watched.
-pub struct Change {
-    /// The guest.
-    pub guest: String,
-    /// The interrupt.
-    pub name: String,
-    /// Its count before.
-    pub before: u64,
-    /// Its count after.
-    pub after: u64,
-}
-
-/// Everything that is said about one boot.
-pub struct Verdict {
-    /// The checks, in order.
-    pub checks: Vec<Check>,
-    /// The interrupts, before and after.
-    pub changes: Vec<Change>,
-}
-
-impl Verdict {
-    /// The first check that failed.
-    pub fn failure(&self) -> Option<&Check> {
-        self.checks.iter().find(|c| c.result.is_err())
-    }
-}
 
 /// Judges a boot by what its console said.
 pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {

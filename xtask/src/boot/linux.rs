@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `boot`: build, start, watch, judge, and say so in a table and one last line.
 
-use crate::boot::checks::{self, DOMU_CPUS, Verdict};
+use crate::boot::checks::{self, DOMU_CPUS};
 use crate::boot::clean;
 use crate::boot::console::{Line, Speaker};
 use crate::boot::count::Counter;
@@ -11,12 +11,12 @@ use crate::boot::guest_report::mark;
 use crate::boot::load;
 use crate::boot::machine::{self, Wish};
 use crate::boot::qemu::{self, Qemu};
+use crate::boot::verdict::{self, Verdict};
 use crate::cli::{BootArguments, Disk, Gic};
 use crate::hypervisor::tree::Version;
 use crate::hypervisor::xen::{self, Built};
 use crate::paths;
 use crate::progress::Step;
-use crate::table;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::fs;
@@ -121,7 +121,7 @@ pub fn boot(boot: &BootArguments) -> Result<bool> {
                  moves",
             );
         }
-        table::print(&title, &machine, &verdict);
+        verdict::print(&title, &machine, &verdict);
         println!("console log: {}", log.display());
         if let Some(failed) = failed(&verdict) {
             failure = Some(failed);

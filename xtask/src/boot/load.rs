@@ -4,10 +4,10 @@
 //! With one request in flight each request makes one interrupt, whatever moves meanwhile: the numbers must be equal, but for
 //! what one may do that moves ([`Odd`]).
 
-use crate::boot::checks::Check;
 use crate::boot::guest_report::GuestReport;
 use crate::boot::interrupts::{self, Interrupts, Row};
 use crate::boot::qemu::Version;
+use crate::boot::verdict::Check;
 use crate::cli::{BootArguments, Disk, Gic};
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 //! The boot: a machine of QEMU's on which Xen starts its guests, what they say, and what is made of it.
 
 pub mod bare;
-pub mod checks;
+mod checks;
 mod clean;
 mod console;
 mod count;
@@ -16,3 +16,4 @@ mod load;
 mod machine;
 pub mod qemu;
 pub mod record;
+mod verdict;
