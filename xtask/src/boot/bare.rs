@@ -3,8 +3,7 @@
 
 use crate::boot::console::{Line, Speaker};
 use crate::boot::dtb::{self, Module};
-use crate::boot::linux::{loader, path};
-use crate::boot::machine::{self, End, Wish};
+use crate::boot::machine::{self, End, Wish, loader, path};
 use crate::boot::qemu;
 use crate::cli::GuestArguments;
 use crate::command::run;

@@ -4,6 +4,7 @@
 //! A plugin of QEMU counts the blocks of code that run in Xen's address range; Xen's symbols, and the objects that it was
 //! linked from, say whose each is. With `--icount` a boot is the same each time, and so are the numbers.
 
+use crate::boot::machine::path;
 use crate::boot::qemu::Qemu;
 use crate::cli::Vgic;
 use crate::command::run;
@@ -75,8 +76,8 @@ impl Counter {
             "-plugin".into(),
             format!(
                 "{},from={from:#x},to={to:#x},out={}",
-                crate::boot::linux::path(&plugin)?,
-                crate::boot::linux::path(&blocks)?
+                path(&plugin)?,
+                path(&blocks)?
             ),
         ]);
         Ok(Counter { symbols, blocks })

@@ -5,11 +5,11 @@ use crate::boot::checks::{self, DOMU_CPUS};
 use crate::boot::clean;
 use crate::boot::console::{Line, Speaker};
 use crate::boot::count::Counter;
-use crate::boot::dtb::{self, Chosen, Layout, Module};
+use crate::boot::dtb::{self, Chosen, Layout};
 use crate::boot::guest::{self, Guest};
 use crate::boot::guest_report::mark;
 use crate::boot::load;
-use crate::boot::machine::{self, Wish};
+use crate::boot::machine::{self, Wish, loader, path};
 use crate::boot::qemu::{self, Qemu};
 use crate::boot::verdict::{self, Verdict};
 use crate::cli::{BootArguments, Disk, Gic};
@@ -17,7 +17,7 @@ use crate::hypervisor::tree::Version;
 use crate::hypervisor::xen::{self, Built};
 use crate::paths;
 use crate::progress::Step;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -241,20 +241,6 @@ pub fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> R
         command.extend(["-device".into(), loader(module)?]);
     }
     Ok(command)
-}
-
-/// The argument of QEMU's `-device` that puts a module into memory.
-pub fn loader(module: &Module) -> Result<String> {
-    let (file, address) = (path(&module.file)?, module.address);
-    Ok(format!("loader,file={file},addr={address:#x},force-raw=on"))
-}
-
-/// A path as QEMU takes it among its options.
-pub fn path(path: &Path) -> Result<String> {
-    let text = path
-        .to_str()
-        .with_context(|| format!("{} is not text", path.display()))?;
-    Ok(text.replace(',', ",,"))
 }
 
 /// Runs the machine, shows how far it is, and lets Dom0 go when all others have finished.

@@ -2,6 +2,7 @@
 //! QEMU as a machine that is switched on, watched, spoken to, and switched off in bounded time.
 
 use crate::boot::console::{Console, Line};
+use crate::boot::dtb::Module;
 use crate::boot::qemu::Qemu;
 use crate::cli::{BootArguments, Gic};
 use crate::interrupt::{self, Running};
@@ -100,6 +101,20 @@ pub fn arguments(qemu: &Qemu, boot: &BootArguments, memory: u32) -> Vec<String> 
         );
     }
     words
+}
+
+/// The argument of QEMU's `-device` that puts a module into memory.
+pub fn loader(module: &Module) -> Result<String> {
+    let (file, address) = (path(&module.file)?, module.address);
+    Ok(format!("loader,file={file},addr={address:#x},force-raw=on"))
+}
+
+/// A path as QEMU takes it among its options.
+pub fn path(path: &Path) -> Result<String> {
+    let text = path
+        .to_str()
+        .with_context(|| format!("{} is not text", path.display()))?;
+    Ok(text.replace(',', ",,"))
 }
 
 /// Switches the machine on and reads its console, handing each line to `watch`, until it ends or `limit` is over. `step` is
