@@ -3,7 +3,6 @@
 
 use crate::command::output;
 use crate::file::write_whole;
-use crate::hypervisor::tree::Addition;
 use crate::interrupt;
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +18,14 @@ const NOT_NEEDED: [&str; 6] = ["tools", "stubdom", "dist", "automation", "extras
 
 /// Where a file of the copy comes from, and the stamp that says whether it is the same as last time.
 type Wanted = BTreeMap<PathBuf, (PathBuf, String)>;
+
+/// An additional file of the copy: where it comes from, and its place in the tree.
+pub struct Addition {
+    /// The file in this workspace, or generated below the target directory.
+    pub from: PathBuf,
+    /// Its place, relative to the top of the tree.
+    pub to: PathBuf,
+}
 
 /// Makes `copy` what is wanted: the files of `tree`, the `patched` ones from `scratch` instead, and the additions.
 /// Returns how many files had to be written or removed.

@@ -2,8 +2,8 @@
 //! How our own files get into a Xen tree, and what its build needs to compile the Rust half: see xen-glue/README.md.
 
 use crate::command::assign;
+use crate::hypervisor::copy::Addition;
 use crate::hypervisor::core_library;
-use crate::hypervisor::tree::Addition;
 use crate::paths;
 use anyhow::{Context, Result};
 use std::ffi::OsString;

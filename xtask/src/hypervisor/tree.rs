@@ -6,7 +6,7 @@
 //! directory first and copied only where they differ: a patch series that does not apply leaves the copy as it was.
 
 use crate::command::{output, run};
-use crate::hypervisor::copy::synchronise;
+use crate::hypervisor::copy::{Addition, synchronise};
 use crate::hypervisor::debian;
 use crate::paths;
 use crate::progress::Step;
@@ -36,14 +36,6 @@ pub struct Source {
     pub version: Version,
     /// The same with what follows: 4.17.5, or 4.23-unstable.
     pub full_version: String,
-}
-
-/// An additional file of the copy: where it comes from, and its place in the tree.
-pub struct Addition {
-    /// The file in this workspace, or generated below the target directory.
-    pub from: PathBuf,
-    /// Its place, relative to the top of the tree.
-    pub to: PathBuf,
 }
 
 impl Source {
