@@ -5,7 +5,8 @@ use crate::apt::Unavailable;
 use crate::boot::{guest, qemu};
 use crate::cli::SetupArguments;
 use crate::command::run;
-use crate::hypervisor::tree::{self, Source};
+use crate::hypervisor::tree::Source;
+use crate::hypervisor::version::debian_release;
 use crate::hypervisor::{core_library, debian};
 use crate::paths;
 use crate::progress::Step;
@@ -48,7 +49,7 @@ pub fn setup(arguments: &SetupArguments) -> Result<()> {
 fn without_network(xen: &str) -> Result<()> {
     let release = match xen {
         "debian" => Some(None),
-        other => tree::debian_release(other)?.map(Some),
+        other => debian_release(other)?.map(Some),
     };
     let source = match release {
         Some(release) => debian::at_hand(release),
@@ -117,7 +118,7 @@ fn crates(library: Option<&Path>, offline: bool) -> Result<usize> {
 fn look_again(xen: &str) -> Result<Source> {
     let release = match xen {
         "debian" => None,
-        other => match tree::debian_release(other)? {
+        other => match debian_release(other)? {
             None => return Source::open(other),
             release => release,
         },

@@ -13,7 +13,7 @@ use crate::boot::machine::{self, Wish, loader, path};
 use crate::boot::qemu::{self, Qemu};
 use crate::boot::verdict::{self, Verdict};
 use crate::cli::{BootArguments, Disk, Gic};
-use crate::hypervisor::tree::Version;
+use crate::hypervisor::version::Version;
 use crate::hypervisor::xen::{self, Built};
 use crate::paths;
 use crate::progress::Step;

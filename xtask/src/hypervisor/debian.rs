@@ -10,7 +10,8 @@ use crate::apt::{self, Apt, Archive, Suite, Unavailable, Wanted};
 use crate::cache::{Cache, Kept};
 use crate::command::run;
 use crate::file::write_whole;
-use crate::hypervisor::tree::{self, Version};
+use crate::hypervisor::patch::patch_once;
+use crate::hypervisor::version::{Version, series_name};
 use crate::lock;
 use crate::paths;
 use crate::progress::Step;
@@ -86,7 +87,7 @@ pub fn at_hand(release: Option<Version>) -> Result<String, String> {
     let mut fit: Vec<String> = all
         .filter(|package| {
             Version::of_package(package)
-                .is_some_and(|v| release.is_none_or(|r| r == v) && tree::series_name(v).is_some())
+                .is_some_and(|v| release.is_none_or(|r| r == v) && series_name(v).is_some())
         })
         .collect();
     fit.sort_by(|a, b| compare(a, b));
@@ -230,9 +231,8 @@ impl Store {
                 Err(why) => failed.push(why),
             }
         }
-        candidates.retain(|c| {
-            tree::series_name(c.version).is_some() && release.is_none_or(|r| c.version == r)
-        });
+        candidates
+            .retain(|c| series_name(c.version).is_some() && release.is_none_or(|r| c.version == r));
         candidates.sort_by(|a, b| compare(&b.package, &a.package));
         let wanted = release.map_or("Xen source".into(), |r| format!("source of Xen {r}"));
         if candidates.is_empty() && failed.is_empty() {
@@ -455,7 +455,7 @@ fn unpack(kept: &Kept, tree: &Path) -> Result<()> {
         run(&mut tar, &format!("unpack {}", kept.what), None)?;
     }
     for patch in debian_series(tree)? {
-        tree::patch_once(tree, &patch)?;
+        patch_once(tree, &patch)?;
     }
     step.done("unpacked");
     Ok(())

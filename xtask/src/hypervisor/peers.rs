@@ -5,7 +5,8 @@
 //! because `mock.h` comes before everything.
 
 use crate::command::run;
-use crate::hypervisor::tree::{Source, Version};
+use crate::hypervisor::tree::Source;
+use crate::hypervisor::version::Version;
 use crate::paths;
 use crate::progress::Step;
 use anyhow::{Context, Result};

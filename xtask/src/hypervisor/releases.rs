@@ -5,7 +5,8 @@
 
 use crate::apt::Unavailable;
 use crate::cli::{TreeArguments, Vgic, XenArguments};
-use crate::hypervisor::tree::{self, Source};
+use crate::hypervisor::tree::Source;
+use crate::hypervisor::version::series_name;
 use crate::hypervisor::xen::{Built, Prepared};
 use crate::interrupt;
 use crate::table::{empty, right};
@@ -96,7 +97,7 @@ fn try_tree(xen: &str, place: (usize, usize), row: &mut Row) {
             }
         };
         row.name.clone_from(&source.full_version);
-        row.series = tree::series_name(source.version).unwrap_or_default();
+        row.series = series_name(source.version).unwrap_or_default();
         let what = format!("Xen {}{with}", row.name);
         eprintln!("[{}/{}] {what}", place.0 + n + 1, place.1);
         let arguments = XenArguments {

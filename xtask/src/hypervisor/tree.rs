@@ -5,26 +5,16 @@
 //! so that a build after a change compiles what has changed and nothing else. The patched files are made in a scratch
 //! directory first and copied only where they differ: a patch series that does not apply leaves the copy as it was.
 
-use crate::command::{output, run};
 use crate::hypervisor::copy::{Addition, synchronise};
 use crate::hypervisor::debian;
+use crate::hypervisor::patch::apply;
+use crate::hypervisor::version::{self, Version, debian_release, series_name};
 use crate::paths;
 use crate::progress::Step;
 use anyhow::{Context, Result, bail};
-use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// The release of a Xen tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version {
-    /// 4 in 4.20.
-    pub major: u32,
-    /// 20 in 4.20.
-    pub minor: u32,
-}
 
 /// A source tree to read from.
 pub struct Source {
@@ -72,7 +62,7 @@ impl Source {
                 path.display()
             )
         })?;
-        let (version, full_version) = version(&text)
+        let (version, full_version) = version::version(&text)
             .with_context(|| format!("{} does not say which Xen it is", makefile.display()))?;
         Ok(Source {
             name,
@@ -120,189 +110,9 @@ impl Source {
     }
 }
 
-/// The release that `debian-RELEASE` asks for; none if it is another word.
-pub fn debian_release(argument: &str) -> Result<Option<Version>> {
-    let Some(text) = argument.strip_prefix("debian-") else {
-        return Ok(None);
-    };
-    match Version::parse(text) {
-        Some(release) if series_name(release).is_some() => Ok(Some(release)),
-        Some(release) => {
-            bail!(
-                "there are no patches for Xen {release}, only for 4.17 and later: --xen {argument}"
-            )
-        }
-        // Somebody's tree may be called so.
-        None if Path::new(argument).is_dir() => Ok(None),
-        None => bail!("--xen {argument} is neither a tree nor a release such as debian-4.17"),
-    }
-}
-
-impl Version {
-    /// 417 for 4.17, as C compares releases.
-    pub fn number(self) -> String {
-        format!("{}{:02}", self.major, self.minor)
-    }
-
-    /// Reads `4.17`.
-    fn parse(text: &str) -> Option<Version> {
-        let (major, minor) = text.split_once('.')?;
-        Some(Version {
-            major: major.parse().ok()?,
-            minor: minor.parse().ok()?,
-        })
-    }
-
-    /// The release of one of Debian's packages, whose version begins with it.
-    pub fn of_package(version: &str) -> Option<Version> {
-        let end = |rest: &str| {
-            rest.find(|c: char| !c.is_ascii_digit())
-                .unwrap_or(rest.len())
-        };
-        let (major, rest) = version.split_once('.')?;
-        Version::parse(&format!("{major}.{}", &rest[..end(rest)]))
-    }
-}
-
-impl std::fmt::Display for Version {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.major, self.minor)
-    }
-}
-
-/// Reads the release from the text of xen/Makefile, and all that it says of it.
-fn version(makefile: &str) -> Option<(Version, String)> {
-    let value = |name: &str| {
-        makefile.lines().find_map(|line| {
-            let line = line.trim().strip_prefix("export ").unwrap_or(line).trim();
-            let value = line.strip_prefix(name)?.trim_start();
-            let value = value.trim_start_matches([':', '?']).strip_prefix('=')?;
-            Some(value.trim())
-        })
-    };
-    let version = Version {
-        major: value("XEN_VERSION")?.parse().ok()?,
-        minor: value("XEN_SUBVERSION")?.parse().ok()?,
-    };
-    // Who packages it may add more, by a variable.
-    let extra = value("XEN_EXTRAVERSION").unwrap_or_default();
-    let extra = extra.split('$').next().unwrap_or_default();
-    Some((version, format!("{version}{extra}")))
-}
-
-/// The directory in `patches/` with the series for a release, if there is one.
-pub fn series_name(version: Version) -> Option<&'static str> {
-    match (version.major, version.minor) {
-        (4, 17) => Some("4.17"),
-        (4, 18..=20) => Some("4.18-4.20"),
-        // Later ones may or may not apply.
-        (4, 21..) => Some("4.21-4.23"),
-        _ => None,
-    }
-}
-
-/// Applies one patch to the files of `tree`.
-pub fn patch_once(tree: &Path, patch: &Path) -> Result<()> {
-    run(
-        patch_command(tree, patch).arg("--forward"),
-        &format!("apply {}", patch.display()),
-        None,
-    )
-    .map(drop)
-}
-
-fn patch_command(tree: &Path, patch: &Path) -> Command {
-    let mut command = Command::new("patch");
-    command
-        .args([
-            "-p1",
-            "--silent",
-            "--batch",
-            "--fuzz=0",
-            "--no-backup-if-mismatch",
-            "--reject-file=-",
-        ])
-        .arg("-d")
-        .arg(tree)
-        .arg("-i")
-        .arg(patch);
-    command
-}
-
-/// Makes the patched files of `tree` in `scratch` and returns which they are. A patch that is already in the tree is
-/// recognised and left out.
-fn apply(tree: &Path, series: &[PathBuf], scratch: &Path) -> Result<BTreeSet<PathBuf>> {
-    let mut files = BTreeSet::new();
-    for patch in series {
-        let text = fs::read_to_string(patch)
-            .with_context(|| format!("cannot read {}", patch.display()))?;
-        for file in patched_files(&text) {
-            let (from, to) = (tree.join(&file), scratch.join(&file));
-            if let Some(parent) = to.parent() {
-                fs::create_dir_all(parent)?;
-            }
-            if from.is_file() && !to.exists() {
-                fs::copy(&from, &to)?;
-            }
-            files.insert(file);
-        }
-    }
-    for patch in series {
-        let dry = output(
-            patch_command(scratch, patch).args(["--forward", "--dry-run"]),
-            "patch Xen",
-        )?;
-        if dry.status.success() {
-            patch_once(scratch, patch)?;
-            continue;
-        }
-        let reverse = output(
-            patch_command(scratch, patch).args(["--reverse", "--dry-run"]),
-            "patch Xen",
-        )?;
-        if !reverse.status.success() {
-            bail!(
-                "{} does not apply to the tree at {}; is it the release the series is for?\n{}",
-                patch.file_name().unwrap_or_default().to_string_lossy(),
-                tree.display(),
-                String::from_utf8_lossy(&dry.stdout).trim_end()
-            );
-        }
-    }
-    Ok(files)
-}
-
-/// The files that a patch touches.
-fn patched_files(patch: &str) -> Vec<PathBuf> {
-    patch
-        .lines()
-        .filter_map(|l| {
-            l.strip_prefix("+++ b/")
-                .or_else(|| l.strip_prefix("--- a/"))
-        })
-        .filter_map(|l| l.split('\t').next())
-        .map(|l| PathBuf::from(l.trim_end()))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn v(major: u32, minor: u32) -> Version {
-        Version { major, minor }
-    }
-
-    #[test]
-    fn the_release_is_read_from_the_makefile() {
-        let text = "# comment\nexport XEN_VERSION       = 4\nexport XEN_SUBVERSION    = 20\n\
-                    export XEN_EXTRAVERSION ?= .3$(XEN_VENDORVERSION)\n";
-        assert_eq!(version(text), Some((v(4, 20), "4.20.3".into())));
-        let older = "this-makefile := x\nexport XEN_VERSION    := 4\nexport XEN_SUBVERSION ?= 23\n\
-                     XEN_EXTRAVERSION ?= -unstable\n";
-        assert_eq!(version(older), Some((v(4, 23), "4.23-unstable".into())));
-        assert_eq!(version("all:\n"), None);
-    }
 
     #[test]
     fn each_release_has_its_series_or_a_sentence() {
@@ -314,36 +124,21 @@ mod tests {
             ((4, 23), "4.21-4.23"),
         ];
         for ((major, minor), name) in series {
-            assert_eq!(series_name(v(major, minor)), Some(name));
+            assert_eq!(series_name(Version { major, minor }), Some(name));
             let directory = paths::root().join("patches").join(name);
             assert!(directory.is_dir(), "{}", directory.display());
         }
         let old = Source {
             name: "old".into(),
             path: "old".into(),
-            version: v(4, 16),
+            version: Version {
+                major: 4,
+                minor: 16,
+            },
             full_version: "4.16.0".into(),
         };
         let text = old.series().unwrap_err().to_string();
         assert!(text.contains("4.16") && text.contains("--xen"), "{text}");
-    }
-
-    #[test]
-    fn a_release_is_told_from_a_path() {
-        assert_eq!(Version::parse("4.17"), Some(v(4, 17)));
-        assert_eq!(Version::parse("4"), None);
-        assert_eq!(Version::parse("4.17.5"), None);
-        assert_eq!(debian_release("debian-4.17").unwrap(), Some(v(4, 17)));
-        assert_eq!(debian_release("debian").unwrap(), None);
-        assert_eq!(debian_release("/debian-4.17").unwrap(), None);
-        for (wrong, why) in [("debian-4.16", "no patches"), ("debian-4.17.5", "neither")] {
-            let text = debian_release(wrong).unwrap_err().to_string();
-            assert!(text.contains(why) && text.contains(wrong), "{text}");
-        }
-        let package = Version::of_package;
-        assert_eq!(package("4.17.5+72-g01140da4e8-1"), Some(v(4, 17)));
-        assert_eq!(package("4.20~rc1"), Some(v(4, 20)));
-        assert_eq!(package("debian.version"), None);
     }
 
     const PATCH: &str = "From: a\nSubject: b\n\n--- a/xen/Kconfig\n+++ b/xen/Kconfig\n@@ -1,2 +1,3 @@\n one\n+new\n two\n";
