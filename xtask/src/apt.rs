@@ -10,6 +10,7 @@ use crate::cache::{Cache, Remote};
 use crate::command::{NOT_DONE, run, watch};
 use crate::file::write_whole;
 use crate::progress::Step;
+use crate::unavailable::Unavailable;
 use anyhow::{Context, Error, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,16 +40,7 @@ static UNREACHABLE: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
 #[cfg(test)]
 pub use sources::Mirror;
-pub use sources::{Suite, suite, suites};
-
-/// Which of Debian's archives: they are at different places, and a mirror may have one of them only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Archive {
-    /// What a release is made of, its updates and backports.
-    Main,
-    /// What the security team has changed since.
-    Security,
-}
+pub use sources::{Archive, Suite, suite, suites};
 
 /// What is wanted of a suite.
 #[derive(Clone, Copy, Debug)]
@@ -58,19 +50,6 @@ pub enum Wanted<'a> {
     /// Source packages.
     Sources,
 }
-
-/// Something that cannot be had, from a mirror above all. Nothing is wrong with what was asked for, and what needs it is left
-/// out: another day, or on another machine, it may be there.
-#[derive(Debug)]
-pub struct Unavailable(pub String);
-
-impl std::fmt::Display for Unavailable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unavailable {}
 
 /// A private apt that sees one suite of the machine's own mirror.
 pub struct Apt {

@@ -4,9 +4,9 @@
 //! A file is named by its SHA-256, as the mirror's signed lists give it, and its content is compared with that whenever it is
 //! used. A note for each download says which files are parts of it: there may be no lists to ask any more.
 
-use crate::apt::Unavailable;
 use crate::file::write_whole;
 use crate::lock;
+use crate::unavailable::Unavailable;
 use anyhow::{Context, Result, bail};
 use etcetera::BaseStrategy;
 use sha2::{Digest, Sha256};

@@ -16,10 +16,10 @@ mod paths;
 mod progress;
 mod setup;
 mod table;
+mod unavailable;
 mod verify;
 
 use anyhow::bail;
-use apt::Unavailable;
 use boot::{bare, linux, record};
 use clap::Parser;
 use cli::{Cli, Task};
@@ -28,6 +28,7 @@ use hypervisor::{peers, releases, unchanged, xen};
 use measure::bench;
 use std::io::Write;
 use std::process::ExitCode;
+use unavailable::{Unavailable, one_line};
 use verify::{diff, mutants, test, tsan};
 
 /// The exit status where something cannot be fetched: sysexits.h has it as EX_TEMPFAIL.
@@ -127,13 +128,6 @@ fn ending(error: &anyhow::Error) -> (&'static str, u8) {
     } else {
         ("FAILED", 1)
     }
-}
-
-pub fn one_line(error: &anyhow::Error) -> String {
-    // Of what could not be had, the reason says more than what it was for.
-    let unavailable = error.downcast_ref::<Unavailable>();
-    let text = unavailable.map_or_else(|| error.to_string(), ToString::to_string);
-    text.lines().next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

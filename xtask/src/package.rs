@@ -2,10 +2,11 @@
 //! Binary packages of Debian's that are unpacked and not installed: from what is kept, or else from the first suite that has
 //! one to give. A suite may list what its mirror does not have.
 
-use crate::apt::{self, Apt, Archive, Suite, Unavailable, Wanted};
+use crate::apt::{self, Apt, Archive, Suite, Wanted};
 use crate::cache::{Cache, Kept};
 use crate::command::run;
 use crate::progress::Step;
+use crate::unavailable::Unavailable;
 use anyhow::{Result, bail};
 use std::path::Path;
 use std::process::Command;

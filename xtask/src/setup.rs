@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `setup`: fetches all that the other tasks need, or says what of it is there without a network.
 
-use crate::apt::Unavailable;
 use crate::boot::{guest, qemu};
 use crate::cli::SetupArguments;
 use crate::command::run;
@@ -10,6 +9,7 @@ use crate::hypervisor::version::debian_release;
 use crate::hypervisor::{core_library, debian};
 use crate::paths;
 use crate::progress::Step;
+use crate::unavailable::{Unavailable, one_line};
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -131,12 +131,12 @@ fn all_of(failures: Vec<anyhow::Error>) -> anyhow::Error {
     let (unavailable, mut others): (Vec<_>, Vec<_>) = failures
         .into_iter()
         .partition(anyhow::Error::is::<Unavailable>);
-    let text: Vec<String> = unavailable.iter().map(crate::one_line).collect();
+    let text: Vec<String> = unavailable.iter().map(one_line).collect();
     if others.is_empty() {
         return Unavailable(text.join("; and ")).into();
     }
     let first = others.remove(0);
-    for other in text.into_iter().chain(others.iter().map(crate::one_line)) {
+    for other in text.into_iter().chain(others.iter().map(one_line)) {
         eprintln!("vgic: {other}");
     }
     first

@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The machine's own apt sources, in either of apt's two formats: where it gets Debian from, and which suites.
 
-use super::{Archive, Unavailable};
 use crate::command::output;
+use crate::unavailable::Unavailable;
 use anyhow::{Result, bail};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+
+/// Which of Debian's archives: they are at different places, and a mirror may have one of them only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Archive {
+    /// What a release is made of, its updates and backports.
+    Main,
+    /// What the security team has changed since.
+    Security,
+}
 
 /// Where this machine gets one of Debian's archives from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,11 +6,12 @@
 //! exactly ours, core, compiler_builtins and alloc are compiled from it into a sysroot of our own, laid out as rustup
 //! does it. RUSTC_BOOTSTRAP is set for that compilation alone, as for the Linux kernel's.
 
-use crate::apt::{Apt, Archive, Unavailable};
+use crate::apt::{Apt, Archive};
 use crate::command::{output, run};
 use crate::package::{self, Wish};
 use crate::paths;
 use crate::progress::Step;
+use crate::unavailable::Unavailable;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};

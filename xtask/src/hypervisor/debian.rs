@@ -6,7 +6,7 @@
 //! `./vgic setup` looks again: what a mirror does must not change a build. A new clone takes what the user has downloaded
 //! before, and asks no mirror. What could not be had is not asked for again by each command, for a day.
 
-use crate::apt::{self, Apt, Archive, Suite, Unavailable, Wanted};
+use crate::apt::{self, Apt, Archive, Suite, Wanted};
 use crate::cache::{Cache, Kept};
 use crate::command::run;
 use crate::file::write_whole;
@@ -15,6 +15,7 @@ use crate::hypervisor::version::{Version, series_name};
 use crate::lock;
 use crate::paths;
 use crate::progress::Step;
+use crate::unavailable::Unavailable;
 use anyhow::{Context, Result};
 use std::cmp::Ordering;
 use std::fs::{self, File};

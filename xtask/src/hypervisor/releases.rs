@@ -3,13 +3,13 @@
 //!
 //! A tree that fails does not keep the others from being tried: the table says which fail, and in which step.
 
-use crate::apt::Unavailable;
 use crate::cli::{TreeArguments, Vgic, XenArguments};
 use crate::hypervisor::tree::Source;
 use crate::hypervisor::version::series_name;
 use crate::hypervisor::xen::{Built, Prepared};
 use crate::interrupt;
 use crate::table::{empty, right};
+use crate::unavailable::Unavailable;
 use anyhow::Result;
 use comfy_table::Table;
 use std::fs;

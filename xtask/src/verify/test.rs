@@ -5,12 +5,12 @@
 //! real code compiled with loom's atomics; and a build of the hypervisor, in which the C compiler compares the Rust functions
 //! with Xen's prototypes and the prelink looks at every instruction, symbol and relocation of the object.
 
-use crate::apt::Unavailable;
 use crate::cli::{TestArguments, Vgic, XenArguments};
 use crate::hypervisor::tree::Source;
 use crate::hypervisor::{peers, xen};
 use crate::measure::bench;
 use crate::progress::about;
+use crate::unavailable::Unavailable;
 use crate::{command, paths};
 use anyhow::{Context, Result, bail};
 use std::process::Command;

@@ -5,11 +5,11 @@
 //! otherwise. That takes RUSTC_BOOTSTRAP, for this build alone, and the library's source. The runtime is rustc's own;
 //! gcc only compiles its calls. Fences order nothing for ThreadSanitizer, but what ours put in order is atomic.
 
-use crate::apt::Unavailable;
 use crate::command::{attempt, output, run, watch};
 use crate::hypervisor::core_library;
 use crate::paths;
 use crate::progress::Step;
+use crate::unavailable::Unavailable;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::path::Path;
