@@ -6,6 +6,7 @@
 //! registers included; only a lock has its price ([`LOCK`] and so on), which is what it costs in Xen.
 
 mod chart;
+mod costs;
 mod show;
 
 use crate::cli::TreeArguments;
@@ -16,6 +17,7 @@ use crate::measure::callgrind::{self, Function, Profile};
 use crate::progress::Step;
 use crate::{command, paths};
 use anyhow::{Context, Result, bail};
+use costs::{Cost, INSTRUCTIONS, Row, Table};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -71,46 +73,6 @@ impl Peer {
             Self::New => "new",
             Self::Old => "old",
         }
-    }
-}
-
-/// What one vGIC needs for a row.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Cost {
-    /// In the row's unit.
-    value: f64,
-    /// Of one operation, where the unit is instructions.
-    nanoseconds: Option<f64>,
-}
-
-/// A row of the table: ours, then the peers, as [`Table::peers`] has them. None: it cannot do that.
-#[derive(Clone, Debug)]
-struct Row {
-    name: String,
-    hot: bool,
-    unit: String,
-    ours: Option<Cost>,
-    peers: Vec<Option<Cost>>,
-}
-
-/// All that was measured.
-#[derive(Debug)]
-struct Table {
-    peers: Vec<&'static str>,
-    rows: Vec<Row>,
-}
-
-impl Row {
-    /// Ours as a part of the better peer's, by value and by time.
-    fn ratios(&self) -> (Option<f64>, Option<f64>) {
-        let against = |of: fn(&Cost) -> Option<f64>| {
-            let peers = self.peers.iter().flatten().filter_map(of);
-            let better = peers
-                .min_by(f64::total_cmp)
-                .filter(|better| *better > 0.0)?;
-            Some(self.ours.as_ref().and_then(of)? / better)
-        };
-        (against(|c| Some(c.value)), against(|c| c.nanoseconds))
     }
 }
 
@@ -251,9 +213,6 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
 }
-
-/// The unit of the rows that callgrind counts.
-const INSTRUCTIONS: &str = "instructions";
 
 /// A line of the harness's: a row, and what was found if the vGIC can do it.
 #[derive(Clone, Debug, PartialEq)]

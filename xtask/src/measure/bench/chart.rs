@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The hot rows as bars: each vGIC's as a part of the better C peer's, in SVG.
 
-use super::Table;
+use super::costs::Table;
 use std::fmt::Write;
 
 const COLOURS: [&str; 3] = ["#c8553d", "#588b8b", "#f2d0a4"];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The table on the terminal, and as JSON.
 
-use super::{Cost, INSTRUCTIONS, Row, Table};
+use super::costs::{Cost, INSTRUCTIONS, Row, Table};
 use crate::table::{empty, right};
 use std::fmt::Write;
 
