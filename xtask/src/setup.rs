@@ -2,8 +2,8 @@
 //! `setup`: fetches all that the other tasks need, or says what of it is there without a network.
 
 use crate::boot::{guest, qemu};
-use crate::cli::SetupArguments;
 use crate::command::run;
+use crate::hypervisor::arguments::TreeArguments;
 use crate::hypervisor::tree::Source;
 use crate::hypervisor::version::debian_release;
 use crate::hypervisor::{core_library, debian};
@@ -11,8 +11,19 @@ use crate::paths;
 use crate::progress::Step;
 use crate::unavailable::{Unavailable, one_line};
 use anyhow::{Result, bail};
+use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// What to fetch.
+#[derive(Args, Clone, Debug)]
+pub struct SetupArguments {
+    #[command(flatten)]
+    pub tree: TreeArguments,
+    /// Fetch nothing: say what is there, and what is missing without a network
+    #[arg(long)]
+    pub offline: bool,
+}
 
 /// Does it; what cannot be had does not keep it from the rest.
 pub fn setup(arguments: &SetupArguments) -> Result<()> {

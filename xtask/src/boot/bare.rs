@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `guest`: the bare-metal test guest (guest/) as the only domain on Xen, and what it says of its interrupt controller.
 
+use crate::boot::arguments::{BootArguments, Gic};
 use crate::boot::console::{Line, Speaker};
 use crate::boot::dtb::{self, Module};
 use crate::boot::machine::{self, End, Wish, loader, path};
 use crate::boot::qemu;
-use crate::cli::GuestArguments;
 use crate::command::run;
+use crate::hypervisor::arguments::XenArguments;
 use crate::hypervisor::core_library;
 use crate::hypervisor::xen::{self, CROSS};
 use crate::paths;
 use crate::progress::Step;
 use anyhow::{Context, Result};
+use clap::Args;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -24,6 +26,46 @@ const MEMORY: u32 = 1024;
 const CASES: usize = 120;
 /// The guest's first and last words are preceded by this.
 const SIGN: &str = "guest: ";
+
+/// What to run the test guest on.
+#[derive(Args, Clone, Debug)]
+pub struct GuestArguments {
+    /// The interrupt controller of the machine
+    #[arg(long, value_enum, default_value_t = Gic::V3)]
+    pub gic: Gic,
+    #[command(flatten)]
+    pub xen: XenArguments,
+    /// Build it with a fault, so that it must fail: shows that failures are seen
+    #[arg(long)]
+    pub planted_fault: bool,
+    /// Seconds after which it is given up
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub limit: u64,
+}
+
+impl GuestArguments {
+    /// What is wrong with the arguments, in one sentence.
+    pub fn problem(&self) -> Option<String> {
+        self.machine().problem()
+    }
+
+    /// The boot whose machine it runs on.
+    pub fn machine(&self) -> BootArguments {
+        BootArguments {
+            gic: self.gic,
+            cpus: 2,
+            domus: 0,
+            xen: self.xen.clone(),
+            icount: false,
+            count: false,
+            disk: None,
+            reads: Some(0),
+            rounds: None,
+            life: 0,
+            limit: self.limit,
+        }
+    }
+}
 
 /// Builds it, runs it, and says how it went in one last line; the result is whether nothing failed.
 pub fn guest(arguments: &GuestArguments) -> Result<bool> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What a boot must have shown to be called good. A machine's exit status says nothing: QEMU ends with 0 after a panic too.
 
+use crate::boot::arguments::{BootArguments, Disk, Gic};
 use crate::boot::clean;
 use crate::boot::console::{Line, Speaker};
 use crate::boot::guest_report::GuestReport;
@@ -9,7 +10,7 @@ use crate::boot::life;
 use crate::boot::load;
 use crate::boot::machine::{End, Run};
 use crate::boot::verdict::{Change, Check, Verdict};
-use crate::cli::{BootArguments, Disk, Gic, Vgic};
+use crate::hypervisor::arguments::Vgic;
 
 /// vCPUs of each DomU.
 pub const DOMU_CPUS: u32 = 2;

@@ -2,7 +2,7 @@
 //! Is the log of a boot clean? The signs of trouble, and the few lines that look like it and are known to be none.
 
 use crate::boot::console::{Line, Speaker};
-use crate::cli::Vgic;
+use crate::hypervisor::arguments::Vgic;
 use regex::Regex;
 use std::sync::LazyLock;
 

@@ -6,8 +6,8 @@
 
 use crate::boot::machine::path;
 use crate::boot::qemu::Qemu;
-use crate::cli::Vgic;
 use crate::command::run;
+use crate::hypervisor::arguments::Vgic;
 use crate::hypervisor::xen::Built;
 use crate::paths;
 use crate::table;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `boot`: build, start, watch, judge, and say so in a table and one last line.
 
+use crate::boot::arguments::{BootArguments, Disk, Gic};
 use crate::boot::checks::{self, DOMU_CPUS};
 use crate::boot::clean;
 use crate::boot::console::{Line, Speaker};
@@ -12,7 +13,6 @@ use crate::boot::load;
 use crate::boot::machine::{self, Wish, loader, path};
 use crate::boot::qemu::{self, Qemu};
 use crate::boot::verdict::{self, Verdict};
-use crate::cli::{BootArguments, Disk, Gic};
 use crate::hypervisor::version::Version;
 use crate::hypervisor::xen::{self, Built};
 use crate::paths;
@@ -328,23 +328,17 @@ pub fn milestone(line: &Line) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Cli, Task};
-    use clap::Parser;
+    use crate::boot::arguments::parse;
 
     #[test]
     fn what_comes_next_is_said_where_it_is_silent() {
         let next_of = |arguments: &str, text: &str| {
-            let words = ["vgic", "boot"].into_iter();
-            let task = Cli::parse_from(words.chain(arguments.split_whitespace())).task;
-            let Task::Boot(boot) = task else {
-                panic!("{task:?}")
-            };
             let line = Line {
                 speaker: Speaker::Dom0,
                 text: text.to_owned(),
                 at: 1.0,
             };
-            next(&boot, &line).unwrap_or_default()
+            next(&parse(arguments), &line).unwrap_or_default()
         };
         let disks = next_of("", "MARK dom0 disks nvme0n1, 2000 reads");
         assert!(disks.contains("2000 times"), "{disks}");

@@ -4,11 +4,11 @@
 //! With one request in flight each request makes one interrupt, whatever moves meanwhile: the numbers must be equal, but for
 //! what one may do that moves ([`Odd`]).
 
+use crate::boot::arguments::{BootArguments, Disk, Gic};
 use crate::boot::guest_report::GuestReport;
 use crate::boot::interrupts::{self, Interrupts, Row};
 use crate::boot::qemu::Version;
 use crate::boot::verdict::Check;
-use crate::cli::{BootArguments, Disk, Gic};
 use std::collections::BTreeMap;
 
 /// The disk whose interrupt can be moved: the kernel has one for all its queues.
@@ -358,17 +358,8 @@ fn used(period: &Period, said: &Said, boot: &BootArguments) -> Result<String, St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boot::arguments::parse as boot;
     use crate::boot::console::{Line, Speaker};
-    use crate::cli::Cli;
-    use clap::Parser;
-
-    fn boot(arguments: &str) -> BootArguments {
-        let words = ["vgic", "boot"].into_iter().chain(arguments.split(' '));
-        match Cli::try_parse_from(words).unwrap().task {
-            crate::cli::Task::Boot(boot) => boot,
-            other => panic!("{other:?}"),
-        }
-    }
 
     /// Two CPUs' counts of a disk's interrupts and of the timer, and the disk's requests.
     type Counts = ([u64; 2], [u64; 2], u64);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! QEMU as a machine that is switched on, watched, spoken to, and switched off in bounded time.
 
+use crate::boot::arguments::{BootArguments, Gic};
 use crate::boot::console::{Console, Line};
 use crate::boot::dtb::Module;
 use crate::boot::qemu::Qemu;
-use crate::cli::{BootArguments, Gic};
 use crate::interrupt::{self, Running};
 use crate::progress::Step;
 use anyhow::{Context, Result, bail};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The boot: a machine of QEMU's on which Xen starts its guests, what they say, and what is made of it.
 
+pub mod arguments;
 pub mod bare;
 mod checks;
 mod clean;

@@ -1,26 +1,90 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `record`: boots Dom0 on a Xen with the recorder, takes the recorder's memory out of the machine, and makes a recording of it.
 
+use crate::boot::arguments::{BootArguments, Disk, DiskChoice, Gic};
 use crate::boot::clean;
 use crate::boot::console::Line;
 use crate::boot::guest_report::mark;
 use crate::boot::linux::{self, Parts};
 use crate::boot::machine::{self, End, Wish};
-use crate::cli::{Disk, RecordArguments};
 use crate::file::write_whole;
+use crate::hypervisor::arguments::{TreeArguments, Vgic, XenArguments};
 use crate::paths;
 use crate::progress::Step;
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use recording::Recording;
 use recording::convert;
 use recording::raw::{Event, Raw};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What the recorder says of its memory: bytes, and where they are.
 const BUFFER: &str = "rust-vgic: records in ";
+
+/// What to record.
+#[derive(Args, Clone, Debug)]
+pub struct RecordArguments {
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The interrupt controller of the machine
+    #[arg(long, value_enum, default_value_t = Gic::V3)]
+    pub gic: Gic,
+    /// CPUs of the machine and of Dom0
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub cpus: u32,
+    /// Direct reads of the disk, one at a time; 0 for no disk
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub reads: u32,
+    /// As boot has it: the disk's interrupt moves, then CPUs go off and on line
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub rounds: u32,
+    /// Keep this many records of the hypervisor's at the most
+    #[arg(long, default_value_t = usize::MAX, hide_default_value = true, value_name = "N")]
+    pub records: usize,
+    #[command(flatten)]
+    pub tree: TreeArguments,
+    /// Seconds after which it is given up
+    #[arg(long, default_value_t = 900, value_name = "SECONDS")]
+    pub limit: u64,
+}
+
+impl RecordArguments {
+    /// What is wrong with the arguments, in one sentence.
+    pub fn problem(&self) -> Option<String> {
+        if self.records == 0 {
+            return Some("--records 0: give 1 or more".into());
+        }
+        self.machine().problem()
+    }
+
+    /// The boot that is recorded.
+    pub fn machine(&self) -> BootArguments {
+        BootArguments {
+            gic: self.gic,
+            cpus: self.cpus,
+            domus: 0,
+            xen: XenArguments {
+                vgic: Vgic::Rust,
+                tree: self.tree.clone(),
+                espi: false,
+                its: false,
+                smmu: false,
+                record: true,
+            },
+            icount: false,
+            count: false,
+            disk: Some(DiskChoice::Intx),
+            reads: Some(self.reads),
+            rounds: Some(self.rounds),
+            life: 0,
+            limit: self.limit,
+        }
+    }
+}
 
 /// Records, converts, and says what it has.
 pub fn record(arguments: &RecordArguments) -> Result<bool> {
@@ -165,6 +229,7 @@ fn write(recording: &Recording, to: &Path) -> Result<()> {
 mod tests {
     use super::*;
     use crate::boot::console::Speaker;
+    use clap::{Command, FromArgMatches};
 
     #[test]
     fn the_memory_is_found_and_saved() {
@@ -193,5 +258,31 @@ mod tests {
             kinds(&raw).into_iter().collect::<Vec<_>>(),
             [("entries", 2), ("exits", 1)]
         );
+    }
+
+    #[test]
+    fn what_cannot_be_recorded_is_refused_in_words() {
+        for (arguments, word) in [
+            ("", ""),
+            ("--records 0", "--records"),
+            ("--cpus 0", "1 to"),
+            ("--rounds 1", "disk"),
+        ] {
+            let command = Command::new("record").no_binary_name(true);
+            let words = ["--out", "x"]
+                .into_iter()
+                .chain(arguments.split_whitespace());
+            let matches = RecordArguments::augment_args(command)
+                .try_get_matches_from(words)
+                .unwrap();
+            let record = RecordArguments::from_arg_matches(&matches).unwrap();
+            let problem = record.problem().unwrap_or_default();
+            assert_eq!(
+                problem.is_empty(),
+                word.is_empty(),
+                "{arguments}: {problem}"
+            );
+            assert!(problem.contains(word), "{arguments}: {problem}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The hypervisor: where Xen's source comes from, what we add to it, how it is built, and what the builds show.
 
+pub mod arguments;
 mod copy;
 pub mod core_library;
 pub mod debian;

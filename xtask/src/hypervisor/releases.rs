@@ -3,7 +3,7 @@
 //!
 //! A tree that fails does not keep the others from being tried: the table says which fail, and in which step.
 
-use crate::cli::{TreeArguments, Vgic, XenArguments};
+use crate::hypervisor::arguments::{TreeArguments, Vgic, XenArguments};
 use crate::hypervisor::tree::Source;
 use crate::hypervisor::version::series_name;
 use crate::hypervisor::xen::{Built, Prepared};

@@ -6,8 +6,8 @@
 //! gets into the hypervisor's memory, code and data, each relocation in it, and every symbol. Only the line numbers of
 //! bug frames may differ, since a patch moves the lines behind it.
 
-use crate::cli::TreeArguments;
 use crate::command::assign;
+use crate::hypervisor::arguments::TreeArguments;
 use crate::hypervisor::glue;
 use crate::hypervisor::tree::Source;
 use crate::hypervisor::xen;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Configuring and building the hypervisor, out of tree, with one of the three vGICs.
 
-use crate::cli::{Vgic, XenArguments};
 use crate::command::{assign, make, output, run, watch};
 use crate::file::write_whole;
+use crate::hypervisor::arguments::{Vgic, XenArguments};
 use crate::hypervisor::glue;
 use crate::hypervisor::tree::Source;
 use crate::hypervisor::version::Version;

@@ -9,8 +9,8 @@ mod chart;
 mod costs;
 mod show;
 
-use crate::cli::TreeArguments;
 use crate::file::write_whole;
+use crate::hypervisor::arguments::TreeArguments;
 use crate::hypervisor::peers;
 use crate::hypervisor::tree::Source;
 use crate::measure::callgrind::{self, Function, Profile};

@@ -1,14 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `diff`: our vGIC beside Xen's C vGICs and QEMU's model of a GIC, on random scripts and on the recordings.
 
-use crate::cli::DiffArguments;
+use crate::hypervisor::arguments::TreeArguments;
 use crate::hypervisor::peers;
 use crate::hypervisor::tree::Source;
 use crate::{command, interrupt, paths};
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
+
+/// With which C vGICs to compare, and for how long.
+#[derive(Args, Clone, Debug)]
+pub struct DiffArguments {
+    #[command(flatten)]
+    pub tree: TreeArguments,
+    /// Random scripts for each peer and version of the GIC
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000), value_name = "N")]
+    pub seeds: u64,
+}
 
 /// Compares; the result is that all is as it is known to be.
 pub fn diff(arguments: &DiffArguments) -> Result<bool> {

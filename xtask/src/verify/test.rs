@@ -5,7 +5,7 @@
 //! real code compiled with loom's atomics; and a build of the hypervisor, in which the C compiler compares the Rust functions
 //! with Xen's prototypes and the prelink looks at every instruction, symbol and relocation of the object.
 
-use crate::cli::{TestArguments, Vgic, XenArguments};
+use crate::hypervisor::arguments::{TreeArguments, Vgic, XenArguments};
 use crate::hypervisor::tree::Source;
 use crate::hypervisor::{peers, xen};
 use crate::measure::bench;
@@ -13,6 +13,7 @@ use crate::progress::about;
 use crate::unavailable::Unavailable;
 use crate::{command, paths};
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use std::process::Command;
 use std::time::Instant;
 
@@ -37,6 +38,22 @@ const BUDGET: u32 = 1;
 const LOOM: u32 = 2;
 /// What takes a Xen tree.
 const OF_XEN: &str = "Xen's C vGICs, a row of bench, Xen's prototypes and the prelinked object";
+
+/// What to test.
+#[derive(Args, Clone, Debug)]
+pub struct TestArguments {
+    /// Leave out the loom models
+    #[arg(long)]
+    pub no_loom: bool,
+    /// Leave out the build of Xen, and with it the checks of the header and of the object
+    #[arg(long)]
+    pub no_xen: bool,
+    #[command(flatten)]
+    pub tree: TreeArguments,
+    /// Handed to cargo test
+    #[arg(last = true)]
+    pub rest: Vec<String>,
+}
 
 /// Runs all tests; the result is whether they passed. Where no Xen can be had they are those that need none, and the last
 /// line says so.

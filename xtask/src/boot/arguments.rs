@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Which machine is booted, and what Dom0 does there: what can be asked for, and what is meant where nothing is said.
+
+use crate::hypervisor::arguments::{Vgic, XenArguments};
+use clap::{Args, ValueEnum};
+
+/// Which interrupt controller the machine has.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gic {
+    /// GICv2 with a GICv2m frame
+    V2,
+    /// GICv3
+    V3,
+}
+
+impl std::fmt::Display for Gic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Gic::V2 => "v2",
+            Gic::V3 => "v3",
+        })
+    }
+}
+
+/// What to boot, and on what.
+#[derive(Args, Clone, Debug)]
+pub struct BootArguments {
+    /// The interrupt controller of the machine
+    #[arg(long, value_enum, default_value_t = Gic::V3)]
+    pub gic: Gic,
+    /// CPUs of the machine and of Dom0
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    pub cpus: u32,
+    /// Linux guests beside Dom0, each with two vCPUs
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub domus: u32,
+    #[command(flatten)]
+    pub xen: XenArguments,
+    /// Count instructions instead of time: the same boot each time, however busy the machine (Xen without its debug
+    /// checks, and no disk unless --reads says so: an emulated disk answers in the host's time)
+    #[arg(long)]
+    pub icount: bool,
+    /// Count the hypervisor's instructions, and say whose they were (with --icount)
+    #[arg(long)]
+    pub count: bool,
+    /// How the disk of Dom0 interrupts [default: both on GICv2, intx on GICv3, msi with --its]
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub disk: Option<DiskChoice>,
+    /// Direct reads of the disk, one at a time; 0 for no disk [default: 2000, with --icount 0]
+    #[arg(long, value_name = "N")]
+    pub reads: Option<u32>,
+    /// Rounds in which Dom0's CPUs go off and on line while it reads, after a quarter of the reads while the disk's
+    /// interrupt moves from CPU to CPU; 0 for neither [default: 5, and 0 with one CPU or no disk]
+    #[arg(long, value_name = "N")]
+    pub rounds: Option<u32>,
+    /// Domains that Dom0 creates and destroys, after which Xen's free memory must be what it was
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub life: u32,
+    /// Seconds after which a boot is given up
+    #[arg(long, default_value_t = 900, value_name = "SECONDS")]
+    pub limit: u64,
+}
+
+/// How the disk interrupts.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskChoice {
+    /// A level SPI (the kernel is given pci=nomsi)
+    Intx,
+    /// A message that the GICv2m frame turns into an edge SPI, or with --its the ITS into an LPI
+    Msi,
+    /// One boot of each
+    Both,
+}
+
+/// One boot's kind of disk interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disk {
+    /// A level SPI.
+    Intx,
+    /// GICv2m messages.
+    Msi,
+    /// Messages that the ITS translates.
+    Lpi,
+}
+
+impl std::fmt::Display for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Disk::Intx => "INTx (a level SPI)",
+            Disk::Msi => "MSI (GICv2m)",
+            Disk::Lpi => "MSI-X (LPIs of the ITS)",
+        })
+    }
+}
+
+impl BootArguments {
+    /// What is wrong with the arguments, in one sentence.
+    pub fn problem(&self) -> Option<String> {
+        if let Some(problem) = self.xen.problem() {
+            return Some(problem);
+        }
+        if self.count && !self.icount {
+            return Some("--count compares nothing without --icount: add it".into());
+        }
+        let most = if self.gic == Gic::V2 { 8 } else { 64 };
+        if self.cpus == 0 || self.cpus > most {
+            let why = if self.gic == Gic::V2 {
+                "a GICv2 has at most 8 CPU interfaces"
+            } else {
+                "QEMU emulates more too slowly to be of use"
+            };
+            return Some(format!("--cpus {}: give 1 to {most} ({why})", self.cpus));
+        }
+        if self.domus > 8 {
+            return Some(format!("--domus {}: give 0 to 8", self.domus));
+        }
+        if self.gic == Gic::V3 && self.xen.vgic == Vgic::New {
+            return Some(
+                "upstream's new C vGIC has no GICv3: use --gic v2, or --vgic old or rust".into(),
+            );
+        }
+        if self.gic == Gic::V2 && self.xen.its {
+            return Some("a GICv2 has no ITS: leave out --its, or use --gic v3".into());
+        }
+        let msi = matches!(self.disk, Some(DiskChoice::Msi | DiskChoice::Both));
+        if self.gic == Gic::V3 && !self.xen.its && msi {
+            return Some(
+                "a GICv3 without an ITS takes no MSIs: add --its, or use --disk intx or --gic v2"
+                    .into(),
+            );
+        }
+        if self.reads() > 10_000_000 {
+            return Some(format!("--reads {}: give 0 to 10000000", self.reads()));
+        }
+        if self.rounds() > 100_000 {
+            return Some(format!("--rounds {}: give 0 to 100000", self.rounds()));
+        }
+        if self.rounds() > 0 && (self.cpus == 1 || self.reads() == 0) {
+            return Some(
+                "--rounds needs two CPUs or more and a disk to read: leave out --cpus 1 and --reads 0"
+                    .into(),
+            );
+        }
+        if self.life > 20_000 {
+            return Some(format!("--life {}: give 0 to 20000", self.life));
+        }
+        if self.limit < 10 || self.limit > 86_400 {
+            return Some(format!("--limit {}: give 10 to 86400 seconds", self.limit));
+        }
+        None
+    }
+
+    /// How many reads of the disk there are.
+    pub fn reads(&self) -> u32 {
+        self.reads.unwrap_or(if self.icount { 0 } else { 2000 })
+    }
+
+    /// How often Dom0's CPUs go off and on line.
+    pub fn rounds(&self) -> u32 {
+        let possible = self.cpus > 1 && self.reads() > 0;
+        self.rounds.unwrap_or(if possible { 5 } else { 0 })
+    }
+
+    /// The boots to do, one after the other.
+    pub fn disks(&self) -> Vec<Disk> {
+        let msi = match self.gic {
+            Gic::V2 => Disk::Msi,
+            Gic::V3 => Disk::Lpi,
+        };
+        match (self.disk, self.gic) {
+            (Some(DiskChoice::Intx), _) => vec![Disk::Intx],
+            (Some(DiskChoice::Msi), _) => vec![msi],
+            (None, Gic::V3) if self.xen.its => vec![msi],
+            (None, Gic::V3) => vec![Disk::Intx],
+            (None, Gic::V2) if self.reads() == 0 => vec![Disk::Intx],
+            (Some(DiskChoice::Both), _) | (None, Gic::V2) => vec![Disk::Intx, msi],
+        }
+    }
+}
+
+/// What `boot` is asked for by these words.
+#[cfg(test)]
+pub fn parse(words: &str) -> BootArguments {
+    use clap::FromArgMatches;
+    let command = BootArguments::augment_args(clap::Command::new("boot").no_binary_name(true));
+    let matches = command.try_get_matches_from(words.split_whitespace());
+    BootArguments::from_arg_matches(&matches.unwrap()).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse as boot;
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_fine() {
+        let boot = boot("");
+        assert_eq!((boot.gic, boot.cpus, boot.domus), (Gic::V3, 4, 1));
+        assert_eq!(boot.problem(), None);
+        assert_eq!(boot.disks(), [Disk::Intx]);
+    }
+
+    #[test]
+    fn what_cannot_run_is_refused_in_words() {
+        for (arguments, word) in [
+            ("--gic v2 --cpus 9", "8"),
+            ("--cpus 0", "1 to"),
+            ("--gic v3 --vgic new", "GICv3"),
+            ("--gic v3 --disk msi", "--its"),
+            ("--gic v2 --its", "--gic v3"),
+            ("--gic v2 --vgic new --its", "--its"),
+            ("--smmu", "--its"),
+            ("--domus 9", "0 to 8"),
+            ("--gic v2 --vgic new --espi", "--espi"),
+            ("--reads 10000001", "--reads"),
+            ("--rounds 100001", "--rounds"),
+            ("--rounds 2 --cpus 1", "two CPUs"),
+            ("--rounds 2 --reads 0", "disk"),
+            ("--limit 1", "--limit"),
+            ("--life 20001", "--life"),
+            ("--count", "--icount"),
+        ] {
+            let problem = boot(arguments).problem().unwrap_or_default();
+            assert!(problem.contains(word), "{arguments}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_gicv2_boots_with_both_kinds_of_disk() {
+        assert_eq!(boot("--gic v2").disks(), [Disk::Intx, Disk::Msi]);
+        assert_eq!(boot("--gic v2 --disk msi").disks(), [Disk::Msi]);
+        assert_eq!(boot("--its").disks(), [Disk::Lpi]);
+        assert_eq!(boot("--its").problem(), None);
+        assert_eq!(boot("--its --disk both").disks(), [Disk::Intx, Disk::Lpi]);
+        assert_eq!(
+            boot("--gic v2 --reads 0").disks(),
+            [Disk::Intx],
+            "no disk, one boot"
+        );
+        assert_eq!(boot("--icount --cpus 1").reads(), 0);
+        assert_eq!(boot("--icount --cpus 1").rounds(), 0);
+        assert_eq!(boot("--cpus 1").rounds(), 0);
+        assert!(boot("").rounds() > 0);
+    }
+}
