@@ -10,7 +10,7 @@ use crate::paths;
 use crate::progress::Step;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -19,6 +19,8 @@ use std::time::Instant;
 
 /// The list, in the root of the workspace.
 const LIST: &str = "mutants.survivors";
+/// What cargo-mutants is to examine, beside other things.
+const CONFIGURATION: &str = ".cargo/mutants.toml";
 /// The tests of the mock Xen that decide by themselves, rather than by what threads happen to do.
 const MOCK: [&str; 12] = [
     "--package=vgic-harness",
@@ -61,6 +63,14 @@ pub fn mutants(arguments: &Arguments) -> Result<bool> {
     let list = paths::root().join(LIST);
     let text = fs::read_to_string(&list).with_context(|| format!("cannot read {LIST}"))?;
     let listed = parse(&text).context(LIST)?;
+    let examined = examined(&paths::root())?;
+    let missing = missing(&paths::root(), &examined, &listed);
+    if !missing.is_empty() {
+        bail!(
+            "{CONFIGURATION} or {LIST} names what is not there: {}",
+            missing.join(", ")
+        );
+    }
     install()?;
     let out = paths::target().join("mutants");
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
@@ -331,6 +341,59 @@ fn parse(text: &str) -> Result<Counts> {
     Ok(counts)
 }
 
+/// The modules that decide: cargo-mutants' patterns of their files.
+fn examined(root: &Path) -> Result<Vec<String>> {
+    let text = fs::read_to_string(root.join(CONFIGURATION))
+        .with_context(|| format!("cannot read {CONFIGURATION}"))?;
+    let patterns = patterns(&text);
+    if patterns.is_empty() {
+        bail!("{CONFIGURATION} has no examine_globs");
+    }
+    Ok(patterns)
+}
+
+/// The strings of `examine_globs`, one to a line.
+fn patterns(configuration: &str) -> Vec<String> {
+    let lines = configuration.lines().map(str::trim);
+    lines
+        .skip_while(|line| !line.starts_with("examine_globs"))
+        .take_while(|line| *line != "]")
+        .filter_map(|line| Some(line.strip_prefix('"')?.split_once('"')?.0.to_owned()))
+        .collect()
+}
+
+/// What is listed and not there: of a file that has moved no mutant would be made any more, and cargo-mutants says nothing.
+fn missing(root: &Path, examined: &[String], listed: &Counts) -> Vec<String> {
+    let survivors = listed.keys().filter_map(|name| name.split_once(": "));
+    let files: BTreeSet<&str> = survivors.map(|(file, _)| file).collect();
+    let examined = examined.iter().map(String::as_str);
+    examined
+        .chain(files)
+        .filter(|pattern| !is_there(root, pattern))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Whether a pattern means some file: a `*` is part of one name, and `**` stands for directories.
+fn is_there(root: &Path, pattern: &str) -> bool {
+    let Some(star) = pattern.find('*') else {
+        return root.join(pattern).is_file();
+    };
+    let above = pattern[..star].rfind('/').map_or("", |end| &pattern[..end]);
+    let names = regex::escape(pattern)
+        .replace(r"\*\*/", "(.*/)?")
+        .replace(r"\*", "[^/]*");
+    let Ok(names) = regex::Regex::new(&format!("^{names}$")) else {
+        return false;
+    };
+    walkdir::WalkDir::new(root.join(above))
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.file_type().is_file())
+        .filter_map(|entry| Some(entry.path().strip_prefix(root).ok()?.to_str()?.to_owned()))
+        .any(|file| names.is_match(&file))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -406,5 +469,28 @@ mod tests {
     fn a_survivor_has_a_reason() {
         let error = parse("a.rs: replace f with ()\n").unwrap_err().to_string();
         assert!(error.contains("line 1"), "{error}");
+    }
+
+    #[test]
+    fn what_is_listed_is_there() {
+        let root = paths::root();
+        let listed = parse(&fs::read_to_string(root.join(LIST)).unwrap()).unwrap();
+        let examined = examined(&root).unwrap();
+        assert!(examined.len() > 1, "{examined:?}");
+        assert_eq!(missing(&root, &examined, &listed), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_file_that_has_moved_is_missed() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("src/wing")).unwrap();
+        fs::write(root.path().join("src/wing/a.rs"), "").unwrap();
+        let text = "examine_globs = [\n    # A remark.\n    \"src/wing/a.rs\",\n    \"src/wing/*.rs\",\n    \"src/**/a.rs\",\n\
+                    \"src/a.rs\",\n    \"src/*.rs\",\n    \"src/none/*.rs\",\n]\nexclude_re = [\n    \"x\",\n]\n";
+        let listed = parse("src/b.rs: replace f with () # it is the same\n").unwrap();
+        assert_eq!(
+            missing(root.path(), &patterns(text), &listed),
+            ["src/a.rs", "src/*.rs", "src/none/*.rs", "src/b.rs"]
+        );
     }
 }
