@@ -1,5 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `cargo xtask`, and `./vgic`: the tasks that Cargo has no verb for.
+//!
+//! From the top:
+//! - [`cli`]: which tasks there are, and [`setup`], which fetches what all the others need;
+//! - [`verify`]: what shows without a boot whether the vGIC is right;
+//! - [`measure`]: what it costs, beside Xen's C vGICs;
+//! - [`boot`]: a machine, Xen and its guests on it, what they say, and what is made of it;
+//! - [`hypervisor`]: Xen's source, what we add to it, and its builds;
+//! - what all use: downloads ([`package`], [`apt`], [`cache`], [`unavailable`]), programs and how far they are ([`command`],
+//!   [`interrupt`], [`progress`]), files ([`paths`], [`mod@file`], [`lock`]), and [`table`].
 
 mod apt;
 mod boot;

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The hypervisor: where Xen's source comes from, what we add to it, how it is built, and what the builds show.
+//!
+//! - [`arguments`] say which one; [`xen`] builds it, and [`releases`], [`peers`] and [`unchanged`] are the other tasks;
+//! - its source: [`tree`], and below it [`debian`], [`version`], [`patch`] and [`copy`];
+//! - what we add: [`glue`] and [`core_library`].
 
 pub mod arguments;
 mod copy;
