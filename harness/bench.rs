@@ -11,7 +11,7 @@ mod memory;
 mod registers;
 mod whole;
 
-use crate::{abi, peer};
+use crate::xen::{abi, peer};
 use anyhow::{Result, bail};
 use std::fmt;
 use std::hint::black_box;

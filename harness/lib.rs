@@ -1,54 +1,91 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A mock Xen: enough of a machine and of a hypervisor to run the vGIC's exported C functions on a laptop.
 //!
+//! Wings, each on what is above it:
+//!
+//! | wing | what |
+//! |---|---|
+//! | [`machine`] | the parts of a machine: interrupt controllers, and what a vCPU sees of them |
+//! | [`xen`] | the mock Xen: domains, and its way through interrupts, exits and entries |
+//! | [`guests`] | guests, and what their drivers do |
+//! | [`scripts`] | scripts and recordings: played, compared with what they say, drawn |
+//! | [`comparison`] | the same scripts on other vGICs and on QEMU's GIC |
+//! | [`mod@bench`] | the rows of `cargo xtask bench` |
+//!
+//! Their rooms:
+//!
 //! | module | what |
 //! |---|---|
-//! | [`lr`], [`cpuif`] | list registers and the virtual CPU interface that works on them |
-//! | [`physgic`] | the physical GIC: shared interrupts, their lines, activation |
-//! | [`profile`] | kinds of machines |
-//! | [`machine`] | physical CPUs; Xen's way through interrupts, exits and entries |
-//! | [`domain`] | domains and vCPUs, made and unmade as Xen does |
-//! | [`guest`] | a vCPU as its guest has it |
-//! | [`play`] | recordings and scripts, step by step |
-//! | [`replay`], [`script`] | a recording compared with what comes, a script with what it says |
-//! | `steps` | what of a script is in no recording, and how what is seen of a step is told |
-//! | [`scenario`] | the scripted guest of `cargo run` |
-//! | [`timeline`] | the lives of interrupts, drawn |
-//! | [`generate`], [`compare`], [`transcript`], [`qtest`] | scripts by chance, on ours and on a peer: another vGIC, or QEMU's GIC |
-//! | [`diff`], [`differences`] | the whole comparison, and what is known of it |
-//! | [`linux`] | what Linux's GIC drivers do to a GIC |
-//! | [`its`] | what Linux's driver does with LPIs and ITSes |
-//! | [`peer`] | which vGIC runs: ours, or one in a shared object |
-//! | [`mod@bench`] | the rows of `cargo xtask bench` |
-//! | [`faults`] | the vGIC's allocations: counted, and failed on request |
+//! | [`machine::lr`], [`machine::cpuif`] | list registers and the virtual CPU interface that works on them |
+//! | [`machine::physgic`] | the physical GIC: shared interrupts, their lines, activation |
+//! | `machine::bell` | the event-check IPI, and what wakes an idle CPU |
+//! | [`machine::profile`] | kinds of machines |
+//! | [`xen::faults`] | the vGIC's allocations: counted, and failed on request |
+//! | [`xen::peer`] | which vGIC runs: ours, or one in a shared object |
+//! | [`xen::abi`] | its exported functions |
+//! | [`xen::host`] | physical CPUs; Xen's way through interrupts, exits and entries |
+//! | [`xen::domain`] | domains and vCPUs, made and unmade as Xen does |
+//! | `xen::services` | what the vGIC and the C half call |
+//! | [`guests::guest`] | a vCPU as its guest has it |
+//! | [`guests::linux`] | what Linux's GIC drivers do to a GIC |
+//! | [`guests::its`] | what Linux's driver does with LPIs and ITSes |
+//! | [`guests::scenario`] | the scripted guest of `cargo run` |
+//! | [`scripts::play`] | recordings and scripts, step by step |
+//! | [`scripts::replay`], [`scripts::script`] | a recording compared with what comes, a script with what it says |
+//! | `scripts::steps` | what of a script is in no recording, and how what is seen of a step is told |
+//! | [`scripts::transcript`] | what was seen, for another process to read |
+//! | [`scripts::timeline`] | the lives of interrupts, drawn |
+//! | [`comparison::generate`] | scripts by chance |
+//! | [`comparison::compare`], [`comparison::qtest`] | a script on ours and on a peer: another vGIC, or QEMU's GIC |
+//! | [`comparison::diff`], [`comparison::differences`] | the whole comparison, and what is known of it |
 //!
 //! `harness/c` and `harness/include` are the C half: Xen's structures and headers, in the small, against which
 //! xen-glue's C compiles unchanged.
 
-pub mod abi;
-mod bell;
 pub mod bench;
-pub mod compare;
-pub mod cpuif;
-pub mod diff;
-pub mod differences;
-pub mod domain;
-pub mod faults;
-pub mod generate;
-pub mod guest;
-pub mod its;
-pub mod linux;
-pub mod lr;
-pub mod machine;
-pub mod peer;
-pub mod physgic;
-pub mod play;
-pub mod profile;
-pub mod qtest;
-pub mod replay;
-pub mod scenario;
-pub mod script;
-mod steps;
-pub mod timeline;
-pub mod transcript;
-mod xen;
+
+/// The parts of a machine. None of them knows who uses it.
+pub mod machine {
+    pub(crate) mod bell;
+    pub mod cpuif;
+    pub mod lr;
+    pub mod physgic;
+    pub mod profile;
+}
+
+/// The mock Xen, up to its domains.
+pub mod xen {
+    pub mod abi;
+    pub mod domain;
+    pub mod faults;
+    pub mod host;
+    pub mod peer;
+    pub(crate) mod services;
+}
+
+/// Guests of its domains.
+pub mod guests {
+    pub mod guest;
+    pub mod its;
+    pub mod linux;
+    pub mod scenario;
+}
+
+/// Scripts and recordings, played on a domain.
+pub mod scripts {
+    pub mod play;
+    pub mod replay;
+    pub mod script;
+    pub(crate) mod steps;
+    pub mod timeline;
+    pub mod transcript;
+}
+
+/// What other vGICs say to the same scripts.
+pub mod comparison {
+    pub mod compare;
+    pub mod diff;
+    pub mod differences;
+    pub mod generate;
+    pub mod qtest;
+}

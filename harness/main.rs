@@ -10,11 +10,14 @@ use recording::text::Script;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{fs, io};
-use vgic_harness::compare::Peer;
-use vgic_harness::machine::Profile;
-use vgic_harness::scenario::{self, Options};
-use vgic_harness::script::{self, SCENARIOS};
-use vgic_harness::{bench, diff, peer, qtest, replay, timeline, transcript};
+use vgic_harness::bench;
+use vgic_harness::comparison::compare::Peer;
+use vgic_harness::comparison::{diff, qtest};
+use vgic_harness::guests::scenario::{self, Options};
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::scripts::script::{self, SCENARIOS};
+use vgic_harness::scripts::{replay, timeline, transcript};
+use vgic_harness::xen::peer;
 
 /// The vGIC on a mock Xen.
 #[derive(Parser)]

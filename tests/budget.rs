@@ -11,11 +11,12 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command as Process, Output};
-use vgic_harness::domain::{Config, Domain};
-use vgic_harness::guest::{GuestCpu, Size, Store};
-use vgic_harness::its::{self, Command, FIRST_LPI, Its, command, gits};
-use vgic_harness::linux::{self, gicr};
-use vgic_harness::machine::{Machine, Profile};
+use vgic_harness::guests::guest::{GuestCpu, Size, Store};
+use vgic_harness::guests::its::{self, Command, FIRST_LPI, Its, command, gits};
+use vgic_harness::guests::linux::{self, gicr};
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::domain::{Config, Domain};
+use vgic_harness::xen::host::Machine;
 
 /// No trap costs more. See `rust-vgic/src/its/queue.rs` and `rust-vgic/src/lpi/registers.rs`.
 const BUDGET: u64 = 1_000_000;

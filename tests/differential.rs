@@ -3,9 +3,11 @@
 
 use recording::text::Script;
 use std::io::Write;
-use vgic_harness::compare::{Peer, compare};
-use vgic_harness::differences::DIFFERENCES;
-use vgic_harness::{diff, peer, qtest, script};
+use vgic_harness::comparison::compare::{Peer, compare};
+use vgic_harness::comparison::differences::DIFFERENCES;
+use vgic_harness::comparison::{diff, qtest};
+use vgic_harness::scripts::script;
+use vgic_harness::xen::peer;
 
 /// Past the test runner, which keeps the output of tests that pass.
 fn skipped(why: &str) {
@@ -103,7 +105,7 @@ fn a_process_of_its_own_sees_the_same() {
         program: env!("CARGO_BIN_EXE_vgic-harness").into(),
     };
     for gic in [2, 3] {
-        let generated = vgic_harness::generate::generate(diff::recipe("rust", gic), 1);
+        let generated = vgic_harness::comparison::generate::generate(diff::recipe("rust", gic), 1);
         assert_eq!(compare(&generated.script, &peer).expect("it starts"), None);
     }
 }

@@ -4,10 +4,11 @@
 //! What the guest deactivates need not be in a list register, nor in one of the vCPU that does it: with less than a
 //! trap the hardware would have to find it there.
 
-use vgic_harness::domain::{Config, Domain, Gicc};
-use vgic_harness::guest::{Abort, GuestCpu, Size};
-use vgic_harness::linux;
-use vgic_harness::machine::{Machine, Profile};
+use vgic_harness::guests::guest::{Abort, GuestCpu, Size};
+use vgic_harness::guests::linux;
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::domain::{Config, Domain, Gicc};
+use vgic_harness::xen::host::Machine;
 
 /// The machines that GICv2 guests run on, and the guests: Dom0, one at the host's addresses, one elsewhere.
 fn each(vcpus: usize, test: impl Fn(&Domain, &[GuestCpu])) {

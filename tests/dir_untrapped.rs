@@ -3,10 +3,11 @@
 //! the hardware counts the write and does not say which it was: the active one of highest priority is taken for it. What
 //! that gets right, and what it gets wrong.
 
-use vgic_harness::domain::{Config, Domain};
-use vgic_harness::guest::GuestCpu;
-use vgic_harness::linux::{self, gicd};
-use vgic_harness::machine::{Machine, Profile};
+use vgic_harness::guests::guest::GuestCpu;
+use vgic_harness::guests::linux::{self, gicd};
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::domain::{Config, Domain};
+use vgic_harness::xen::host::Machine;
 
 const FIRST: u32 = 64;
 const COUNT: u32 = 20;

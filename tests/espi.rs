@@ -2,10 +2,11 @@
 //! Extended SPIs (GICv3.1, INTIDs 4096 to 5119), from the numbers that Xen asks for to their end in the guest.
 
 use std::sync::Arc;
-use vgic_harness::domain::{Config, Domain, Errno};
-use vgic_harness::guest::{GuestCpu, Size};
-use vgic_harness::linux::{self, gicd};
-use vgic_harness::machine::{Machine, Profile};
+use vgic_harness::guests::guest::{GuestCpu, Size};
+use vgic_harness::guests::linux::{self, gicd};
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::domain::{Config, Domain, Errno};
+use vgic_harness::xen::host::Machine;
 
 const EINVAL: Errno = Errno(-22);
 /// The first, those on both sides of a register's end, and the last.

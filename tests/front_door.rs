@@ -4,7 +4,7 @@
 use recording::text::Script;
 use std::path::Path;
 use std::process::{Command, Output};
-use vgic_harness::machine::Profile;
+use vgic_harness::machine::profile::Profile;
 
 fn program(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_vgic-harness"))

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Domains and vCPUs come and go: with everything that can fail on the way, and nothing left behind.
 
-use vgic_harness::abi;
-use vgic_harness::domain::{Config, Domain, Errno, Vcpu};
-use vgic_harness::guest::GuestCpu;
-use vgic_harness::machine::{Machine, Profile};
-use vgic_harness::{faults, linux};
+use vgic_harness::guests::guest::GuestCpu;
+use vgic_harness::guests::linux;
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::abi;
+use vgic_harness::xen::domain::{Config, Domain, Errno, Vcpu};
+use vgic_harness::xen::faults;
+use vgic_harness::xen::host::Machine;
 
 const EBUSY: Errno = Errno(-16);
 const EINVAL: Errno = Errno(-22);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! As many vCPUs as a domain can have: 128, in eight clusters of sixteen.
 
-use vgic_harness::domain::{Config, Domain};
-use vgic_harness::guest::{GuestCpu, Size, SysReg};
-use vgic_harness::linux::{self, gicd, gicr};
-use vgic_harness::machine::{Machine, Profile};
+use vgic_harness::guests::guest::{GuestCpu, Size, SysReg};
+use vgic_harness::guests::linux::{self, gicd, gicr};
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::domain::{Config, Domain};
+use vgic_harness::xen::host::Machine;
 
 const VCPUS: usize = 128;
 /// `GICD_IROUTER.Interrupt_Routing_Mode`.

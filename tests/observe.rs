@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What a person at Xen's console sees: counters in the dump, and messages that a guest cannot flood the log with.
 
-use vgic_harness::domain::{Config, Domain};
-use vgic_harness::guest::{GuestCpu, Size};
-use vgic_harness::linux;
-use vgic_harness::machine::{Machine, Profile};
+use vgic_harness::guests::guest::{GuestCpu, Size};
+use vgic_harness::guests::linux;
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::domain::{Config, Domain};
+use vgic_harness::xen::host::Machine;
 
 fn booted(profile: Profile, id: u16) -> (Domain, Vec<GuestCpu>) {
     let machine = Machine::power_on(profile);

@@ -4,8 +4,8 @@
 
 use std::cell::UnsafeCell;
 use std::sync::Barrier;
-use vgic_harness::abi;
-use vgic_harness::machine::Profile;
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::abi;
 
 /// Runs `racy` on two threads, which nothing puts in an order once both are there.
 fn twice(racy: impl Fn() + Sync) {

@@ -5,10 +5,12 @@
 
 use recording::convert::convert;
 use recording::raw::{Event, LrState, Raw};
-use vgic_harness::domain::{Config, Domain};
-use vgic_harness::guest::GuestCpu;
-use vgic_harness::machine::{Machine, Profile};
-use vgic_harness::{linux, replay};
+use vgic_harness::guests::guest::GuestCpu;
+use vgic_harness::guests::linux;
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::scripts::replay;
+use vgic_harness::xen::domain::{Config, Domain};
+use vgic_harness::xen::host::Machine;
 
 /// An emulated edge, a physical level, and what is sent from vCPU to vCPU.
 const EDGE: u32 = 40;

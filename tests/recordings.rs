@@ -7,7 +7,8 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use vgic_harness::{peer, replay};
+use vgic_harness::scripts::replay;
+use vgic_harness::xen::peer;
 
 /// Interrupts that a C vGIC delivers more or less often, as acknowledged, and why.
 struct Fault {

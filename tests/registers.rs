@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The frames as a guest reads and writes them.
 
-use vgic_harness::domain::{Config, Domain};
-use vgic_harness::guest::{Abort, GICR_STRIDE, GuestCpu, Size, SysReg};
-use vgic_harness::linux::{self, gicd, gicr};
-use vgic_harness::machine::{Machine, Profile};
+use vgic_harness::guests::guest::{Abort, GICR_STRIDE, GuestCpu, Size, SysReg};
+use vgic_harness::guests::linux::{self, gicd, gicr};
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::domain::{Config, Domain};
+use vgic_harness::xen::host::Machine;
 
 fn domain(profile: Profile, config: Config) -> Domain {
     Domain::with_vcpus(&Machine::power_on(profile), config).expect("a domain")

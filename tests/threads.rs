@@ -4,11 +4,12 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
-use vgic_harness::domain::{Config, Domain};
-use vgic_harness::guest::{GuestCpu, PATIENCE};
-use vgic_harness::linux::{self, gicd};
-use vgic_harness::machine::{Machine, Profile};
-use vgic_harness::scenario::{self, Options};
+use vgic_harness::guests::guest::{GuestCpu, PATIENCE};
+use vgic_harness::guests::linux::{self, gicd};
+use vgic_harness::guests::scenario::{self, Options};
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::domain::{Config, Domain};
+use vgic_harness::xen::host::Machine;
 
 /// A device that raises again when it has been served.
 #[derive(Default)]
@@ -280,7 +281,7 @@ fn a_vcpu_that_waits_is_woken_each_time() {
 
 #[test]
 fn events_and_timers_of_other_cpus_wake() {
-    use vgic_harness::domain::Vcpu;
+    use vgic_harness::xen::domain::Vcpu;
     for profile in [Profile::GICV2, Profile::GICV3] {
         let machine = Machine::power_on(profile.with_cpus(4));
         let domain = Domain::with_vcpus(&machine, Config::guest(profile.gic, 2)).expect("a domain");

@@ -2,12 +2,13 @@
 //! A guest that has been brought up, for measuring: the vGIC's functions are called as Xen calls them, without the mock's
 //! way through an exit, which would hand over three levels each time.
 
-use crate::abi;
-use crate::cpuif::{Group, VirtualCpuInterface};
-use crate::domain::{Config, Domain, Vcpu};
-use crate::guest::{GuestCpu, Size};
-use crate::linux::{self, gicd};
-use crate::machine::{Machine, Pcpu, Profile};
+use crate::guests::guest::{GuestCpu, Size};
+use crate::guests::linux::{self, gicd};
+use crate::machine::cpuif::{Group, VirtualCpuInterface};
+use crate::machine::profile::Profile;
+use crate::xen::abi;
+use crate::xen::domain::{Config, Domain, Vcpu};
+use crate::xen::host::{Machine, Pcpu};
 use anyhow::{Result, bail};
 use std::sync::Arc;
 

@@ -3,12 +3,12 @@
 
 use super::bed::{Bed, Here, profile};
 use super::{Meter, Needs, Row, expect};
-use crate::abi;
-use crate::domain::Config;
-use crate::guest::Size;
-use crate::its::command::{self, clear, discard, inv, invall, mapti, movi};
-use crate::its::{self, Command, FIRST_LPI, Its, configure, gits};
-use crate::machine::Profile;
+use crate::guests::guest::Size;
+use crate::guests::its::command::{self, clear, discard, inv, invall, mapti, movi};
+use crate::guests::its::{self, Command, FIRST_LPI, Its, configure, gits};
+use crate::machine::profile::Profile;
+use crate::xen::abi;
+use crate::xen::domain::Config;
 use anyhow::Result;
 
 /// Events of a device.

@@ -4,10 +4,10 @@
 
 use super::bed::{Bed, Here, SPI, SPIS};
 use super::{Meter, Needs, Row, Unit, Work, expect};
-use crate::abi;
-use crate::domain::Vcpu;
-use crate::guest::Size;
-use crate::linux::{self, gicd};
+use crate::guests::guest::Size;
+use crate::guests::linux::{self, gicd};
+use crate::xen::abi;
+use crate::xen::domain::Vcpu;
 use anyhow::Result;
 use std::cell::Cell;
 

@@ -5,11 +5,12 @@
 use super::bed::profile;
 use super::commands;
 use super::{Needs, Row, Unit, Work};
-use crate::abi;
-use crate::domain::{Config, Domain};
-use crate::faults;
-use crate::its::Its;
-use crate::machine::{Machine, Profile};
+use crate::guests::its::Its;
+use crate::machine::profile::Profile;
+use crate::xen::abi;
+use crate::xen::domain::{Config, Domain};
+use crate::xen::faults;
+use crate::xen::host::Machine;
 use anyhow::{Result, bail};
 
 /// LPIs that are mapped at the least and at the most.

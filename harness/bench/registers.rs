@@ -3,8 +3,8 @@
 
 use super::bed::{Bed, SPI};
 use super::{Meter, Needs, Row};
-use crate::guest::Size;
-use crate::linux::{gicd, gicr};
+use crate::guests::guest::Size;
+use crate::guests::linux::{gicd, gicr};
 use anyhow::{Context, Result};
 
 /// A register of an access.

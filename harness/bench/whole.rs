@@ -3,7 +3,7 @@
 
 use super::bed::{Bed, Here, SPIS};
 use super::{Meter, Needs, Row, Unit, expect};
-use crate::replay::replay;
+use crate::scripts::replay::replay;
 use anyhow::{Context, Result};
 use recording::Recording;
 use std::fs;
@@ -62,7 +62,7 @@ fn threads(m: &mut Meter, gic: u8, vcpus: usize) -> Result<()> {
         spis.clone()
             .skip(1)
             .step_by(2)
-            .for_each(|intid| crate::linux::route(&bed.cpus[0], intid, 1));
+            .for_each(|intid| crate::guests::linux::route(&bed.cpus[0], intid, 1));
     }
     let mut lost = 0;
     // callgrind has nothing to count here.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What the cases have in common.
 
-use vgic_harness::domain::{Config, Domain};
-use vgic_harness::guest::GuestCpu;
-use vgic_harness::linux;
-use vgic_harness::machine::{Machine, Profile};
+use vgic_harness::guests::guest::GuestCpu;
+use vgic_harness::guests::linux;
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::domain::{Config, Domain};
+use vgic_harness::xen::host::Machine;
 
 /// Runs `test` with a booted Dom0 on each kind of machine, also with a GICv2 where a GICv3 offers a GICV frame.
 /// Nothing may be left signalled at the end.

@@ -2,10 +2,10 @@
 //! KVM, QEMU, FreeBSD, libvmm, and other vGICs in Rust.
 
 use crate::common::{drain, drain_iar, each, edge, inject, on};
-use vgic_harness::domain::{Config, Domain};
-use vgic_harness::guest::{GuestCpu, Size, SysReg};
-use vgic_harness::linux::{self, gicd};
-use vgic_harness::machine::Profile;
+use vgic_harness::guests::guest::{GuestCpu, Size, SysReg};
+use vgic_harness::guests::linux::{self, gicd};
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::domain::{Config, Domain};
 
 #[test]
 fn cve_2024_46707_sgi_registers_of_a_guest_without_a_vgicv3_are_undef() {

@@ -2,10 +2,11 @@
 //! What Xen's newer C vGIC gets wrong.
 
 use crate::common::{drain, drain_iar, each, edge, inject, on};
-use vgic_harness::domain::{Config, Domain};
-use vgic_harness::guest::{GuestCpu, Size};
-use vgic_harness::linux::{self, gicd};
-use vgic_harness::machine::{Machine, Profile};
+use vgic_harness::guests::guest::{GuestCpu, Size};
+use vgic_harness::guests::linux::{self, gicd};
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::domain::{Config, Domain};
+use vgic_harness::xen::host::Machine;
 
 #[test]
 fn new_c_vgic_ispendr0_sgi() {

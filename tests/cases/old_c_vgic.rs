@@ -2,10 +2,11 @@
 //! What Xen's older C vGIC gets wrong.
 
 use crate::common::{drain, drain_iar, each, edge, inject, on};
-use vgic_harness::domain::{Config, Domain, Vcpu};
-use vgic_harness::guest::{GuestCpu, Size};
-use vgic_harness::linux::{self, gicd, gicr};
-use vgic_harness::machine::{Machine, Profile};
+use vgic_harness::guests::guest::{GuestCpu, Size};
+use vgic_harness::guests::linux::{self, gicd, gicr};
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::domain::{Config, Domain, Vcpu};
+use vgic_harness::xen::host::Machine;
 
 #[test]
 fn old_c_vgic_levels_are_levels() {

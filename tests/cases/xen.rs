@@ -2,12 +2,13 @@
 //! Xen's security advisories, and fixes named by their commits.
 
 use crate::common::{drain, drain_iar, each, edge, inject, on};
-use vgic_harness::domain::{Config, Domain};
-use vgic_harness::faults;
-use vgic_harness::guest::{Abort, GICR_STRIDE, GuestCpu, Size, SysReg};
-use vgic_harness::linux::{self, gicd, gicr};
-use vgic_harness::machine::{Machine, Profile};
-use vgic_harness::profile::Region;
+use vgic_harness::guests::guest::{Abort, GICR_STRIDE, GuestCpu, Size, SysReg};
+use vgic_harness::guests::linux::{self, gicd, gicr};
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::machine::profile::Region;
+use vgic_harness::xen::domain::{Config, Domain};
+use vgic_harness::xen::faults;
+use vgic_harness::xen::host::Machine;
 
 #[test]
 fn xsa_94_icfgr_beyond_the_last_interrupt() {

@@ -2,10 +2,10 @@
 //! What has a list register, and what has to wait for one.
 
 use crate::{drain, each, edge, inject};
-use vgic_harness::cpuif::Group;
-use vgic_harness::domain::Vcpu;
-use vgic_harness::guest::GuestCpu;
-use vgic_harness::linux::{self, gicd};
+use vgic_harness::guests::guest::GuestCpu;
+use vgic_harness::guests::linux::{self, gicd};
+use vgic_harness::machine::cpuif::Group;
+use vgic_harness::xen::domain::Vcpu;
 
 #[test]
 fn priorities_decide_the_order_also_beyond_the_list_registers() {

@@ -2,10 +2,10 @@
 //! Failures of ITSes in the field, by name. Those that need several threads are in `threads`.
 
 use super::*;
-use vgic_harness::faults;
-use vgic_harness::guest::Size;
-use vgic_harness::its::gits;
-use vgic_harness::linux::gicr;
+use vgic_harness::guests::guest::Size;
+use vgic_harness::guests::its::gits;
+use vgic_harness::guests::linux::gicr;
+use vgic_harness::xen::faults;
 
 #[test]
 fn xen_old_invall_of_an_unmapped_collection() {

@@ -2,10 +2,10 @@
 //! From a device's message to the end of the interrupt, on every vCPU.
 
 use super::*;
-use vgic_harness::abi;
-use vgic_harness::guest::Size;
-use vgic_harness::its::gits;
-use vgic_harness::linux::gicr;
+use vgic_harness::guests::guest::Size;
+use vgic_harness::guests::its::gits;
+use vgic_harness::guests::linux::gicr;
+use vgic_harness::xen::abi;
 
 #[test]
 fn a_message_arrives_once_on_each_vcpu() {

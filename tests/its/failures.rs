@@ -2,9 +2,9 @@
 //! The host refuses, or has no memory.
 
 use super::*;
-use vgic_harness::faults;
-use vgic_harness::guest::Size;
-use vgic_harness::its::gits;
+use vgic_harness::guests::guest::Size;
+use vgic_harness::guests::its::gits;
+use vgic_harness::xen::faults;
 
 #[test]
 fn a_device_that_the_host_refuses_is_not_mapped() {

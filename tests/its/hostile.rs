@@ -3,10 +3,10 @@
 
 use super::*;
 use std::sync::atomic::{AtomicBool, Ordering};
-use vgic_harness::faults;
-use vgic_harness::guest::Size;
-use vgic_harness::its::{Command, QUEUE_SIZE, gits};
-use vgic_harness::linux::gicr;
+use vgic_harness::guests::guest::Size;
+use vgic_harness::guests::its::{Command, QUEUE_SIZE, gits};
+use vgic_harness::guests::linux::gicr;
+use vgic_harness::xen::faults;
 
 const SIZES: [Size; 4] = [Size::Byte, Size::Half, Size::Word, Size::Double];
 /// Reads of guest memory in a trap: for each of 64 commands itself, an entry of a table of two levels, and the
@@ -36,7 +36,7 @@ fn execute(domain: &Domain, cpu: &GuestCpu, its: &Its, written: u64) {
         let store = cpu.store_once(its.base + gits::CWRITER, Size::Double, written);
         let reads = domain.memory_accesses() - before;
         assert!(reads <= READS, "{reads} reads of memory in one trap");
-        if store == Ok(vgic_harness::guest::Store::Done) {
+        if store == Ok(vgic_harness::guests::guest::Store::Done) {
             return;
         }
     }

@@ -3,7 +3,7 @@
 //! on, and maps a device when its driver wants it.
 
 use super::*;
-use vgic_harness::its::gits;
+use vgic_harness::guests::its::gits;
 
 const COUNT: u32 = 4;
 /// Devices that the first kernel has used; the second has the first two, in another order, and lets the last be.

@@ -10,11 +10,12 @@ mod queue;
 mod threads;
 
 use std::sync::Arc;
-use vgic_harness::domain::{Config, Domain};
-use vgic_harness::guest::GuestCpu;
-use vgic_harness::its::{self, FIRST_LPI, Its, command};
-use vgic_harness::linux;
-use vgic_harness::machine::{Machine, Profile};
+use vgic_harness::guests::guest::GuestCpu;
+use vgic_harness::guests::its::{self, FIRST_LPI, Its, command};
+use vgic_harness::guests::linux;
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::domain::{Config, Domain};
+use vgic_harness::xen::host::Machine;
 
 /// A device and its first LPI.
 const DEVICE: u32 = 0x108;
@@ -24,7 +25,7 @@ const LPI: u32 = FIRST_LPI + 8;
 macro_rules! boot {
     ($profile:expr, $vcpus:expr, $domain:ident, $cpus:ident, $its:ident) => {
         let ($domain, $cpus) = $crate::booted($profile, $vcpus);
-        let $its = vgic_harness::its::Its::probe(&$domain, &$cpus[0], 0);
+        let $its = vgic_harness::guests::its::Its::probe(&$domain, &$cpus[0], 0);
     };
 }
 use boot;

@@ -2,8 +2,8 @@
 //! The command queue: as long as it may be, worked off in traps that are short.
 
 use super::*;
-use vgic_harness::guest::{Size, Store};
-use vgic_harness::its::gits;
+use vgic_harness::guests::guest::{Size, Store};
+use vgic_harness::guests::its::gits;
 
 /// Room for the longest queue there is, out of the way of everything else.
 const LONG_QUEUE: u64 = its::MEMORY + 0x180_0000;

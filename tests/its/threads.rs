@@ -4,8 +4,8 @@
 use super::*;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
-use vgic_harness::guest::{PATIENCE, Size};
-use vgic_harness::linux::gicr;
+use vgic_harness::guests::guest::{PATIENCE, Size};
+use vgic_harness::guests::linux::gicr;
 
 /// A device that sends when it has been served.
 #[derive(Default)]

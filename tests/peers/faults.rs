@@ -2,10 +2,11 @@
 //! The faults of Xen's C vGICs that the mock knows (`peer::faults`), each on a machine that does not forgive it.
 
 use crate::rerun;
-use vgic_harness::domain::{Config, Domain};
-use vgic_harness::guest::GuestCpu;
-use vgic_harness::linux;
-use vgic_harness::machine::{Machine, Profile};
+use vgic_harness::guests::guest::GuestCpu;
+use vgic_harness::guests::linux;
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::domain::{Config, Domain};
+use vgic_harness::xen::host::Machine;
 
 fn boot(profile: Profile, gic: u8) -> (Domain, Vec<GuestCpu>) {
     let machine = Machine::power_on(profile);

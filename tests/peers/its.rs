@@ -5,11 +5,12 @@
 
 use crate::{built_or_told, output, rerun};
 use std::process::Command as Process;
-use vgic_harness::domain::{Config, Domain};
-use vgic_harness::guest::GuestCpu;
-use vgic_harness::its::{self, FIRST_LPI, Its, command};
-use vgic_harness::linux;
-use vgic_harness::machine::{Machine, Profile};
+use vgic_harness::guests::guest::GuestCpu;
+use vgic_harness::guests::its::{self, FIRST_LPI, Its, command};
+use vgic_harness::guests::linux;
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::domain::{Config, Domain};
+use vgic_harness::xen::host::Machine;
 
 const DEVICE: u32 = 0x108;
 const LPI: u32 = FIRST_LPI + 8;

@@ -7,9 +7,11 @@ mod its;
 
 use std::io::Write;
 use std::process::{Command, Output};
-use vgic_harness::domain::{Config, Domain};
-use vgic_harness::machine::{Machine, Profile};
-use vgic_harness::{linux, peer};
+use vgic_harness::guests::linux;
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::domain::{Config, Domain};
+use vgic_harness::xen::host::Machine;
+use vgic_harness::xen::peer;
 
 /// Is this vGIC there? If not, says so past the test runner, which keeps the output of tests that pass.
 fn built_or_told(vgic: &str) -> bool {

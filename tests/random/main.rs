@@ -5,8 +5,9 @@
 mod model;
 mod walk;
 
-use vgic_harness::domain::{Config, Domain};
-use vgic_harness::machine::{Machine, Profile};
+use vgic_harness::machine::profile::Profile;
+use vgic_harness::xen::domain::{Config, Domain};
+use vgic_harness::xen::host::Machine;
 use walk::Walk;
 
 const VCPUS: usize = 3;

@@ -3,9 +3,9 @@
 
 use crate::model::{Kind, Model, rival};
 use crate::{COUNT, FIRST, PCPUS, VCPUS};
-use vgic_harness::domain::Domain;
-use vgic_harness::guest::GuestCpu;
-use vgic_harness::linux::{self, gicd};
+use vgic_harness::guests::guest::GuestCpu;
+use vgic_harness::guests::linux::{self, gicd};
+use vgic_harness::xen::domain::Domain;
 
 pub struct Walk<'a> {
     domain: &'a Domain,

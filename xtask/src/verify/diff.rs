@@ -27,7 +27,7 @@ pub fn diff(arguments: &DiffArguments) -> Result<bool> {
     peers::build(&source)?;
     let seeds = arguments.seeds.to_string();
     harness(&["diff", "--against", "qemu,new,old", "--seeds", &seeds]).context(
-        "the random scripts: a difference that is not in harness/differences.rs, or one that is no more",
+        "the random scripts: a difference that is not in harness/comparison/differences.rs, or one that is no more",
     )?;
     let recordings = recordings()?;
     for recording in &recordings {

@@ -5,15 +5,15 @@
 //! A physical CPU is a token, not a thread: whoever does something on it claims it, and the code that runs
 //! meanwhile finds it as "this CPU". So the same scenario runs with a thread per vCPU, or step by step on one thread.
 
-use crate::abi::{self, RawVcpu};
-use crate::bell::Bell;
-use crate::cpuif::{View, VirtualCpuInterface, hcr, vmcr};
-use crate::domain::{Saved, Vcpu};
-use crate::faults;
-use crate::peer;
-use crate::physgic::PhysicalGic;
-pub use crate::profile::Profile;
-use crate::timeline;
+use crate::machine::bell::Bell;
+use crate::machine::cpuif::{View, VirtualCpuInterface, hcr, vmcr};
+use crate::machine::physgic::PhysicalGic;
+use crate::machine::profile::Profile;
+use crate::scripts::timeline;
+use crate::xen::abi::{self, RawVcpu};
+use crate::xen::domain::{Saved, Vcpu};
+use crate::xen::faults;
+use crate::xen::peer;
 use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};

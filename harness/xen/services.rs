@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What the vGIC and the mock's C half call: Xen's services and the registers of "this CPU".
 
-use crate::abi::{self, RawVcpu};
-use crate::faults;
-use crate::machine::{Machine, Pcpu, here};
-use crate::timeline;
+use crate::scripts::timeline;
+use crate::xen::abi::{self, RawVcpu};
+use crate::xen::faults;
+use crate::xen::host::{Machine, Pcpu, here};
 use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong};
 
 /// Runs part of the mock on this thread's physical CPU.
@@ -224,9 +224,9 @@ pub(crate) fn services() -> Vec<(&'static CStr, *const ())> {
             ),)*)*]
         };
     }
-    use crate::xen;
+    use crate::xen::services;
     services! {
-        xen: mock_current mock_this_cpu mock_print mock_broken mock_local_irq_save mock_local_irq_restore
+        services: mock_current mock_this_cpu mock_print mock_broken mock_local_irq_save mock_local_irq_restore
             local_irq_is_enabled mock_wake mock_phys_enable mock_phys_trigger mock_phys_active
             mock_phys_pending mock_phys_is_pending mock_phys_target mock_phys_lpi_target mock_phys_lpi_reset rvgic_mock_list_registers
             rvgic_mock_read_lr rvgic_mock_write_lr rvgic_mock_read_hcr rvgic_mock_write_hcr

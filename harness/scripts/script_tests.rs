@@ -228,7 +228,7 @@ fn every_machine_plays_a_script() {
     );
 }
 
-const README: &str = include_str!("../scenarios/README.md");
+const README: &str = include_str!("../../scenarios/README.md");
 
 /// The scripts in the description of the language.
 fn examples() -> Vec<&'static str> {

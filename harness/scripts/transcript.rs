@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What was seen of each operation of a script, as text for another process to read: a line for each.
 
-use crate::play::{Seen, Stage};
+use crate::scripts::play::{Seen, Stage};
 use anyhow::{Result, anyhow};
 use recording::Recording;
 use std::fmt;

@@ -5,11 +5,11 @@
 //! difference that is known has a script that shows it, which ours must pass and the peer must not; what it would make happen
 //! everywhere is left out of the random scripts, and only that.
 
-use crate::compare::{self, Peer};
-use crate::differences::DIFFERENCES;
-use crate::generate::{Feature, Recipe, generate};
-use crate::script;
-use crate::steps::{Said, verdict};
+use crate::comparison::compare::{self, Peer};
+use crate::comparison::differences::DIFFERENCES;
+use crate::comparison::generate::{Feature, Recipe, generate};
+use crate::scripts::script;
+use crate::scripts::steps::{Said, verdict};
 use anyhow::{Context, Result, bail};
 use recording::Recording;
 use recording::script::Scene;

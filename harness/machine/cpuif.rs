@@ -6,7 +6,7 @@
 //! preemption: five, as GIC-400 and most GICv3 cores have, to seven. What the architecture leaves open is decided as real parts do: a priority drop happens before the checks of an EOI, the lowest list register
 //! wins among equal priorities, and an EOI that drops no priority counts nothing.
 
-use crate::lr::{ListRegister, LrFormat};
+use crate::machine::lr::{ListRegister, LrFormat};
 /// Which acknowledge or end-of-interrupt register is meant: `IAR`, `ICV_IAR0_EL1` or `AIAR`, `ICV_IAR1_EL1`.
 pub use recording::script::Group;
 

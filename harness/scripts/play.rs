@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Plays operations on the mock Xen, step by step on one thread, and says what is seen of each.
 
-use crate::abi;
-use crate::domain::{Config, Domain, Vcpu};
-use crate::guest::{Abort, GuestCpu};
-use crate::machine::{Machine, Profile};
-use crate::peer;
-use crate::timeline;
+use crate::guests::guest::{Abort, GuestCpu};
+use crate::machine::profile::Profile;
+use crate::scripts::timeline;
+use crate::xen::abi;
+use crate::xen::domain::{Config, Domain, Vcpu};
+use crate::xen::host::Machine;
+use crate::xen::peer;
 use anyhow::{Result, bail};
 use recording::{Field, Frame, Head, Op, Register, Size, SysReg};
 use std::sync::Arc;
 
-use crate::cpuif::{Group, SPURIOUS};
+use crate::machine::cpuif::{Group, SPURIOUS};
 
 /// What is seen of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 //! Which vGIC the mock Xen runs: ours, which this program is linked with, or one in a shared object, as `cargo xtask peers`
 //! makes them of Xen's C vGICs (see peers/README.md). There is one in a process, for the whole of its life.
 
-use crate::abi::Functions;
-use crate::xen;
+use crate::xen::abi::Functions;
+use crate::xen::services;
 use anyhow::{Context, Result, bail};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use std::env;
@@ -56,7 +56,7 @@ pub fn is_ours() -> bool {
 /// Faults of Xen's C vGICs that would end most runs early: what a forgiving machine passes over.
 pub mod faults {
     use super::is_ours;
-    use crate::abi;
+    use crate::xen::abi;
 
     /// The new C vGIC puts an active SGI back into a list register with source 0. GIC-400 ends it nevertheless.
     pub fn forgets_sgi_sources() -> bool {
@@ -92,7 +92,7 @@ pub(crate) fn functions() -> &'static Functions {
 
 fn vgic() -> &'static Vgic {
     // Whatever a test calls first opens it, also where the vGIC may not allocate.
-    VGIC.get_or_init(|| crate::faults::mock(default_vgic))
+    VGIC.get_or_init(|| crate::xen::faults::mock(default_vgic))
 }
 
 fn default_vgic() -> Vgic {
@@ -149,7 +149,7 @@ fn bind(library: &libloading::Library) -> Result<()> {
     let bind = unsafe { library.get::<Bind>("mock_bind") }.context(stale)?;
     // SAFETY: as above.
     let unbound = unsafe { library.get::<Unbound>("mock_unbound") }.context(stale)?;
-    for (name, address) in xen::services() {
+    for (name, address) in services::services() {
         // SAFETY: a string, and a function that services.def declares as it is.
         if !unsafe { bind(name.as_ptr(), address) } {
             bail!("it does not know {}: {stale}", name.to_string_lossy());

@@ -2,11 +2,12 @@
 //! A short scripted guest: brings its GIC up as Linux does, then lives on timer ticks, device interrupts and SGIs, with a
 //! thread per vCPU. Whoever raises an interrupt counts it, and so does whoever handles it.
 
-use crate::domain::{Config, Domain, Errno, Vcpu};
-use crate::guest::GuestCpu;
-use crate::linux;
-use crate::machine::{Machine, Profile};
-use crate::peer;
+use crate::guests::guest::GuestCpu;
+use crate::guests::linux;
+use crate::machine::profile::Profile;
+use crate::xen::domain::{Config, Domain, Errno, Vcpu};
+use crate::xen::host::Machine;
+use crate::xen::peer;
 use std::fmt;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -325,7 +326,7 @@ fn serve_device(domain: &Domain, cpu: &GuestCpu, shared: &Shared, intid: u32, so
 /// The devices: each raises again when it has been served.
 fn devices(domain: &Domain, shared: &Shared, options: Options) {
     let machine = &domain.machine;
-    let mut patience = Instant::now() + crate::guest::PATIENCE;
+    let mut patience = Instant::now() + crate::guests::guest::PATIENCE;
     let mut last = 0;
     loop {
         let mut busy = false;
@@ -354,7 +355,7 @@ fn devices(domain: &Domain, shared: &Shared, options: Options) {
             .sum();
         if done != last {
             last = done;
-            patience = Instant::now() + crate::guest::PATIENCE;
+            patience = Instant::now() + crate::guests::guest::PATIENCE;
         }
         if !busy || shared.stop.load(Ordering::SeqCst) {
             return;

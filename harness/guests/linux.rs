@@ -2,10 +2,10 @@
 //! What Linux's drivers do to a GIC when it comes up, and what they do to an interrupt later. Offsets are those of
 //! IHI 0048B chapter 4.3 and IHI 0069 chapter 12.
 
-use crate::cpuif::Group;
-use crate::domain::Domain;
-use crate::guest::{GuestCpu, Size, SysReg};
-use crate::physgic::FIRST_ESPI;
+use crate::guests::guest::{GuestCpu, Size, SysReg};
+use crate::machine::cpuif::Group;
+use crate::machine::physgic::FIRST_ESPI;
+use crate::xen::domain::Domain;
 
 /// Distributor registers.
 pub mod gicd {

@@ -3,9 +3,9 @@
 //!
 //! XEN's structures are opaque here; the C half of the mock knows them.
 
-use crate::faults::{Memory, vgic};
-use crate::peer;
-use crate::profile::Hardware;
+use crate::machine::profile::Hardware;
+use crate::xen::faults::{Memory, vgic};
+use crate::xen::peer;
 use libloading::Library;
 use std::ffi::{c_int, c_uint, c_ulong, c_void};
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Kinds of machines: one table of what their interrupt controllers have, and where.
 
-use crate::lr::LrFormat;
+use crate::machine::lr::LrFormat;
 use std::fmt;
 
 /// The frames of a GICv2: `GICC`, `GICH` and `GICV`, from a machine's device tree.
@@ -62,7 +62,7 @@ pub struct Profile {
     pub regions: &'static [Region],
     /// Where its ITSes are, or could be.
     pub its_frames: &'static [u64],
-    /// Faults that Xen's C vGICs are known to have ([`crate::peer::faults`]) do not stop the machine.
+    /// Faults that Xen's C vGICs are known to have ([`crate::xen::peer::faults`]) do not stop the machine.
     pub forgiving: bool,
 }
 

@@ -2,10 +2,10 @@
 //! What Linux's driver does with LPIs and ITSes: tables in the guest's memory, a queue of commands, and a wait until the ITS
 //! has read them. Registers and commands are those of IHI 0069 chapters 5 and 12.
 
-use crate::domain::Domain;
-use crate::guest::{GuestCpu, Size};
-use crate::linux::gicr;
-use crate::machine::lock;
+use crate::guests::guest::{GuestCpu, Size};
+use crate::guests::linux::gicr;
+use crate::xen::domain::Domain;
+use crate::xen::host::lock;
 pub use recording::its::{
     Command, FIRST_LPI, MEMORY, PROPERTIES, QUEUE_SIZE, command, pending_table,
 };

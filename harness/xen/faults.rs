@@ -128,7 +128,7 @@ pub fn mock<R>(f: impl FnOnce() -> R) -> R {
 /// Xen's `_xmalloc` and `_xzalloc`: memory of zeros, at least this aligned, or NULL.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn _xzalloc(size: u64, align: u64) -> *mut u8 {
-    crate::xen::check_allocation_context();
+    crate::xen::services::check_allocation_context();
     if refused(size as usize) {
         return std::ptr::null_mut();
     }
@@ -171,7 +171,7 @@ pub(crate) unsafe extern "C" fn xfree(p: *mut u8) {
     if p.is_null() {
         return;
     }
-    crate::xen::check_allocation_context();
+    crate::xen::services::check_allocation_context();
     // SAFETY: `_xzalloc` left the header there, and made the allocation with this layout.
     unsafe {
         let [size, align] = p.sub(HEADER).cast::<[usize; 2]>().read();

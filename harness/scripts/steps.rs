@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Steps of a script: what a recording does not have of them, and what is said of what is seen.
 
-use crate::cpuif::{SPURIOUS, SPURIOUS_GROUP1};
-use crate::domain::Domain;
-use crate::guest::Abort;
-use crate::its;
-use crate::physgic::FIRST_ESPI;
-use crate::play::{Seen, Stage};
+use crate::guests::guest::Abort;
+use crate::guests::its;
+use crate::machine::cpuif::{SPURIOUS, SPURIOUS_GROUP1};
+use crate::machine::physgic::FIRST_ESPI;
+use crate::scripts::play::{Seen, Stage};
+use crate::xen::domain::Domain;
 use recording::script::{Fault, ItsRegister, Scene, Step, What};
 use recording::{Op, Size};
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Plays the same script on our vGIC and on a peer, and finds where they part.
 
-use crate::play::Seen;
-use crate::qtest::Qemu;
-use crate::transcript;
+use crate::comparison::qtest::Qemu;
+use crate::scripts::play::Seen;
+use crate::scripts::transcript;
 use anyhow::{Context, Result};
 use recording::Recording;
 use std::fmt;

@@ -5,9 +5,9 @@
 //! served at once and counted as early; one that does not come in its turn is owed, and awaited to the end. At the end each vCPU
 //! must have been given each interrupt exactly as often as in the recording.
 
-use crate::cpuif::SPURIOUS;
-use crate::play::{Seen, Stage};
-use crate::steps::name;
+use crate::machine::cpuif::SPURIOUS;
+use crate::scripts::play::{Seen, Stage};
+use crate::scripts::steps::name;
 use anyhow::Result;
 use recording::{Op, Recording};
 use std::collections::{BTreeMap, BTreeSet};

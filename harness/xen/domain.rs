@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Domains and vCPUs: made and unmade in Xen's order, with what Xen keeps for each.
 
-use crate::abi::{self, RawDomain, RawVcpu};
-use crate::machine::{Machine, lock};
-use crate::peer;
-use crate::physgic::{FIRST_ESPI, FIRST_SPI};
-use crate::timeline;
+use crate::machine::physgic::{FIRST_ESPI, FIRST_SPI};
+use crate::scripts::timeline;
+use crate::xen::abi::{self, RawDomain, RawVcpu};
+use crate::xen::host::{Machine, lock};
+use crate::xen::peer;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 

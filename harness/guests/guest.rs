@@ -2,11 +2,11 @@
 //! A virtual CPU as its guest has it: accesses to the distributor that trap, a CPU interface that does not, WFI,
 //! and an interrupt vector for the guest to run when the interface signals.
 
-use crate::abi;
-use crate::cpuif::{Group, SPURIOUS, View, VirtualCpuInterface};
-use crate::domain::{Domain, Gicc, Vcpu};
-use crate::machine::Machine;
-use crate::timeline::{self, Moment};
+use crate::machine::cpuif::{Group, SPURIOUS, View, VirtualCpuInterface};
+use crate::scripts::timeline::{self, Moment};
+use crate::xen::abi;
+use crate::xen::domain::{Domain, Gicc, Vcpu};
+use crate::xen::host::Machine;
 pub use recording::{Size, SysReg};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

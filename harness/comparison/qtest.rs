@@ -5,9 +5,9 @@
 //! CPU 0 sees it, and its CPU interface is memory; of a GICv3 there are only the distributor and the redistributors. What cannot
 //! be done so is [`Seen::Unknown`].
 
-use crate::cpuif::SPURIOUS;
-use crate::linux::gicd;
-use crate::play::Seen;
+use crate::guests::linux::gicd;
+use crate::machine::cpuif::SPURIOUS;
+use crate::scripts::play::Seen;
 use anyhow::{Context, Result, anyhow, bail};
 use recording::{Field, Frame, Head, Op, Register, Size};
 use std::io::{BufRead, BufReader, Write};
@@ -247,7 +247,7 @@ impl Qemu {
                 Ok(Seen::Taken(iar))
             }
             Op::Eoi { intid, .. } => {
-                if let Some(iar) = crate::play::pick(&mut self.active, intid) {
+                if let Some(iar) = crate::scripts::play::pick(&mut self.active, intid) {
                     self.store(GICC + gicc::EOIR, Size::Word, iar.into())?;
                     if self.load(GICC + gicc::CTLR, Size::Word)? & gicc::EOIMODE != 0 {
                         self.dropped.push(iar);
@@ -256,7 +256,7 @@ impl Qemu {
                 Ok(Seen::Done)
             }
             Op::Dir { intid, .. } => {
-                if let Some(iar) = crate::play::pick(&mut self.dropped, intid) {
+                if let Some(iar) = crate::scripts::play::pick(&mut self.dropped, intid) {
                     self.store(GICC + gicc::DIR, Size::Word, iar.into())?;
                 }
                 Ok(Seen::Done)

@@ -3,8 +3,8 @@
 //!
 //! Sections are those of IHI 0048B; what IHI 0069 says of the register of the same name is the same.
 
-use crate::diff::Known;
-use crate::generate::Feature;
+use crate::comparison::diff::Known;
+use crate::comparison::generate::Feature;
 
 /// The list.
 pub const DIFFERENCES: &[Known] = &[

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 use super::name;
-use crate::script::{Remark, play_and_tell};
+use crate::scripts::script::{Remark, play_and_tell};
 use recording::text::{Machine, Script};
 
 /// What is said of a script for a GICv3 with an ITS, set up but for LPIs.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Plays scripts that say what must be seen, and the ones that come with the harness: `scenarios/*.vgic`.
 
-use crate::machine::Profile;
-use crate::peer;
-use crate::play::Stage;
-use crate::steps::{Actor, Said};
-use crate::timeline;
+use crate::machine::profile::Profile;
+use crate::scripts::play::Stage;
+use crate::scripts::steps::{Actor, Said};
+use crate::scripts::timeline;
+use crate::xen::peer;
 use anyhow::{Context, Result, anyhow, bail};
 use recording::its::{MEMORY, MEMORY_SIZE};
 use recording::script::{Scene, What};
@@ -25,7 +25,7 @@ macro_rules! scenarios {
     ($($name:literal),* $(,)?) => {
         /// The scenarios, in the order of their names.
         pub const SCENARIOS: &[Scenario] = &[
-            $(Scenario { name: $name, text: include_str!(concat!("../scenarios/", $name, ".vgic")) }),*
+            $(Scenario { name: $name, text: include_str!(concat!("../../scenarios/", $name, ".vgic")) }),*
         ];
     };
 }

@@ -12,7 +12,7 @@ mod svg;
 mod text;
 mod word;
 
-use crate::lr::ListRegister;
+use crate::machine::lr::ListRegister;
 use recording::Op;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -132,21 +132,21 @@ static LIVES: Mutex<Option<Lives>> = Mutex::new(None);
 /// Notes what happens from now on, in the whole process.
 pub fn start() {
     STEP.store(0, Ordering::Relaxed);
-    *crate::machine::lock(&LIVES) = Some(Lives::default());
+    *crate::xen::host::lock(&LIVES) = Some(Lives::default());
     ON.store(true, Ordering::SeqCst);
 }
 
 /// What happened since [`start`], the first few thousand things of it.
 pub fn stop() -> Lives {
     ON.store(false, Ordering::SeqCst);
-    crate::machine::lock(&LIVES).take().unwrap_or_default()
+    crate::xen::host::lock(&LIVES).take().unwrap_or_default()
 }
 
 fn with<R>(f: impl FnOnce(&mut Lives) -> R) -> Option<R> {
     if !ON.load(Ordering::Relaxed) {
         return None;
     }
-    crate::machine::lock(&LIVES).as_mut().map(f)
+    crate::xen::host::lock(&LIVES).as_mut().map(f)
 }
 
 /// A step of the machine.
