@@ -16,10 +16,12 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | `lock` | a lock that a panicking test may have left poisoned |
 //! | [`machine::lr`], [`machine::cpuif`] | list registers and the virtual CPU interface that works on them |
 //! | [`machine::physgic`] | the physical GIC: shared interrupts, their lines, activation |
 //! | `machine::bell` | the event-check IPI, and what wakes an idle CPU |
 //! | [`machine::profile`] | kinds of machines |
+//! | [`notes`] | the lives of interrupts, noted on request |
 //! | [`xen::faults`] | the vGIC's allocations: counted, and failed on request |
 //! | [`xen::peer`] | which vGIC runs: ours, or one in a shared object |
 //! | [`xen::abi`] | its exported functions |
@@ -43,6 +45,8 @@
 //! xen-glue's C compiles unchanged.
 
 pub mod bench;
+mod lock;
+pub mod notes;
 
 /// The parts of a machine. None of them knows who uses it.
 pub mod machine {

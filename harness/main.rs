@@ -15,8 +15,9 @@ use vgic_harness::comparison::compare::Peer;
 use vgic_harness::comparison::{diff, qtest};
 use vgic_harness::guests::scenario::{self, Options};
 use vgic_harness::machine::profile::Profile;
+use vgic_harness::notes;
 use vgic_harness::scripts::script::{self, SCENARIOS};
-use vgic_harness::scripts::{replay, timeline, transcript};
+use vgic_harness::scripts::{replay, transcript};
 use vgic_harness::xen::peer;
 
 /// The vGIC on a mock Xen.
@@ -196,7 +197,7 @@ impl Common {
     /// Notes what happens from now on, if it is to be drawn.
     fn begin(&self) {
         if self.timeline.is_some() {
-            timeline::start();
+            notes::start();
         }
     }
 
@@ -204,9 +205,9 @@ impl Common {
     fn end(&self) -> Result<()> {
         match self.timeline.as_deref() {
             None => {}
-            Some("text") => print!("{}", timeline::stop().text()),
+            Some("text") => print!("{}", notes::stop().text()),
             Some(file) => {
-                let lives = timeline::stop();
+                let lives = notes::stop();
                 let drawing = if file.ends_with(".html") {
                     lives.html(&command_line(file))
                 } else {

@@ -3,7 +3,7 @@
 //! and an interrupt vector for the guest to run when the interface signals.
 
 use crate::machine::cpuif::{Group, SPURIOUS, View, VirtualCpuInterface};
-use crate::scripts::timeline::{self, Moment};
+use crate::notes::{self, Moment};
 use crate::xen::abi;
 use crate::xen::domain::{Domain, Gicc, Vcpu};
 use crate::xen::host::Machine;
@@ -321,7 +321,7 @@ impl GuestCpu {
             iar
         };
         let word = || abi::word(std::ptr::null_mut(), self.vcpu.raw(), intid);
-        timeline::note(moment, Some(self.vcpu.id), intid).word(word);
+        notes::note(moment, Some(self.vcpu.id), intid).word(word);
     }
 
     /// Ends an interrupt: a write of `EOIR` with what `IAR` read.

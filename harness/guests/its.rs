@@ -4,8 +4,8 @@
 
 use crate::guests::guest::{GuestCpu, Size};
 use crate::guests::linux::gicr;
+use crate::lock::lock;
 use crate::xen::domain::Domain;
-use crate::xen::host::lock;
 pub use recording::its::{
     Command, FIRST_LPI, MEMORY, PROPERTIES, QUEUE_SIZE, command, pending_table,
 };

@@ -3,7 +3,7 @@
 
 use crate::guests::guest::{Abort, GuestCpu};
 use crate::machine::profile::Profile;
-use crate::scripts::timeline;
+use crate::notes;
 use crate::xen::abi;
 use crate::xen::domain::{Config, Domain, Vcpu};
 use crate::xen::host::Machine;
@@ -136,7 +136,7 @@ impl Stage {
 
     /// Plays an operation that the head allows.
     pub fn play(&mut self, op: &Op) -> Seen {
-        timeline::operation(op);
+        notes::operation(op);
         let seen = match *op {
             Op::Line { intid, level } => self.line(intid, level),
             Op::PrivateLine { vcpu, intid, level } => self.private_line(vcpu, intid, level),

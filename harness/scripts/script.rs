@@ -2,9 +2,9 @@
 //! Plays scripts that say what must be seen, and the ones that come with the harness: `scenarios/*.vgic`.
 
 use crate::machine::profile::Profile;
+use crate::notes;
 use crate::scripts::play::Stage;
 use crate::scripts::steps::{Actor, Said};
-use crate::scripts::timeline;
 use crate::xen::peer;
 use anyhow::{Context, Result, anyhow, bail};
 use recording::its::{MEMORY, MEMORY_SIZE};
@@ -190,7 +190,7 @@ pub fn play_and_tell(scene: &Scene, mut tell: impl FnMut(Remark)) -> Result<()> 
         peer::called()
     );
     for line in &scene.lines {
-        timeline::line(line.number, &line.text);
+        notes::line(line.number, &line.text);
         for step in &line.steps {
             // Of several it is to be known which.
             let text = match step.what {

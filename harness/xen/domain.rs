@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Domains and vCPUs: made and unmade in Xen's order, with what Xen keeps for each.
 
+use crate::lock::lock;
 use crate::machine::physgic::{FIRST_ESPI, FIRST_SPI};
-use crate::scripts::timeline;
+use crate::notes;
 use crate::xen::abi::{self, RawDomain, RawVcpu};
-use crate::xen::host::{Machine, lock};
+use crate::xen::host::Machine;
 use crate::xen::peer;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -222,7 +223,7 @@ impl Vcpu {
 
     /// `vgic_inject_irq()` of a private interrupt.
     pub(crate) fn inject(&self, intid: u32, level: bool) {
-        let noted = timeline::source(Some(self.id), intid, level);
+        let noted = notes::source(Some(self.id), intid, level);
         abi::inject(self.domain, self.raw, intid, level);
         noted.word(|| abi::word(self.domain, self.raw, intid));
     }
@@ -519,7 +520,7 @@ impl Domain {
 
     /// Injects a shared interrupt from an emulated device: on a CPU of the machine (see [`Machine::hypervisor`]).
     pub fn inject(&self, virq: u32, level: bool) {
-        let noted = timeline::source(None, virq, level);
+        let noted = notes::source(None, virq, level);
         abi::inject(self.raw, std::ptr::null_mut(), virq, level);
         noted.word(|| abi::word(self.raw, std::ptr::null_mut(), virq));
     }

@@ -5,11 +5,12 @@
 //! A physical CPU is a token, not a thread: whoever does something on it claims it, and the code that runs
 //! meanwhile finds it as "this CPU". So the same scenario runs with a thread per vCPU, or step by step on one thread.
 
+use crate::lock::lock;
 use crate::machine::bell::Bell;
 use crate::machine::cpuif::{View, VirtualCpuInterface, hcr, vmcr};
 use crate::machine::physgic::PhysicalGic;
 use crate::machine::profile::Profile;
-use crate::scripts::timeline;
+use crate::notes;
 use crate::xen::abi::{self, RawVcpu};
 use crate::xen::domain::{Saved, Vcpu};
 use crate::xen::faults;
@@ -80,13 +81,6 @@ impl Pcpu {
     }
 }
 
-/// A lock that a panicking test may have left poisoned.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
 /// The machine. One is powered on at a time in a process, as Xen is there once.
 pub struct Machine {
     pub profile: Profile,
@@ -136,7 +130,7 @@ impl Machine {
         }
         *on = true;
         drop(on);
-        timeline::machine(profile.about);
+        notes::machine(profile.about);
         faults::fail_none();
         faults::forbidden();
         let cpus = profile.cpus.clamp(1, MOST_CPUS);
@@ -218,7 +212,7 @@ impl Machine {
                 HERE.with(|h| h.set(self.0));
             }
         }
-        timeline::step();
+        notes::step();
         let _back = Back(HERE.with(|h| h.replace(Some((NonNull::from(self), p.index)))));
         f(self, p)
     }
@@ -327,7 +321,7 @@ impl Machine {
             self.gic.set_enabled(irq, false);
             self.gic.deactivate(irq);
         } else {
-            let noted = timeline::source(None, virq, true);
+            let noted = notes::source(None, virq, true);
             abi::inject(d, std::ptr::null_mut(), virq, true);
             noted.word(|| abi::word(d, std::ptr::null_mut(), virq));
         }

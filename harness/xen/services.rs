@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What the vGIC and the mock's C half call: Xen's services and the registers of "this CPU".
 
-use crate::scripts::timeline;
+use crate::notes;
 use crate::xen::abi::{self, RawVcpu};
 use crate::xen::faults;
 use crate::xen::host::{Machine, Pcpu, here};
@@ -158,7 +158,7 @@ extern "C" fn rvgic_mock_write_lr(n: usize, value: u64) {
         };
         // The vGIC changes the word before it writes the list register.
         let word = |intid| abi::word(std::ptr::null_mut(), p.current(), intid);
-        timeline::list_register(p.guest(), n, &before, &after, word);
+        notes::list_register(p.guest(), n, &before, &after, word);
     });
 }
 

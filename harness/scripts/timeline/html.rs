@@ -7,7 +7,7 @@
 use super::json::{array, or_null, string};
 use super::lanes::{Bar, Lane, Look};
 use super::word::FIELDS;
-use super::{Lives, Moment, State};
+use crate::notes::{Lives, Moment, State};
 use rust_vgic::irq::State as Word;
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What the drawings have in common: a lane for each interrupt, with bars from one event to the next.
 
-use super::{Event, Lives, Moment, State, whose};
+use crate::notes::{Event, Lives, Moment, State, whose};
 use std::collections::BTreeMap;
 
 /// The life of one interrupt.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Lives for the tests of the drawings.
 
-use super::{Lives, MOST, Moment};
+use crate::notes::{Lives, MOST, Moment};
 
 /// What happens, ten steps apart.
 pub(super) fn lives(all: &[(Moment, Option<usize>, u32)]) -> Lives {

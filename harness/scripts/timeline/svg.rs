@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The drawing as SVG.
 
-use super::Lives;
 use super::lanes::Look;
+use crate::notes::Lives;
 use std::fmt::Write;
 
 /// Pixels of a column, of a lane, and of the names on the left.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The drawing as text.
 
-use super::Lives;
 use super::lanes::{Lane, Look, sign};
+use crate::notes::Lives;
 use std::fmt::Write;
 
 /// Columns of a block.
@@ -62,9 +62,9 @@ impl Lives {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Moment::{Acknowledged, Ended, Injected};
     use super::super::samples::{lives, two_lives};
     use super::*;
+    use crate::notes::Moment::{Acknowledged, Ended, Injected};
 
     #[test]
     fn lives_are_drawn_as_text() {
