@@ -27,7 +27,7 @@
 //! | [`xen::abi`] | its exported functions |
 //! | [`xen::host`] | physical CPUs; Xen's way through interrupts, exits and entries |
 //! | [`xen::domain`] | domains and vCPUs, made and unmade as Xen does |
-//! | `xen::services` | what the vGIC and the C half call |
+//! | `xen::heap`, `xen::services` | what the vGIC and the C half call |
 //! | [`guests::guest`] | a vCPU as its guest has it |
 //! | [`guests::linux`] | what Linux's GIC drivers do to a GIC |
 //! | [`guests::its`] | what Linux's driver does with LPIs and ITSes |
@@ -62,6 +62,7 @@ pub mod xen {
     pub mod abi;
     pub mod domain;
     pub mod faults;
+    pub(crate) mod heap;
     pub mod host;
     pub mod peer;
     pub(crate) mod services;

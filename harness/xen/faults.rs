@@ -42,7 +42,7 @@ fn inside() -> Option<Memory> {
 }
 
 /// Whether this allocation of so many bytes is to fail; counts it if not.
-fn refused(size: usize) -> bool {
+pub(crate) fn refused(size: usize) -> bool {
     if inside() == Some(Memory::Forbidden) {
         FORBIDDEN.store(true, Ordering::Relaxed);
     }
@@ -57,7 +57,7 @@ fn refused(size: usize) -> bool {
     false
 }
 
-fn freed(size: usize) {
+pub(crate) fn freed(size: usize) {
     if inside() == Some(Memory::Forbidden) {
         FORBIDDEN.store(true, Ordering::Relaxed);
     }
@@ -123,61 +123,6 @@ pub fn vgic<R>(memory: Memory, f: impl FnOnce() -> R) -> R {
 /// Runs part of the mock that the vGIC has called.
 pub fn mock<R>(f: impl FnOnce() -> R) -> R {
     with(None, f)
-}
-
-/// Xen's `_xmalloc` and `_xzalloc`: memory of zeros, at least this aligned, or NULL.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn _xzalloc(size: u64, align: u64) -> *mut u8 {
-    crate::xen::services::check_allocation_context();
-    if refused(size as usize) {
-        return std::ptr::null_mut();
-    }
-    // A header in front remembers the size.
-    let align = (align as usize).next_power_of_two().max(HEADER);
-    let Some(layout) = (size as usize)
-        .checked_add(align)
-        .and_then(|s| Layout::from_size_align(s, align).ok())
-    else {
-        return std::ptr::null_mut();
-    };
-    // SAFETY: not of size zero, the header is in it.
-    let base = unsafe { System.alloc_zeroed(layout) };
-    if base.is_null() {
-        return base;
-    }
-    // SAFETY: inside the allocation, whose first `align` >= HEADER bytes are ours.
-    unsafe {
-        let user = base.add(align);
-        user.sub(HEADER)
-            .cast::<[usize; 2]>()
-            .write([layout.size(), align]);
-        user
-    }
-}
-
-const HEADER: usize = size_of::<[usize; 2]>();
-
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn _xmalloc(size: u64, align: u64) -> *mut u8 {
-    _xzalloc(size, align)
-}
-
-/// Xen's `xfree`.
-///
-/// # Safety
-/// NULL, or from `_xzalloc` and not freed yet.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn xfree(p: *mut u8) {
-    if p.is_null() {
-        return;
-    }
-    crate::xen::services::check_allocation_context();
-    // SAFETY: `_xzalloc` left the header there, and made the allocation with this layout.
-    unsafe {
-        let [size, align] = p.sub(HEADER).cast::<[usize; 2]>().read();
-        freed(size - align);
-        System.dealloc(p.sub(align), Layout::from_size_align_unchecked(size, align));
-    }
 }
 
 /// Lets the `n`-th allocation from now on (0 is the next) fail, once.

@@ -20,17 +20,6 @@ fn cpu<R>(f: impl FnOnce(&Machine, &Pcpu) -> R) -> R {
     }
 }
 
-/// `ASSERT_ALLOC_CONTEXT()`.
-pub(crate) fn check_allocation_context() {
-    faults::mock(|| {
-        here(|m, p| {
-            if p.in_irq() || !p.irqs_on() {
-                m.report("_xmalloc() or xfree() in an interrupt or with interrupts masked");
-            }
-        })
-    });
-}
-
 #[unsafe(no_mangle)]
 extern "C" fn mock_current() -> *mut RawVcpu {
     cpu(|m, p| {
@@ -224,7 +213,7 @@ pub(crate) fn services() -> Vec<(&'static CStr, *const ())> {
             ),)*)*]
         };
     }
-    use crate::xen::services;
+    use crate::xen::{heap, services};
     services! {
         services: mock_current mock_this_cpu mock_print mock_broken mock_local_irq_save mock_local_irq_restore
             local_irq_is_enabled mock_wake mock_phys_enable mock_phys_trigger mock_phys_active
@@ -232,6 +221,6 @@ pub(crate) fn services() -> Vec<(&'static CStr, *const ())> {
             rvgic_mock_read_lr rvgic_mock_write_lr rvgic_mock_read_hcr rvgic_mock_write_hcr
             rvgic_mock_read_vmcr mock_read_apr rvgic_mock_reset rvgic_mock_irq_save rvgic_mock_irq_restore
             rvgic_mock_can_trap_dir rvgic_mock_relax;
-        faults: _xmalloc _xzalloc xfree;
+        heap: _xmalloc _xzalloc xfree;
     }
 }
