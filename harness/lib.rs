@@ -24,7 +24,8 @@
 //! | [`notes`] | the lives of interrupts, noted on request |
 //! | [`xen::faults`] | the vGIC's allocations: counted, and failed on request |
 //! | [`xen::peer`] | which vGIC runs: ours, or one in a shared object |
-//! | [`xen::abi`] | its exported functions |
+//! | [`xen::functions`], [`xen::abi`] | its exported functions: a table of them, and as Xen calls them |
+//! | [`xen::flaws`] | faults of Xen's C vGICs that a forgiving machine passes over |
 //! | [`xen::host`] | physical CPUs; Xen's way through interrupts, exits and entries |
 //! | [`xen::domain`] | domains and vCPUs, made and unmade as Xen does |
 //! | `xen::heap`, `xen::services` | what the vGIC and the C half call |
@@ -62,6 +63,8 @@ pub mod xen {
     pub mod abi;
     pub mod domain;
     pub mod faults;
+    pub mod flaws;
+    pub mod functions;
     pub(crate) mod heap;
     pub mod host;
     pub mod peer;

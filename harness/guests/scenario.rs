@@ -6,8 +6,8 @@ use crate::guests::guest::GuestCpu;
 use crate::guests::linux;
 use crate::machine::profile::Profile;
 use crate::xen::domain::{Config, Domain, Errno, Vcpu};
+use crate::xen::flaws;
 use crate::xen::host::Machine;
-use crate::xen::peer;
 use std::fmt;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -315,7 +315,7 @@ fn serve_device(domain: &Domain, cpu: &GuestCpu, shared: &Shared, intid: u32, so
         _ => {}
     }
     // Now and then a balancer moves it to the next vCPU.
-    let movable = !peer::faults::loses_moved_interrupts();
+    let movable = !flaws::loses_moved_interrupts();
     if movable && source.handled.load(Ordering::SeqCst) % 16 == 15 {
         linux::route(cpu, intid, (cpu.vcpu.id + 1) % domain.config.vcpus);
         shared.retargets.fetch_add(1, Ordering::SeqCst);

@@ -62,7 +62,7 @@ pub struct Profile {
     pub regions: &'static [Region],
     /// Where its ITSes are, or could be.
     pub its_frames: &'static [u64],
-    /// Faults that Xen's C vGICs are known to have ([`crate::xen::peer::faults`]) do not stop the machine.
+    /// Faults that Xen's C vGICs are known to have (`xen::flaws`) do not stop the machine.
     pub forgiving: bool,
 }
 

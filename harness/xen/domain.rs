@@ -4,7 +4,8 @@
 use crate::lock::lock;
 use crate::machine::physgic::{FIRST_ESPI, FIRST_SPI};
 use crate::notes;
-use crate::xen::abi::{self, RawDomain, RawVcpu};
+use crate::xen::abi;
+use crate::xen::functions::{RawDomain, RawVcpu};
 use crate::xen::host::Machine;
 use crate::xen::peer;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};

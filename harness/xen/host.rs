@@ -11,10 +11,11 @@ use crate::machine::cpuif::{View, VirtualCpuInterface, hcr, vmcr};
 use crate::machine::physgic::PhysicalGic;
 use crate::machine::profile::Profile;
 use crate::notes;
-use crate::xen::abi::{self, RawVcpu};
+use crate::xen::abi;
 use crate::xen::domain::{Saved, Vcpu};
 use crate::xen::faults;
-use crate::xen::peer;
+use crate::xen::flaws;
+use crate::xen::functions::RawVcpu;
 use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
@@ -279,7 +280,7 @@ impl Machine {
             }
             let maintenance = p.interface().maintenance() && !ignored;
             if maintenance {
-                ignored = self.profile.forgiving && peer::faults::keeps_maintenance_up();
+                ignored = self.profile.forgiving && flaws::keeps_maintenance_up();
                 p.counters.maintenance.fetch_add(1, Ordering::Relaxed);
                 // Xen's own handler does nothing.
                 self.host_handler(p, || {
@@ -523,7 +524,7 @@ impl Pcpu {
             interface.write_hcr(hcr::EN);
             interface.set_vmcr(vmcr::EOIM | vmcr::ENG1);
         }
-        interface.blind_to_sources = profile.forgiving && peer::faults::forgets_sgi_sources();
+        interface.blind_to_sources = profile.forgiving && flaws::forgets_sgi_sources();
         // SAFETY: takes any number.
         let idle = unsafe { abi::mock_idle(index as u32) };
         Self {

@@ -2,8 +2,8 @@
 //! Which vGIC the mock Xen runs: ours, which this program is linked with, or one in a shared object, as `cargo xtask peers`
 //! makes them of Xen's C vGICs (see peers/README.md). There is one in a process, for the whole of its life.
 
-use crate::xen::abi::Functions;
-use crate::xen::services;
+use crate::xen::faults;
+use crate::xen::functions::Functions;
 use anyhow::{Context, Result, bail};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use std::env;
@@ -53,30 +53,6 @@ pub fn is_ours() -> bool {
     functions().vgic_maintenance_interrupt.is_some()
 }
 
-/// Faults of Xen's C vGICs that would end most runs early: what a forgiving machine passes over.
-pub mod faults {
-    use super::is_ours;
-    use crate::xen::abi;
-
-    /// The new C vGIC puts an active SGI back into a list register with source 0. GIC-400 ends it nevertheless.
-    pub fn forgets_sgi_sources() -> bool {
-        !is_ours() && abi::samples_lines()
-    }
-
-    /// Both C vGICs may lose an interrupt that is moved while it is active and comes again. The new one does not wake the
-    /// vCPU that it is moved to. The old one looks at it under the lock of another vCPU than the one that ends it; if it is
-    /// mapped to hardware, it stays active in the physical GIC then.
-    pub fn loses_moved_interrupts() -> bool {
-        !is_ours()
-    }
-
-    /// Nobody takes the line of the maintenance interrupt down before `vgic_sync_from_lrs()`, and `gic_interrupt()` does
-    /// not end if it is up on a trap.
-    pub fn keeps_maintenance_up() -> bool {
-        !is_ours()
-    }
-}
-
 /// Where the shared object of this name is, once it is built.
 pub fn built(name: &str) -> PathBuf {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(
@@ -92,7 +68,7 @@ pub(crate) fn functions() -> &'static Functions {
 
 fn vgic() -> &'static Vgic {
     // Whatever a test calls first opens it, also where the vGIC may not allocate.
-    VGIC.get_or_init(|| crate::xen::faults::mock(default_vgic))
+    VGIC.get_or_init(|| faults::mock(default_vgic))
 }
 
 fn default_vgic() -> Vgic {
@@ -149,9 +125,9 @@ fn bind(library: &libloading::Library) -> Result<()> {
     let bind = unsafe { library.get::<Bind>("mock_bind") }.context(stale)?;
     // SAFETY: as above.
     let unbound = unsafe { library.get::<Unbound>("mock_unbound") }.context(stale)?;
-    for (name, address) in services::services() {
+    for &(name, address) in SERVICES {
         // SAFETY: a string, and a function that services.def declares as it is.
-        if !unsafe { bind(name.as_ptr(), address) } {
+        if !unsafe { bind(name.as_ptr(), address as *const ()) } {
             bail!("it does not know {}: {stale}", name.to_string_lossy());
         }
     }
@@ -163,4 +139,31 @@ fn bind(library: &libloading::Library) -> Result<()> {
         bail!("it wants {missing}: {stale}");
     }
     Ok(())
+}
+
+/// Declares the services by their names, as for the linker, and makes the table of them. They are never called from here.
+macro_rules! services {
+    ($($name:ident)*) => {
+        mod linked {
+            unsafe extern "C" {
+                $(pub fn $name();)*
+            }
+        }
+
+        /// The services for a vGIC in a shared object, which are not linked to it: their names and addresses.
+        const SERVICES: &[(&CStr, unsafe extern "C" fn())] = &[$((
+            // SAFETY: a literal with its end.
+            unsafe { CStr::from_bytes_with_nul_unchecked(concat!(stringify!($name), "\0").as_bytes()) },
+            linked::$name,
+        )),*];
+    };
+}
+
+// Xen's services are above this: what they do needs a vGIC.
+services! {
+    mock_current mock_this_cpu mock_print mock_broken mock_local_irq_save mock_local_irq_restore local_irq_is_enabled
+    mock_wake mock_phys_enable mock_phys_trigger mock_phys_active mock_phys_pending mock_phys_is_pending
+    mock_phys_target mock_phys_lpi_target mock_phys_lpi_reset rvgic_mock_list_registers rvgic_mock_read_lr
+    rvgic_mock_write_lr rvgic_mock_read_hcr rvgic_mock_write_hcr rvgic_mock_read_vmcr mock_read_apr rvgic_mock_reset
+    rvgic_mock_irq_save rvgic_mock_irq_restore rvgic_mock_can_trap_dir rvgic_mock_relax _xmalloc _xzalloc xfree
 }

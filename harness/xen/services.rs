@@ -2,8 +2,9 @@
 //! What the vGIC and the mock's C half call: Xen's services and the registers of "this CPU".
 
 use crate::notes;
-use crate::xen::abi::{self, RawVcpu};
+use crate::xen::abi;
 use crate::xen::faults;
+use crate::xen::functions::RawVcpu;
 use crate::xen::host::{Machine, Pcpu, here};
 use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong};
 
@@ -200,27 +201,4 @@ extern "C" fn rvgic_mock_can_trap_dir() -> bool {
 #[unsafe(no_mangle)]
 extern "C" fn rvgic_mock_relax() {
     cpu(|m, p| m.relax(p));
-}
-
-/// The services for a vGIC in a shared object, which are not linked to it: their names and addresses.
-pub(crate) fn services() -> Vec<(&'static CStr, *const ())> {
-    macro_rules! services {
-        ($($module:ident: $($name:ident)*;)*) => {
-            vec![$($((
-                // SAFETY: a literal with its end.
-                unsafe { CStr::from_bytes_with_nul_unchecked(concat!(stringify!($name), "\0").as_bytes()) },
-                $module::$name as *const (),
-            ),)*)*]
-        };
-    }
-    use crate::xen::{heap, services};
-    services! {
-        services: mock_current mock_this_cpu mock_print mock_broken mock_local_irq_save mock_local_irq_restore
-            local_irq_is_enabled mock_wake mock_phys_enable mock_phys_trigger mock_phys_active
-            mock_phys_pending mock_phys_is_pending mock_phys_target mock_phys_lpi_target mock_phys_lpi_reset rvgic_mock_list_registers
-            rvgic_mock_read_lr rvgic_mock_write_lr rvgic_mock_read_hcr rvgic_mock_write_hcr
-            rvgic_mock_read_vmcr mock_read_apr rvgic_mock_reset rvgic_mock_irq_save rvgic_mock_irq_restore
-            rvgic_mock_can_trap_dir rvgic_mock_relax;
-        heap: _xmalloc _xzalloc xfree;
-    }
 }

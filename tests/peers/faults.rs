@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The faults of Xen's C vGICs that the mock knows (`peer::faults`), each on a machine that does not forgive it.
+//! The faults of Xen's C vGICs that the mock knows (`xen::flaws`), each on a machine that does not forgive it.
 
 use crate::rerun;
 use vgic_harness::guests::guest::GuestCpu;
