@@ -27,7 +27,7 @@
 //! | [`xen::functions`], [`xen::abi`] | its exported functions: a table of them, and as Xen calls them |
 //! | [`xen::flaws`] | faults of Xen's C vGICs that a forgiving machine passes over |
 //! | [`xen::host`] | physical CPUs; Xen's way through interrupts, exits and entries |
-//! | [`xen::domain`] | domains and vCPUs, made and unmade as Xen does |
+//! | [`xen::vcpu`], [`xen::domain`] | vCPUs and domains, made and unmade as Xen does |
 //! | `xen::heap`, `xen::services` | what the vGIC and the C half call |
 //! | [`guests::guest`] | a vCPU as its guest has it |
 //! | [`guests::linux`] | what Linux's GIC drivers do to a GIC |
@@ -69,6 +69,7 @@ pub mod xen {
     pub mod host;
     pub mod peer;
     pub(crate) mod services;
+    pub mod vcpu;
 }
 
 /// Guests of its domains.

@@ -5,9 +5,10 @@ use vgic_harness::guests::guest::GuestCpu;
 use vgic_harness::guests::linux;
 use vgic_harness::machine::profile::Profile;
 use vgic_harness::xen::abi;
-use vgic_harness::xen::domain::{Config, Domain, Errno, Vcpu};
+use vgic_harness::xen::domain::{Config, Domain, Errno};
 use vgic_harness::xen::faults;
 use vgic_harness::xen::host::Machine;
+use vgic_harness::xen::vcpu::Vcpu;
 
 const EBUSY: Errno = Errno(-16);
 const EINVAL: Errno = Errno(-22);

@@ -281,7 +281,7 @@ fn a_vcpu_that_waits_is_woken_each_time() {
 
 #[test]
 fn events_and_timers_of_other_cpus_wake() {
-    use vgic_harness::xen::domain::Vcpu;
+    use vgic_harness::xen::vcpu::Vcpu;
     for profile in [Profile::GICV2, Profile::GICV3] {
         let machine = Machine::power_on(profile.with_cpus(4));
         let domain = Domain::with_vcpus(&machine, Config::guest(profile.gic, 2)).expect("a domain");

@@ -7,8 +7,9 @@ use crate::guests::linux::{self, gicd};
 use crate::machine::cpuif::{Group, VirtualCpuInterface};
 use crate::machine::profile::Profile;
 use crate::xen::abi;
-use crate::xen::domain::{Config, Domain, Vcpu};
+use crate::xen::domain::{Config, Domain};
 use crate::xen::host::{Machine, Pcpu};
+use crate::xen::vcpu::Vcpu;
 use anyhow::{Result, bail};
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use super::{Meter, Needs, Row, Unit, Work, expect};
 use crate::guests::guest::Size;
 use crate::guests::linux::{self, gicd};
 use crate::xen::abi;
-use crate::xen::domain::Vcpu;
+use crate::xen::vcpu::Vcpu;
 use anyhow::Result;
 use std::cell::Cell;
 

@@ -5,8 +5,9 @@
 use crate::machine::cpuif::{Group, SPURIOUS, View, VirtualCpuInterface};
 use crate::notes::{self, Moment};
 use crate::xen::abi;
-use crate::xen::domain::{Domain, Gicc, Vcpu};
+use crate::xen::domain::{Domain, Gicc};
 use crate::xen::host::Machine;
+use crate::xen::vcpu::Vcpu;
 pub use recording::{Size, SysReg};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

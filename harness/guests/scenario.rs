@@ -5,9 +5,10 @@
 use crate::guests::guest::GuestCpu;
 use crate::guests::linux;
 use crate::machine::profile::Profile;
-use crate::xen::domain::{Config, Domain, Errno, Vcpu};
+use crate::xen::domain::{Config, Domain, Errno};
 use crate::xen::flaws;
 use crate::xen::host::Machine;
+use crate::xen::vcpu::Vcpu;
 use std::fmt;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};

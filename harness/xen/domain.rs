@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Domains and vCPUs: made and unmade in Xen's order, with what Xen keeps for each.
+//! Domains, made and unmade with their vCPUs in Xen's order.
 
 use crate::lock::lock;
 use crate::machine::physgic::{FIRST_ESPI, FIRST_SPI};
 use crate::notes;
 use crate::xen::abi;
-use crate::xen::functions::{RawDomain, RawVcpu};
+use crate::xen::functions::RawDomain;
 use crate::xen::host::Machine;
 use crate::xen::peer;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
+use crate::xen::vcpu::Vcpu;
 use std::sync::{Arc, Mutex};
 
 /// What a toolstack asks for.
@@ -64,220 +64,6 @@ const EINVAL: i32 = 22;
 
 fn result(rc: i32) -> Result<(), Errno> {
     if rc == 0 { Ok(()) } else { Err(Errno(rc)) }
-}
-
-/// What `gic_save_state()` keeps.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Saved {
-    pub lrs: Vec<u64>,
-    pub vmcr: u32,
-    pub apr: [u128; 2],
-}
-
-/// The virtual timer, reduced to its interrupt. Xen masks it when it has taken its interrupt; the guest, which moves the
-/// comparator on, unmasks it.
-#[derive(Debug, Default)]
-pub struct Timer {
-    pending: AtomicBool,
-    masked: AtomicBool,
-}
-
-impl Timer {
-    /// The level at the physical GIC.
-    pub(crate) fn asserted(&self) -> bool {
-        self.pending.load(Ordering::SeqCst) && !self.masked.load(Ordering::SeqCst)
-    }
-
-    /// As Xen does when it takes its interrupt.
-    pub fn mask(&self) {
-        self.masked.store(true, Ordering::SeqCst);
-    }
-
-    /// `CNTV_CTL_EL0`.
-    fn control(&self) -> u64 {
-        let bit = |on: &AtomicBool, bit| if on.load(Ordering::SeqCst) { bit } else { 0 };
-        CNT_ENABLE | bit(&self.masked, CNT_MASK) | bit(&self.pending, CNT_PENDING)
-    }
-
-    /// The condition, Xen's mask aside.
-    pub fn is_pending(&self) -> bool {
-        self.pending.load(Ordering::SeqCst)
-    }
-}
-
-/// A vCPU.
-pub struct Vcpu {
-    raw: *mut RawVcpu,
-    domain: *mut RawDomain,
-    pub id: usize,
-    pub gic_version: u8,
-    pub timer: Timer,
-    pub(crate) saved: Mutex<Option<Saved>>,
-}
-
-// SAFETY: the fields of `struct vcpu` that the mock touches are accessed atomically; `Domain` keeps it alive.
-unsafe impl Send for Vcpu {}
-// SAFETY: as above.
-unsafe impl Sync for Vcpu {}
-
-const BLOCKED: u64 = 1 << 0;
-const DOWN: u64 = 1 << 1;
-const CNT_ENABLE: u64 = 1;
-const CNT_MASK: u64 = 2;
-const CNT_PENDING: u64 = 4;
-
-impl Vcpu {
-    /// PPIs as Xen gives them to guests.
-    pub const VTIMER: u32 = 27;
-    pub const PTIMER: u32 = 30;
-    pub const EVTCHN: u32 = 31;
-
-    pub(crate) fn raw(&self) -> *mut RawVcpu {
-        self.raw
-    }
-
-    fn pause_flags(&self) -> &AtomicU64 {
-        // SAFETY: aligned, alive, and changed atomically by everybody.
-        unsafe { AtomicU64::from_ptr(abi::mock_vcpu_pause_flags(self.raw)) }
-    }
-
-    fn running_flag(&self) -> &AtomicBool {
-        // SAFETY: as above.
-        unsafe { AtomicBool::from_ptr(abi::mock_vcpu_is_running(self.raw)) }
-    }
-
-    fn processor_field(&self) -> &AtomicI32 {
-        // SAFETY: as above.
-        unsafe { AtomicI32::from_ptr(abi::mock_vcpu_processor(self.raw)) }
-    }
-
-    fn upcall(&self) -> &AtomicU8 {
-        // SAFETY: as above.
-        unsafe { AtomicU8::from_ptr(abi::mock_vcpu_upcall(self.raw)) }
-    }
-
-    fn ptimer(&self) -> &AtomicU64 {
-        // SAFETY: as above.
-        unsafe { AtomicU64::from_ptr(abi::mock_vcpu_ptimer(self.raw)) }
-    }
-
-    pub(crate) fn set_running(&self, on: bool) {
-        self.running_flag().store(on, Ordering::SeqCst);
-    }
-
-    /// Is it on a physical CPU, in the guest or in Xen?
-    pub fn is_running(&self) -> bool {
-        self.running_flag().load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn set_processor(&self, cpu: usize) {
-        self.processor_field().store(cpu as i32, Ordering::SeqCst);
-    }
-
-    /// `v->processor`.
-    pub fn processor(&self) -> usize {
-        self.processor_field().load(Ordering::SeqCst) as usize
-    }
-
-    pub(crate) fn set_blocked(&self, on: bool) {
-        if on {
-            self.pause_flags().fetch_or(BLOCKED, Ordering::SeqCst);
-        } else {
-            self.pause_flags().fetch_and(!BLOCKED, Ordering::SeqCst);
-        }
-    }
-
-    /// Does it wait for an interrupt?
-    pub fn is_blocked(&self) -> bool {
-        self.pause_flags().load(Ordering::SeqCst) & BLOCKED != 0
-    }
-
-    pub(crate) fn set_down(&self, down: bool) {
-        if down {
-            self.pause_flags().fetch_or(DOWN, Ordering::SeqCst);
-        } else {
-            self.pause_flags().fetch_and(!DOWN, Ordering::SeqCst);
-        }
-    }
-
-    /// Is it switched off (PSCI)?
-    pub fn is_down(&self) -> bool {
-        self.pause_flags().load(Ordering::SeqCst) & DOWN != 0
-    }
-
-    /// Could the scheduler run it?
-    pub fn is_runnable(&self) -> bool {
-        self.pause_flags().load(Ordering::SeqCst) == 0
-    }
-
-    /// `vtimer_update_irqs()` and `vcpu_update_evtchn_irq()`, on exits from the guest: ours asks for it.
-    pub(crate) fn update_lines(&self) {
-        if !abi::wants_lines(self.raw, self.timer.control()) {
-            return;
-        }
-        let ptimer = self.ptimer().load(Ordering::SeqCst);
-        let ptimer = ptimer & (CNT_ENABLE | CNT_MASK | CNT_PENDING) == CNT_ENABLE | CNT_PENDING;
-        self.inject(Self::VTIMER, self.timer.is_pending());
-        self.inject(Self::PTIMER, ptimer);
-        self.inject(Self::EVTCHN, self.upcall_pending());
-    }
-
-    /// `vgic_inject_irq()` of a private interrupt.
-    pub(crate) fn inject(&self, intid: u32, level: bool) {
-        let noted = notes::source(Some(self.id), intid, level);
-        abi::inject(self.domain, self.raw, intid, level);
-        noted.word(|| abi::word(self.domain, self.raw, intid));
-    }
-
-    /// Has it an event channel upcall pending?
-    pub fn upcall_pending(&self) -> bool {
-        self.upcall().load(Ordering::SeqCst) != 0
-    }
-
-    /// The guest's side: takes the upcall.
-    pub fn take_upcall(&self) -> bool {
-        self.upcall().swap(0, Ordering::SeqCst) != 0
-    }
-
-    /// `vcpu_mark_events_pending()`: any context, any CPU of the machine.
-    pub fn send_event(&self) {
-        if self.upcall().swap(1, Ordering::SeqCst) == 0 {
-            self.inject(Self::EVTCHN, true);
-        }
-    }
-
-    /// The emulated physical timer expires: a softirq of Xen's on any CPU.
-    pub fn expire_ptimer(&self) {
-        let old = self.ptimer().fetch_or(CNT_PENDING, Ordering::SeqCst);
-        if old & CNT_MASK == 0 {
-            self.inject(Self::PTIMER, true);
-        }
-    }
-
-    /// The guest's side, inside a trap: programs the physical timer anew, which ends its condition.
-    pub fn program_ptimer(&self, enable: bool) {
-        self.ptimer()
-            .store(if enable { CNT_ENABLE } else { 0 }, Ordering::SeqCst);
-    }
-
-    /// `local_events_need_delivery_nomask()`, of the current vCPU.
-    pub(crate) fn events_need_delivery(&self) -> bool {
-        abi::pending(self.raw) != 0 || (self.upcall_pending() && abi::evtchn_pending(self.raw))
-    }
-}
-
-impl Vcpu {
-    /// The virtual timer expires. On no CPU's claim.
-    pub fn expire_vtimer(&self, machine: &Machine) {
-        self.timer.pending.store(true, Ordering::SeqCst);
-        machine.ring(self.processor());
-    }
-
-    /// The guest's side: moves the comparator on, and unmasks.
-    pub fn program_vtimer(&self) {
-        self.timer.pending.store(false, Ordering::SeqCst);
-        self.timer.masked.store(false, Ordering::SeqCst);
-    }
 }
 
 /// The CPU interface of a GICv2, in the guest's memory.
@@ -396,14 +182,7 @@ impl Domain {
         }
         // SAFETY: both are alive.
         unsafe { abi::mock_vcpu_link(self.raw, raw) };
-        let vcpu = Arc::new(Vcpu {
-            raw,
-            domain: self.raw,
-            id,
-            gic_version: self.config.gic,
-            timer: Timer::default(),
-            saved: Mutex::new(None),
-        });
+        let vcpu = Arc::new(Vcpu::new(raw, self.raw, id, self.config.gic));
         vcpus.push(Arc::clone(&vcpu));
         Ok(vcpu)
     }
@@ -533,7 +312,7 @@ impl Domain {
 
     /// The older name of the same.
     pub fn inject_old(&self, v: &Vcpu, virq: u32) {
-        if !abi::vcpu_inject(v.raw, virq) {
+        if !abi::vcpu_inject(v.raw(), virq) {
             v.inject(virq, true);
         }
     }
@@ -591,7 +370,7 @@ impl Domain {
         self.machine.take_console();
         self.machine.hypervisor(cpu, || {
             for v in lock(&self.vcpus).iter() {
-                abi::dump(v.raw);
+                abi::dump(v.raw());
             }
         });
         self.machine.take_console()
@@ -612,13 +391,13 @@ impl Drop for Domain {
         unsafe { abi::mock_domain_dying(self.raw) };
         self.machine.hypervisor(0, || {
             for v in vcpus.iter().rev() {
-                abi::vcpu_free(v.raw);
+                abi::vcpu_free(v.raw());
             }
             abi::free(self.raw);
         });
         for v in &vcpus {
             // SAFETY: made in `create_vcpu`; the vGIC is done with it.
-            unsafe { abi::mock_vcpu_release(v.raw) };
+            unsafe { abi::mock_vcpu_release(v.raw()) };
         }
         self.machine.hypervisor(0, || {
             // SAFETY: made in `create`; the vGIC is done with it.

@@ -7,15 +7,15 @@
 
 use crate::lock::lock;
 use crate::machine::bell::Bell;
-use crate::machine::cpuif::{View, VirtualCpuInterface, hcr, vmcr};
+use crate::machine::cpuif::{VirtualCpuInterface, hcr, vmcr};
 use crate::machine::physgic::PhysicalGic;
 use crate::machine::profile::Profile;
 use crate::notes;
 use crate::xen::abi;
-use crate::xen::domain::{Saved, Vcpu};
 use crate::xen::faults;
 use crate::xen::flaws;
 use crate::xen::functions::RawVcpu;
+use crate::xen::vcpu::Vcpu;
 use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
@@ -563,33 +563,9 @@ impl Drop for Machine {
 }
 
 impl Vcpu {
-    /// `gic_save_state()`.
-    fn save(&self, interface: &VirtualCpuInterface) {
-        *lock(&self.saved) = Some(Saved {
-            lrs: (0..interface.lrs()).map(|n| interface.raw_lr(n)).collect(),
-            vmcr: interface.vmcr(),
-            apr: [interface.apr(0), interface.apr(1)],
-        });
-    }
-
-    /// `gic_restore_state()`; for a vCPU that has not run yet everything is zero.
-    fn restore(&self, interface: &mut VirtualCpuInterface, gic: u8) {
-        interface.set_view(if self.gic_version == 2 {
-            View::Gicv
-        } else {
-            View::Icv
-        });
-        let saved = lock(&self.saved);
-        let empty = Saved::default();
-        let saved = saved.as_ref().unwrap_or(&empty);
-        for n in 0..interface.lrs() {
-            interface.set_raw_lr(n, saved.lrs.get(n).copied().unwrap_or(0));
-        }
-        interface.set_vmcr(saved.vmcr);
-        interface.set_apr(0, saved.apr[0]);
-        interface.set_apr(1, saved.apr[1]);
-        if gic == 2 {
-            interface.write_hcr(hcr::EN);
-        }
+    /// The virtual timer expires. On no CPU's claim.
+    pub fn expire_vtimer(&self, machine: &Machine) {
+        self.timer.expire();
+        machine.ring(self.processor());
     }
 }

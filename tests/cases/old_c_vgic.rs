@@ -5,8 +5,9 @@ use crate::common::{drain, drain_iar, each, edge, inject, on};
 use vgic_harness::guests::guest::{GuestCpu, Size};
 use vgic_harness::guests::linux::{self, gicd, gicr};
 use vgic_harness::machine::profile::Profile;
-use vgic_harness::xen::domain::{Config, Domain, Vcpu};
+use vgic_harness::xen::domain::{Config, Domain};
 use vgic_harness::xen::host::Machine;
+use vgic_harness::xen::vcpu::Vcpu;
 
 #[test]
 fn old_c_vgic_levels_are_levels() {

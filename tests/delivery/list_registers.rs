@@ -5,7 +5,7 @@ use crate::{drain, each, edge, inject};
 use vgic_harness::guests::guest::GuestCpu;
 use vgic_harness::guests::linux::{self, gicd};
 use vgic_harness::machine::cpuif::Group;
-use vgic_harness::xen::domain::Vcpu;
+use vgic_harness::xen::vcpu::Vcpu;
 
 #[test]
 fn priorities_decide_the_order_also_beyond_the_list_registers() {

@@ -6,8 +6,9 @@ mod list_registers;
 use vgic_harness::guests::guest::{GuestCpu, SysReg};
 use vgic_harness::guests::linux::{self, gicd};
 use vgic_harness::machine::profile::Profile;
-use vgic_harness::xen::domain::{Config, Domain, Vcpu};
+use vgic_harness::xen::domain::{Config, Domain};
 use vgic_harness::xen::host::Machine;
+use vgic_harness::xen::vcpu::Vcpu;
 
 /// Runs `test` with a booted guest of `vcpus` on each profile, also with a GICv2 where a GICv3 offers a GICV frame.
 fn each(vcpus: usize, test: impl Fn(&Domain, &mut Vec<GuestCpu>)) {

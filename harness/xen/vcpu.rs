@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A vCPU, with what Xen keeps for it.
+
+use crate::lock::lock;
+use crate::machine::cpuif::{View, VirtualCpuInterface, hcr};
+use crate::notes;
+use crate::xen::abi;
+use crate::xen::functions::{RawDomain, RawVcpu};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
+
+/// What `gic_save_state()` keeps.
+#[derive(Clone, Debug, Default)]
+struct Saved {
+    lrs: Vec<u64>,
+    vmcr: u32,
+    apr: [u128; 2],
+}
+
+/// The virtual timer, reduced to its interrupt. Xen masks it when it has taken its interrupt; the guest, which moves the
+/// comparator on, unmasks it.
+#[derive(Debug, Default)]
+pub struct Timer {
+    pending: AtomicBool,
+    masked: AtomicBool,
+}
+
+impl Timer {
+    /// The level at the physical GIC.
+    pub(crate) fn asserted(&self) -> bool {
+        self.pending.load(Ordering::SeqCst) && !self.masked.load(Ordering::SeqCst)
+    }
+
+    /// Its condition comes true.
+    pub(crate) fn expire(&self) {
+        self.pending.store(true, Ordering::SeqCst);
+    }
+
+    /// As Xen does when it takes its interrupt.
+    pub fn mask(&self) {
+        self.masked.store(true, Ordering::SeqCst);
+    }
+
+    /// `CNTV_CTL_EL0`.
+    fn control(&self) -> u64 {
+        let bit = |on: &AtomicBool, bit| if on.load(Ordering::SeqCst) { bit } else { 0 };
+        CNT_ENABLE | bit(&self.masked, CNT_MASK) | bit(&self.pending, CNT_PENDING)
+    }
+
+    /// The condition, Xen's mask aside.
+    pub fn is_pending(&self) -> bool {
+        self.pending.load(Ordering::SeqCst)
+    }
+}
+
+/// A vCPU.
+pub struct Vcpu {
+    raw: *mut RawVcpu,
+    domain: *mut RawDomain,
+    pub id: usize,
+    pub gic_version: u8,
+    pub timer: Timer,
+    saved: Mutex<Option<Saved>>,
+}
+
+// SAFETY: the fields of `struct vcpu` that the mock touches are accessed atomically; `Domain` keeps it alive.
+unsafe impl Send for Vcpu {}
+// SAFETY: as above.
+unsafe impl Sync for Vcpu {}
+
+const BLOCKED: u64 = 1 << 0;
+const DOWN: u64 = 1 << 1;
+const CNT_ENABLE: u64 = 1;
+const CNT_MASK: u64 = 2;
+const CNT_PENDING: u64 = 4;
+
+impl Vcpu {
+    /// PPIs as Xen gives them to guests.
+    pub const VTIMER: u32 = 27;
+    pub const PTIMER: u32 = 30;
+    pub const EVTCHN: u32 = 31;
+
+    /// A vCPU of this domain, made by the C half, that has not run yet.
+    pub(crate) fn new(
+        raw: *mut RawVcpu,
+        domain: *mut RawDomain,
+        id: usize,
+        gic_version: u8,
+    ) -> Self {
+        Self {
+            raw,
+            domain,
+            id,
+            gic_version,
+            timer: Timer::default(),
+            saved: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn raw(&self) -> *mut RawVcpu {
+        self.raw
+    }
+
+    fn pause_flags(&self) -> &AtomicU64 {
+        // SAFETY: aligned, alive, and changed atomically by everybody.
+        unsafe { AtomicU64::from_ptr(abi::mock_vcpu_pause_flags(self.raw)) }
+    }
+
+    fn running_flag(&self) -> &AtomicBool {
+        // SAFETY: as above.
+        unsafe { AtomicBool::from_ptr(abi::mock_vcpu_is_running(self.raw)) }
+    }
+
+    fn processor_field(&self) -> &AtomicI32 {
+        // SAFETY: as above.
+        unsafe { AtomicI32::from_ptr(abi::mock_vcpu_processor(self.raw)) }
+    }
+
+    fn upcall(&self) -> &AtomicU8 {
+        // SAFETY: as above.
+        unsafe { AtomicU8::from_ptr(abi::mock_vcpu_upcall(self.raw)) }
+    }
+
+    fn ptimer(&self) -> &AtomicU64 {
+        // SAFETY: as above.
+        unsafe { AtomicU64::from_ptr(abi::mock_vcpu_ptimer(self.raw)) }
+    }
+
+    pub(crate) fn set_running(&self, on: bool) {
+        self.running_flag().store(on, Ordering::SeqCst);
+    }
+
+    /// Is it on a physical CPU, in the guest or in Xen?
+    pub fn is_running(&self) -> bool {
+        self.running_flag().load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn set_processor(&self, cpu: usize) {
+        self.processor_field().store(cpu as i32, Ordering::SeqCst);
+    }
+
+    /// `v->processor`.
+    pub fn processor(&self) -> usize {
+        self.processor_field().load(Ordering::SeqCst) as usize
+    }
+
+    pub(crate) fn set_blocked(&self, on: bool) {
+        if on {
+            self.pause_flags().fetch_or(BLOCKED, Ordering::SeqCst);
+        } else {
+            self.pause_flags().fetch_and(!BLOCKED, Ordering::SeqCst);
+        }
+    }
+
+    /// Does it wait for an interrupt?
+    pub fn is_blocked(&self) -> bool {
+        self.pause_flags().load(Ordering::SeqCst) & BLOCKED != 0
+    }
+
+    pub(crate) fn set_down(&self, down: bool) {
+        if down {
+            self.pause_flags().fetch_or(DOWN, Ordering::SeqCst);
+        } else {
+            self.pause_flags().fetch_and(!DOWN, Ordering::SeqCst);
+        }
+    }
+
+    /// Is it switched off (PSCI)?
+    pub fn is_down(&self) -> bool {
+        self.pause_flags().load(Ordering::SeqCst) & DOWN != 0
+    }
+
+    /// Could the scheduler run it?
+    pub fn is_runnable(&self) -> bool {
+        self.pause_flags().load(Ordering::SeqCst) == 0
+    }
+
+    /// `vtimer_update_irqs()` and `vcpu_update_evtchn_irq()`, on exits from the guest: ours asks for it.
+    pub(crate) fn update_lines(&self) {
+        if !abi::wants_lines(self.raw, self.timer.control()) {
+            return;
+        }
+        let ptimer = self.ptimer().load(Ordering::SeqCst);
+        let ptimer = ptimer & (CNT_ENABLE | CNT_MASK | CNT_PENDING) == CNT_ENABLE | CNT_PENDING;
+        self.inject(Self::VTIMER, self.timer.is_pending());
+        self.inject(Self::PTIMER, ptimer);
+        self.inject(Self::EVTCHN, self.upcall_pending());
+    }
+
+    /// `vgic_inject_irq()` of a private interrupt.
+    pub(crate) fn inject(&self, intid: u32, level: bool) {
+        let noted = notes::source(Some(self.id), intid, level);
+        abi::inject(self.domain, self.raw, intid, level);
+        noted.word(|| abi::word(self.domain, self.raw, intid));
+    }
+
+    /// Has it an event channel upcall pending?
+    pub fn upcall_pending(&self) -> bool {
+        self.upcall().load(Ordering::SeqCst) != 0
+    }
+
+    /// The guest's side: takes the upcall.
+    pub fn take_upcall(&self) -> bool {
+        self.upcall().swap(0, Ordering::SeqCst) != 0
+    }
+
+    /// `vcpu_mark_events_pending()`: any context, any CPU of the machine.
+    pub fn send_event(&self) {
+        if self.upcall().swap(1, Ordering::SeqCst) == 0 {
+            self.inject(Self::EVTCHN, true);
+        }
+    }
+
+    /// The emulated physical timer expires: a softirq of Xen's on any CPU.
+    pub fn expire_ptimer(&self) {
+        let old = self.ptimer().fetch_or(CNT_PENDING, Ordering::SeqCst);
+        if old & CNT_MASK == 0 {
+            self.inject(Self::PTIMER, true);
+        }
+    }
+
+    /// The guest's side, inside a trap: programs the physical timer anew, which ends its condition.
+    pub fn program_ptimer(&self, enable: bool) {
+        self.ptimer()
+            .store(if enable { CNT_ENABLE } else { 0 }, Ordering::SeqCst);
+    }
+
+    /// `local_events_need_delivery_nomask()`, of the current vCPU.
+    pub(crate) fn events_need_delivery(&self) -> bool {
+        abi::pending(self.raw) != 0 || (self.upcall_pending() && abi::evtchn_pending(self.raw))
+    }
+}
+
+impl Vcpu {
+    /// The guest's side: moves the comparator on, and unmasks.
+    pub fn program_vtimer(&self) {
+        self.timer.pending.store(false, Ordering::SeqCst);
+        self.timer.masked.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Vcpu {
+    /// `gic_save_state()`.
+    pub(crate) fn save(&self, interface: &VirtualCpuInterface) {
+        *lock(&self.saved) = Some(Saved {
+            lrs: (0..interface.lrs()).map(|n| interface.raw_lr(n)).collect(),
+            vmcr: interface.vmcr(),
+            apr: [interface.apr(0), interface.apr(1)],
+        });
+    }
+
+    /// `gic_restore_state()`; for a vCPU that has not run yet everything is zero.
+    pub(crate) fn restore(&self, interface: &mut VirtualCpuInterface, gic: u8) {
+        interface.set_view(if self.gic_version == 2 {
+            View::Gicv
+        } else {
+            View::Icv
+        });
+        let saved = lock(&self.saved);
+        let empty = Saved::default();
+        let saved = saved.as_ref().unwrap_or(&empty);
+        for n in 0..interface.lrs() {
+            interface.set_raw_lr(n, saved.lrs.get(n).copied().unwrap_or(0));
+        }
+        interface.set_vmcr(saved.vmcr);
+        interface.set_apr(0, saved.apr[0]);
+        interface.set_apr(1, saved.apr[1]);
+        if gic == 2 {
+            interface.write_hcr(hcr::EN);
+        }
+    }
+}
