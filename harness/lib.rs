@@ -26,7 +26,8 @@
 //! | [`xen::peer`] | which vGIC runs: ours, or one in a shared object |
 //! | [`xen::functions`], [`xen::abi`] | its exported functions: a table of them, and as Xen calls them |
 //! | [`xen::flaws`] | faults of Xen's C vGICs that a forgiving machine passes over |
-//! | [`xen::host`] | physical CPUs; Xen's way through interrupts, exits and entries |
+//! | [`xen::host`] | the machine with Xen on it: its physical CPUs |
+//! | `xen::interrupts`, `xen::entries` | Xen's way through interrupts, exits and entries |
 //! | [`xen::vcpu`], [`xen::domain`] | vCPUs and domains, made and unmade as Xen does |
 //! | `xen::heap`, `xen::services` | what the vGIC and the C half call |
 //! | [`guests::guest`] | a vCPU as its guest has it |
@@ -62,11 +63,13 @@ pub mod machine {
 pub mod xen {
     pub mod abi;
     pub mod domain;
+    mod entries;
     pub mod faults;
     pub mod flaws;
     pub mod functions;
     pub(crate) mod heap;
     pub mod host;
+    mod interrupts;
     pub mod peer;
     pub(crate) mod services;
     pub mod vcpu;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The machine: physical CPUs with their virtual CPU interfaces, a physical GIC, and Xen's way through an
-//! interrupt, an exit from a guest and an entry to it.
+//! The machine with Xen on it: physical CPUs with their virtual CPU interfaces, and a physical GIC.
 //!
 //! A physical CPU is a token, not a thread: whoever does something on it claims it, and the code that runs
 //! meanwhile finds it as "this CPU". So the same scenario runs with a thread per vCPU, or step by step on one thread.
@@ -20,7 +19,6 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
 
 /// Things counted per physical CPU.
 #[derive(Default)]
@@ -34,18 +32,18 @@ pub struct Counters {
 /// One physical CPU.
 pub struct Pcpu {
     pub index: usize,
-    claim: Mutex<()>,
-    bell: Arc<Bell>,
+    pub(super) claim: Mutex<()>,
+    pub(super) bell: Arc<Bell>,
     interface: Mutex<VirtualCpuInterface>,
     /// `current` of Xen: a vCPU, or the idle one.
-    current: AtomicPtr<RawVcpu>,
-    idle: *mut RawVcpu,
-    running: Mutex<Option<Arc<Vcpu>>>,
-    in_guest: AtomicBool,
-    irqs_on: AtomicBool,
-    in_irq: AtomicBool,
+    pub(super) current: AtomicPtr<RawVcpu>,
+    pub(super) idle: *mut RawVcpu,
+    pub(super) running: Mutex<Option<Arc<Vcpu>>>,
+    pub(super) in_guest: AtomicBool,
+    pub(super) irqs_on: AtomicBool,
+    pub(super) in_irq: AtomicBool,
     /// A host interrupt's handler runs: the running priority keeps others but IPIs away.
-    in_handler: AtomicBool,
+    pub(super) in_handler: AtomicBool,
     pub counters: Counters,
 }
 
@@ -69,7 +67,7 @@ impl Pcpu {
         self.running().map(|v| v.id)
     }
 
-    fn running(&self) -> Option<Arc<Vcpu>> {
+    pub(super) fn running(&self) -> Option<Arc<Vcpu>> {
         lock(&self.running).clone()
     }
 
@@ -86,7 +84,7 @@ impl Pcpu {
 pub struct Machine {
     pub profile: Profile,
     pub gic: PhysicalGic,
-    pcpus: Vec<Pcpu>,
+    pub(super) pcpus: Vec<Pcpu>,
     console: Mutex<String>,
     broken: Mutex<Vec<String>>,
 }
@@ -108,15 +106,6 @@ pub(crate) fn here<R>(f: impl FnOnce(&Machine, &Pcpu) -> R) -> Option<R> {
     // SAFETY: `Machine::on` keeps the machine borrowed while it is named here.
     let machine = unsafe { machine.as_ref() };
     machine.pcpus.get(cpu).map(|p| f(machine, p))
-}
-
-/// How the guest was left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Exit {
-    /// A trap: Xen unmasks interrupts before it looks at the list registers.
-    Sync,
-    /// An interrupt: they stay masked.
-    Irq,
 }
 
 impl Machine {
@@ -206,7 +195,7 @@ impl Machine {
         self.claimed(p, f)
     }
 
-    fn claimed<R>(&self, p: &Pcpu, f: impl FnOnce(&Self, &Pcpu) -> R) -> R {
+    pub(super) fn claimed<R>(&self, p: &Pcpu, f: impl FnOnce(&Self, &Pcpu) -> R) -> R {
         struct Back(Option<(NonNull<Machine>, usize)>);
         impl Drop for Back {
             fn drop(&mut self) {
@@ -218,300 +207,11 @@ impl Machine {
         f(self, p)
     }
 
-    /// Executes a hypervisor function, interrupts on, as a hypercall or softirq of whoever is current there would.
-    /// If a guest runs there it is interrupted for it.
-    pub fn hypervisor<R>(&self, cpu: usize, f: impl FnOnce() -> R) -> R {
-        self.on(cpu, |m, p| {
-            if p.in_guest.load(Ordering::SeqCst) {
-                m.trap(p, f)
-            } else {
-                f()
-            }
-        })
-    }
-
     /// What `vgic_vcpu_pending_irq()` says of an idle vCPU: Xen asks that of whatever is current.
     pub fn idle_has_pending(&self, cpu: usize) -> bool {
         self.on(cpu, |_, p| {
             abi::pending(p.idle) != 0 || abi::evtchn_pending(p.idle)
         })
-    }
-
-    // ------------------------------------------------------------------ interrupts of the hypervisor
-
-    /// Is there an interrupt that this CPU would take, were it unmasked?
-    fn due(&self, p: &Pcpu) -> bool {
-        p.bell.rings()
-            || (!p.in_handler.load(Ordering::Relaxed)
-                && (self.gic.asserted(p.index)
-                    || p.interface().maintenance()
-                    || p.running().is_some_and(|v| v.timer.asserted())))
-    }
-
-    /// Takes interrupts if they are unmasked and there are any.
-    pub(crate) fn window(&self, p: &Pcpu) {
-        if p.irqs_on() && self.due(p) {
-            self.gic_interrupt(p);
-        }
-    }
-
-    /// `gic_interrupt()`: everything that is pending, until nothing is.
-    fn gic_interrupt(&self, p: &Pcpu) {
-        let was_on = p.irqs_on.swap(false, Ordering::Relaxed);
-        let nested = p.in_irq.swap(true, Ordering::Relaxed);
-        let mut turns = 0;
-        // The maintenance interrupt, once it has been taken.
-        let mut ignored = false;
-        loop {
-            turns += 1;
-            if turns > 10_000 {
-                self.report(format!(
-                    "pCPU {} never gets out of gic_interrupt()",
-                    p.index
-                ));
-                break;
-            }
-            if p.bell.take() {
-                p.counters.ipis.fetch_add(1, Ordering::Relaxed);
-                continue;
-            }
-            if p.in_handler.load(Ordering::Relaxed) {
-                break;
-            }
-            let maintenance = p.interface().maintenance() && !ignored;
-            if maintenance {
-                ignored = self.profile.forgiving && flaws::keeps_maintenance_up();
-                p.counters.maintenance.fetch_add(1, Ordering::Relaxed);
-                // Xen's own handler does nothing.
-                self.host_handler(p, || {
-                    abi::maintenance();
-                });
-            } else if let Some(v) = p.running().filter(|v| v.timer.asserted()) {
-                v.timer.mask();
-                self.host_handler(p, || v.inject(Vcpu::VTIMER, true));
-            } else if let Some(irq) = self.gic.acknowledge(p.index) {
-                p.counters.interrupts.fetch_add(1, Ordering::Relaxed);
-                self.do_irq(irq);
-            } else if let Some(lpi) = self.gic.acknowledge_lpi(p.index) {
-                p.counters.interrupts.fetch_add(1, Ordering::Relaxed);
-                abi::do_lpi(lpi);
-            } else {
-                break;
-            }
-        }
-        p.in_irq.store(nested, Ordering::Relaxed);
-        p.irqs_on.store(was_on, Ordering::Relaxed);
-    }
-
-    /// The handler of an interrupt of Xen's own: interrupts on, but at the running priority.
-    fn host_handler(&self, p: &Pcpu, f: impl FnOnce()) {
-        p.in_handler.store(true, Ordering::Relaxed);
-        p.irqs_on.store(true, Ordering::Relaxed);
-        f();
-        p.irqs_on.store(false, Ordering::Relaxed);
-        p.in_handler.store(false, Ordering::Relaxed);
-    }
-
-    /// `do_IRQ()` for an interrupt that belongs to a guest.
-    pub(crate) fn do_irq(&self, irq: u16) {
-        let mut virq = 0;
-        // SAFETY: a shared interrupt that the machine has; the lock is released below.
-        let d = unsafe { abi::mock_irq_begin(irq.into(), &mut virq) };
-        if d.is_null() {
-            // Nobody's: Xen says so and ends it.
-            self.gic.set_enabled(irq, false);
-            self.gic.deactivate(irq);
-        } else {
-            let noted = notes::source(None, virq, true);
-            abi::inject(d, std::ptr::null_mut(), virq, true);
-            noted.word(|| abi::word(d, std::ptr::null_mut(), virq));
-        }
-        // SAFETY: locked above by this thread.
-        unsafe { abi::mock_irq_end(irq.into()) };
-    }
-
-    pub(crate) fn irq_save(&self, p: &Pcpu) -> bool {
-        p.irqs_on.swap(false, Ordering::Relaxed)
-    }
-
-    pub(crate) fn irq_restore(&self, p: &Pcpu, on: bool) {
-        p.irqs_on.store(on, Ordering::Relaxed);
-        self.window(p);
-    }
-
-    /// The second half of `vcpu_kick()`.
-    pub(crate) fn wake(&self, processor: usize, running_elsewhere: bool) {
-        let Some(p) = self.pcpus.get(processor) else {
-            return;
-        };
-        if running_elsewhere {
-            p.bell.send();
-        }
-        p.bell.ring();
-    }
-
-    /// From now on IPIs to a physical CPU are under way, until they are released or someone waits for what they bring about.
-    pub fn hold(&self, cpu: usize) {
-        self.pcpus[cpu].bell.hold();
-    }
-
-    /// They arrive.
-    pub fn release(&self, cpu: usize) {
-        self.pcpus[cpu].bell.release();
-    }
-
-    /// Lets another physical CPU that is in a guest take its interrupts, if nobody executes there.
-    fn attend(&self, p: &Pcpu) {
-        if let Ok(_claim) = p.claim.try_lock() {
-            self.claimed(p, |m, p| m.poll(p));
-        }
-    }
-
-    /// One turn of a busy wait on this CPU: time passes for the others.
-    pub(crate) fn relax(&self, me: &Pcpu) {
-        for p in self.pcpus.iter().filter(|p| p.index != me.index) {
-            p.bell.arrive();
-            if p.in_guest.load(Ordering::SeqCst) && p.bell.rings() {
-                self.attend(p);
-            }
-        }
-        std::thread::yield_now();
-    }
-
-    // ------------------------------------------------------------------ guests
-
-    /// Lets the guest's CPU see what has come from outside: exits as long as there is an interrupt to take.
-    pub(crate) fn poll(&self, p: &Pcpu) {
-        for _ in 0..10_000 {
-            if !p.in_guest.load(Ordering::SeqCst) || !self.due(p) {
-                return;
-            }
-            if p.interface().maintenance() {
-                p.counters.maintenance.fetch_add(1, Ordering::Relaxed);
-            }
-            self.exit(p, Exit::Irq);
-            self.gic_interrupt(p);
-            self.enter(p);
-        }
-        self.report(format!("pCPU {} never gets to run its guest", p.index));
-    }
-
-    /// A trap from the guest, with `f` as Xen's handler of it.
-    pub(crate) fn trap<R>(&self, p: &Pcpu, f: impl FnOnce() -> R) -> R {
-        self.exit(p, Exit::Sync);
-        let result = f();
-        self.enter(p);
-        result
-    }
-
-    fn exit(&self, p: &Pcpu, exit: Exit) {
-        p.counters.exits.fetch_add(1, Ordering::Relaxed);
-        p.in_guest.store(false, Ordering::SeqCst);
-        if exit == Exit::Sync {
-            p.irqs_on.store(true, Ordering::Relaxed);
-            self.window(p);
-        }
-        let Some(v) = p.running() else {
-            self.report("an exit without a guest");
-            return;
-        };
-        // enter_hypervisor_from_guest(): three lines, then the list registers.
-        v.update_lines();
-        abi::sync_from(v.raw());
-    }
-
-    fn enter(&self, p: &Pcpu) {
-        p.irqs_on.store(false, Ordering::Relaxed);
-        abi::sync_to();
-        p.in_guest.store(true, Ordering::SeqCst);
-    }
-
-    /// Puts a vCPU on an idle physical CPU and enters its guest.
-    pub(crate) fn schedule_in(&self, p: &Pcpu, v: &Arc<Vcpu>) {
-        if p.current() != p.idle {
-            self.report(format!("two vCPUs on pCPU {}", p.index));
-            return;
-        }
-        p.irqs_on.store(false, Ordering::Relaxed);
-        v.set_processor(p.index);
-        v.set_running(true);
-        p.current.store(v.raw(), Ordering::SeqCst);
-        *lock(&p.running) = Some(Arc::clone(v));
-        v.restore(&mut p.interface(), self.profile.gic);
-        abi::restore_state(v.raw());
-        self.enter(p);
-    }
-
-    /// Takes the vCPU, whose trap this is, off its physical CPU.
-    pub(crate) fn schedule_out(&self, p: &Pcpu) {
-        let Some(v) = lock(&p.running).take() else {
-            return;
-        };
-        p.irqs_on.store(false, Ordering::Relaxed);
-        abi::save_state(v.raw());
-        {
-            let mut interface = p.interface();
-            v.save(&interface);
-            if self.profile.gic == 2 {
-                // gicv2_save_state() does this; gicv3_save_state() leaves ICH_HCR_EL2 alone.
-                interface.write_hcr(0);
-            }
-        }
-        p.current.store(p.idle, Ordering::SeqCst);
-        v.set_running(false);
-        p.irqs_on.store(true, Ordering::Relaxed);
-        self.window(p);
-        // The virtual timer of a vCPU that does not run is one of Xen's timers.
-        if v.timer.asserted() {
-            v.timer.mask();
-            v.inject(Vcpu::VTIMER, true);
-        }
-    }
-
-    /// A trap after which the guest does not go on: `f` handles it, and says whether the vCPU stays.
-    pub(crate) fn leave(&self, p: &Pcpu, f: impl FnOnce() -> bool) -> bool {
-        self.exit(p, Exit::Sync);
-        let stays = f();
-        if stays {
-            self.enter(p);
-        } else {
-            self.schedule_out(p);
-        }
-        stays
-    }
-
-    /// The idle loop: takes interrupts until `done`, or until nothing has happened for `patience`. On no claim.
-    pub(crate) fn idle(&self, cpu: usize, done: impl Fn() -> bool, patience: Duration) -> bool {
-        let p = &self.pcpus[cpu];
-        loop {
-            self.on(cpu, |m, p| m.window(p));
-            let guard = lock(&p.bell.lock);
-            if done() {
-                return true;
-            }
-            if self.due(p) {
-                continue;
-            }
-            let waited = p.bell.rung.wait_timeout(guard, patience);
-            let (guard, timeout) = waited.unwrap_or_else(|poisoned| poisoned.into_inner());
-            drop(guard);
-            if timeout.timed_out() && !done() && !self.due(p) {
-                return false;
-            }
-        }
-    }
-
-    /// Lets a physical CPU take what is due, in a guest or idle.
-    pub fn quiesce(&self, cpu: usize) {
-        self.on(cpu, |m, p| {
-            m.poll(p);
-            m.window(p);
-        });
-    }
-
-    /// Wakes whoever waits on a physical CPU, to look again.
-    pub fn ring(&self, cpu: usize) {
-        self.pcpus[cpu].bell.ring();
     }
 }
 
@@ -559,13 +259,5 @@ impl Drop for Machine {
         if !std::thread::panicking() {
             assert!(reports.is_empty(), "the machine reports: {reports:#?}");
         }
-    }
-}
-
-impl Vcpu {
-    /// The virtual timer expires. On no CPU's claim.
-    pub fn expire_vtimer(&self, machine: &Machine) {
-        self.timer.expire();
-        machine.ring(self.processor());
     }
 }
