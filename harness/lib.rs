@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A mock Xen: enough of a machine and of a hypervisor to run the vGIC's exported C functions on a laptop.
 //!
-//! Wings, each on what is above it:
+//! Wings, each on those above it; `tests/floors/` holds them to it:
 //!
 //! | wing | what |
 //! |---|---|
@@ -23,13 +23,15 @@
 //! | [`machine::profile`] | kinds of machines |
 //! | [`notes`] | the lives of interrupts, noted on request |
 //! | [`xen::faults`] | the vGIC's allocations: counted, and failed on request |
+//! | [`xen::functions`] | the functions of a vGIC, and a table of them |
 //! | [`xen::peer`] | which vGIC runs: ours, or one in a shared object |
-//! | [`xen::functions`], [`xen::abi`] | its exported functions: a table of them, and as Xen calls them |
+//! | [`xen::abi`] | its functions, as Xen calls them |
 //! | [`xen::flaws`] | faults of Xen's C vGICs that a forgiving machine passes over |
+//! | [`xen::vcpu`] | a vCPU |
 //! | [`xen::host`] | the machine with Xen on it: its physical CPUs |
 //! | `xen::interrupts`, `xen::entries` | Xen's way through interrupts, exits and entries |
-//! | [`xen::vcpu`], [`xen::domain`] | vCPUs and domains, made and unmade as Xen does |
 //! | `xen::heap`, `xen::services` | what the vGIC and the C half call |
+//! | [`xen::domain`] | domains, made and unmade as Xen does |
 //! | [`guests::guest`] | a vCPU as its guest has it |
 //! | [`guests::linux`] | what Linux's GIC drivers do to a GIC |
 //! | [`guests::its`] | what Linux's driver does with LPIs and ITSes |
@@ -42,13 +44,12 @@
 //! | [`comparison::generate`] | scripts by chance |
 //! | [`comparison::compare`], [`comparison::qtest`] | a script on ours and on a peer: another vGIC, or QEMU's GIC |
 //! | [`comparison::diff`], [`comparison::differences`] | the whole comparison, and what is known of it |
+//! | [`bench::row`] | a row of the bench: what it needs, and how it is measured |
 //!
-//! `harness/c` and `harness/include` are the C half: Xen's structures and headers, in the small, against which
+//! `harness/c` and `harness/include` are the C half of the mock Xen: Xen's structures and headers, in the small, against which
 //! xen-glue's C compiles unchanged.
 
-pub mod bench;
 mod lock;
-pub mod notes;
 
 /// The parts of a machine. None of them knows who uses it.
 pub mod machine {
@@ -58,6 +59,8 @@ pub mod machine {
     pub mod physgic;
     pub mod profile;
 }
+
+pub mod notes;
 
 /// The mock Xen, up to its domains.
 pub mod xen {
@@ -101,3 +104,5 @@ pub mod comparison {
     pub mod generate;
     pub mod qtest;
 }
+
+pub mod bench;

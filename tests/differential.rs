@@ -4,7 +4,7 @@
 use recording::text::Script;
 use std::io::Write;
 use vgic_harness::comparison::compare::{Peer, compare};
-use vgic_harness::comparison::differences::DIFFERENCES;
+use vgic_harness::comparison::differences::{DIFFERENCES, Known};
 use vgic_harness::comparison::{diff, qtest};
 use vgic_harness::scripts::script;
 use vgic_harness::xen::peer;
@@ -113,7 +113,7 @@ fn a_process_of_its_own_sees_the_same() {
 #[test]
 fn a_known_difference_that_is_gone_is_told() {
     let Some(peer) = qemu() else { return };
-    let stale = diff::Known {
+    let stale = Known {
         peer: "qemu",
         gic: &[2],
         without: &[],

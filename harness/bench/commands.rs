@@ -2,7 +2,7 @@
 //! LPIs, and the commands of a virtual ITS, in batches as long as a driver's that maps a device.
 
 use super::bed::{Bed, Here, profile};
-use super::{Meter, Needs, Row, expect};
+use super::row::{Meter, Needs, Row, expect};
 use crate::guests::guest::Size;
 use crate::guests::its::command::{self, clear, discard, inv, invall, mapti, movi};
 use crate::guests::its::{self, Command, FIRST_LPI, Its, configure, gits};

@@ -3,7 +3,7 @@
 //! next exit.
 
 use super::bed::{Bed, Here, SPI, SPIS};
-use super::{Meter, Needs, Row, Unit, Work, expect};
+use super::row::{Meter, Needs, Row, Unit, Work, expect};
 use crate::guests::guest::Size;
 use crate::guests::linux::{self, gicd};
 use crate::xen::abi;

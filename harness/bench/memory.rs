@@ -4,7 +4,7 @@
 
 use super::bed::profile;
 use super::commands;
-use super::{Needs, Row, Unit, Work};
+use super::row::{Needs, Row, Unit, Work};
 use crate::guests::its::Its;
 use crate::machine::profile::Profile;
 use crate::xen::abi;

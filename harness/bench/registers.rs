@@ -2,7 +2,7 @@
 //! Accesses of the guest that trap: what the handler costs, without the exit and the entry around it.
 
 use super::bed::{Bed, SPI};
-use super::{Meter, Needs, Row};
+use super::row::{Meter, Needs, Row};
 use crate::guests::guest::Size;
 use crate::guests::linux::{gicd, gicr};
 use anyhow::{Context, Result};

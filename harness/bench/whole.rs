@@ -2,7 +2,7 @@
 //! What Linux did, as a whole; and threads that inject at once.
 
 use super::bed::{Bed, Here, SPIS};
-use super::{Meter, Needs, Row, Unit, expect};
+use super::row::{Meter, Needs, Row, Unit, expect};
 use crate::scripts::replay::replay;
 use anyhow::{Context, Result};
 use recording::Recording;

@@ -6,7 +6,7 @@
 //! everywhere is left out of the random scripts, and only that.
 
 use crate::comparison::compare::{self, Peer};
-use crate::comparison::differences::DIFFERENCES;
+use crate::comparison::differences::{DIFFERENCES, Known};
 use crate::comparison::generate::{Feature, Recipe, generate};
 use crate::scripts::script;
 use crate::scripts::steps::{Said, verdict};
@@ -15,21 +15,6 @@ use recording::Recording;
 use recording::script::Scene;
 use recording::text::Script;
 use std::fmt::Write;
-
-/// A difference that is known.
-#[derive(Clone, Copy, Debug)]
-pub struct Known {
-    /// The peer's name: `qemu`, `new`, `old`.
-    pub peer: &'static str,
-    /// The versions of the GIC on which it shows.
-    pub gic: &'static [u8],
-    /// What is left out of random scripts for it.
-    pub without: &'static [Feature],
-    /// Who says that we are right.
-    pub because: &'static str,
-    /// What shows it, as ours does it.
-    pub script: &'static str,
-}
 
 /// What is left out for a peer.
 fn without(peer: &str, gic: u8) -> &'static [Feature] {

@@ -3,8 +3,22 @@
 //!
 //! Sections are those of IHI 0048B; what IHI 0069 says of the register of the same name is the same.
 
-use crate::comparison::diff::Known;
 use crate::comparison::generate::Feature;
+
+/// A difference that is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// The peer's name: `qemu`, `new`, `old`.
+    pub peer: &'static str,
+    /// The versions of the GIC on which it shows.
+    pub gic: &'static [u8],
+    /// What is left out of random scripts for it.
+    pub without: &'static [Feature],
+    /// Who says that we are right.
+    pub because: &'static str,
+    /// What shows it, as ours does it.
+    pub script: &'static str,
+}
 
 /// The list.
 pub const DIFFERENCES: &[Known] = &[
