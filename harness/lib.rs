@@ -49,60 +49,11 @@
 //! `harness/c` and `harness/include` are the C half of the mock Xen: Xen's structures and headers, in the small, against which
 //! xen-glue's C compiles unchanged.
 
-mod lock;
-
-/// The parts of a machine. None of them knows who uses it.
-pub mod machine {
-    pub(crate) mod bell;
-    pub mod cpuif;
-    pub mod lr;
-    pub mod physgic;
-    pub mod profile;
-}
-
-pub mod notes;
-
-/// The mock Xen, up to its domains.
-pub mod xen {
-    pub mod abi;
-    pub mod domain;
-    mod entries;
-    pub mod faults;
-    pub mod flaws;
-    pub mod functions;
-    pub(crate) mod heap;
-    pub mod host;
-    mod interrupts;
-    pub mod peer;
-    pub(crate) mod services;
-    pub mod vcpu;
-}
-
-/// Guests of its domains.
-pub mod guests {
-    pub mod guest;
-    pub mod its;
-    pub mod linux;
-    pub mod scenario;
-}
-
-/// Scripts and recordings, played on a domain.
-pub mod scripts {
-    pub mod play;
-    pub mod replay;
-    pub mod script;
-    pub(crate) mod steps;
-    pub mod timeline;
-    pub mod transcript;
-}
-
-/// What other vGICs say to the same scripts.
-pub mod comparison {
-    pub mod compare;
-    pub mod diff;
-    pub mod differences;
-    pub mod generate;
-    pub mod qtest;
-}
-
 pub mod bench;
+pub mod comparison;
+pub mod guests;
+mod lock;
+pub mod machine;
+pub mod notes;
+pub mod scripts;
+pub mod xen;
