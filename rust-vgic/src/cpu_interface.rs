@@ -16,7 +16,8 @@
 //! until as many have been written as there are. One that is active on another vCPU than writes DIR stays active until GICD_ICACTIVER
 //! is written, and one of the writer's own may end in its place. No interrupt of another domain is ever concerned.
 
-use crate::domain::{Domain, Version};
+use crate::config::Version;
+use crate::domain::Domain;
 use crate::host::{CpuInterface, Host};
 use crate::intid::IntId;
 use crate::irq::{Effect, Event, NIL, State};

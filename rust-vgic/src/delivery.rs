@@ -115,31 +115,6 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// Runs `f` under the lock of the physical interrupt behind `irq`, or without one if there is none.
-    pub(crate) fn with_phys<R>(&self, irq: &Irq, mut f: impl FnMut(Option<&H::Phys>) -> R) -> R {
-        if irq.state().hw() {
-            let phys = irq.phys.load(Ordering::Relaxed);
-            let result = self.host.phys(phys, |locked| {
-                // It may have been disconnected before we had its lock: then it is another's, if anybody's.
-                let ours = irq.state().hw() && irq.phys.load(Ordering::Relaxed) == phys;
-                f(ours.then_some(locked))
-            });
-            if let Some(result) = result {
-                return result;
-            }
-        }
-        f(None)
-    }
-
-    /// Deactivates the physical interrupt behind `irq`.
-    pub(crate) fn deactivate(&self, irq: &Irq) {
-        self.with_phys(irq, |phys| {
-            if let Some(phys) = phys {
-                phys.set_active(false);
-            }
-        });
-    }
-
     /// Does what a transition has left to do, except with the physical interrupt. Returns who held the interrupt after it.
     pub(crate) fn carry_out(
         &self,

@@ -5,7 +5,8 @@
 //! with its extended SPIs, and the SGI_base frame of a redistributor differ in their tables.
 //! Sections: IHI 0048B, 4.3; IHI 0069, 12.9 and 12.11.
 
-use crate::domain::{Domain, Version};
+use crate::config::Version;
+use crate::domain::Domain;
 use crate::host::{Host, PhysIrq};
 use crate::intid::IntId;
 use crate::irq::{Effect, Event, Irq};
@@ -13,10 +14,6 @@ use crate::registers::{Access, Row, Width, Written};
 use crate::routing::ROUTER;
 use crate::sync::Ordering;
 use crate::vcpu::{Flags, Vcpu};
-use core::cell::Cell;
-
-/// GICD_IIDR and GICR_IIDR: implementer Arm (JEP106 0x43b, as guests expect of a GIC), ProductID 'R', revision 1.
-pub(crate) const IIDR: u64 = 0x5200_143b;
 
 /// GICD_CTLR: EnableGrp0 and EnableGrp1.
 pub(crate) const ENABLE_GROUPS: u32 = 0b11;
@@ -41,43 +38,6 @@ impl<H: Host + 'static> Domain<H> {
     pub fn dist_write(&self, cur: &Vcpu<H::Vcpu>, offset: u32, width: Width, value: u64) {
         self.access(cur, cur)
             .write(self.distributor(), offset, width, value);
-    }
-}
-
-impl<H: Host> Domain<H> {
-    /// An access of `cur` to registers of `owner`.
-    pub(crate) fn access<'a>(
-        &'a self,
-        cur: &'a Vcpu<H::Vcpu>,
-        owner: &'a Vcpu<H::Vcpu>,
-    ) -> Access<'a, H> {
-        Access {
-            domain: self,
-            cur,
-            owner,
-            its: None,
-            again: Cell::new(false),
-        }
-    }
-
-    /// All vCPUs that the host has created.
-    pub(crate) fn created(&self) -> impl Iterator<Item = &Vcpu<H::Vcpu>> + Clone {
-        self.vcpus.iter().filter(|v| v.handle().is_some())
-    }
-
-    /// Routes the physical interrupt behind `irq`, if there is one, to where its vCPU is.
-    pub(crate) fn route_physical(&self, irq: &Irq) {
-        let state = irq.state();
-        if state.hw()
-            && let Some(handle) = state
-                .target()
-                .and_then(|id| self.slot(id))
-                .and_then(Vcpu::handle)
-        {
-            let phys = irq.phys.load(Ordering::Relaxed);
-            let _masked = self.mask();
-            self.host.phys_affinity(phys, handle);
-        }
     }
 }
 

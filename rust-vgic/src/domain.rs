@@ -1,61 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A domain's vGIC: what it is made of, and how its parts are found.
 
+use crate::config::{Config, Error, Region, Version};
+use crate::counters::Told;
 use crate::host::Host;
 use crate::intid::{IntId, VcpuId};
-use crate::irq::{Event, Irq, Place, State};
-use crate::its::{self, Its, ItsConfig};
-use crate::lpi::{LpiConfig, Lpis};
+use crate::irq::{Irq, State};
+use crate::its::{self, Its};
+use crate::lpi::Lpis;
 use crate::lr::Format;
-use crate::observe::Told;
-use crate::redistributor::Region;
 use crate::slice::try_boxed;
-use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Mutex};
 use crate::vcpu::Vcpu;
 use alloc::boxed::Box;
 
-/// Which GIC the guest sees.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Version {
-    /// GICv2, IHI 0048B.
-    V2,
-    /// GICv3 without GICv2 compatibility, one security state, IHI 0069.
-    V3,
-}
-
-/// Why something was refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Error {
-    /// An allocation failed.
-    NoMemory,
-    /// No such interrupt or vCPU, or a value out of range.
-    Invalid,
-    /// The interrupt is in use.
-    Busy,
-}
-
-/// What a domain's vGIC is to be.
-#[derive(Clone, Debug)]
-pub struct Config<'a> {
-    /// Which GIC the guest sees.
-    pub version: Version,
-    /// vCPUs: 1 to 8 for GICv2, 1 to 128 for GICv3.
-    pub vcpus: usize,
-    /// SPIs, 0 to 988; rounded up to a multiple of 32.
-    pub spis: usize,
-    /// Extended SPIs, 0 to 1024; rounded up to a multiple of 32. GICv3 only.
-    pub espis: usize,
-    /// List registers that the hardware has, at least 1; more than 16 are left alone.
-    pub list_registers: usize,
-    /// The format of the hardware's list registers.
-    pub format: Format,
-    /// Where the redistributors are, in the order of the vCPUs. GICv3 only.
-    pub regions: &'a [Region],
-    /// LPIs. GICv3 only.
-    pub lpis: LpiConfig,
-    /// ITSes, with LPIs only.
-    pub its: &'a [ItsConfig],
-}
+mod regions;
 
 /// A domain's vGIC.
 pub struct Domain<H: Host> {
@@ -188,6 +147,11 @@ impl<H: Host> Domain<H> {
         self.slot(id).filter(|v| v.handle().is_some())
     }
 
+    /// All vCPUs that the host has created.
+    pub(crate) fn created(&self) -> impl Iterator<Item = &Vcpu<H::Vcpu>> + Clone {
+        self.vcpus.iter().filter(|v| v.handle().is_some())
+    }
+
     /// A vCPU, created or not.
     pub(crate) fn slot(&self, id: VcpuId) -> Option<&Vcpu<H::Vcpu>> {
         self.vcpus.get(id.index())
@@ -295,59 +259,5 @@ impl<H: Host> Domain<H> {
             host: &self.host,
             flags: self.host.irq_save(),
         }
-    }
-
-    /// Maps an SPI to a physical interrupt. The caller holds the lock of the physical interrupt.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if it is no SPI of this domain; [`Error::Busy`] if it is mapped already, enabled, pending or active.
-    pub fn connect(&self, intid: IntId, phys: u16) -> Result<(), Error> {
-        let irq = self
-            .shared(intid)
-            .filter(|_| !intid.is_lpi())
-            .ok_or(Error::Invalid)?;
-        if irq.state().hw() {
-            return Err(Error::Busy);
-        }
-        // Nobody looks at it until HW is set, and desc->lock keeps a second caller away.
-        irq.phys.store(phys, Ordering::Relaxed);
-        let set = irq.update(|s| {
-            let free = !s.hw() && !s.enabled() && !s.deliverable() && !s.pending();
-            (free && s.place().0 == Place::Idle).then(|| s.apply(Event::Connect(true)))
-        });
-        set.map(|_| ()).ok_or(Error::Busy)
-    }
-
-    /// Ends the mapping to a physical interrupt. The caller holds its lock and has shut it down.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if `intid` is not mapped to `phys`.
-    pub fn disconnect(&self, intid: IntId, phys: u16) -> Result<(), Error> {
-        match self.shared(intid) {
-            Some(irq) if self.phys_of(intid) == Some(phys) => {
-                // The caller has deactivated the physical interrupt.
-                let (_, new, effect) = irq.post(Event::Connect(false));
-                self.carry_out(intid, irq, new, effect);
-                Ok(())
-            }
-            _ => Err(Error::Invalid),
-        }
-    }
-
-    /// The physical interrupt that `intid` is mapped to.
-    pub fn phys_of(&self, intid: IntId) -> Option<u16> {
-        let irq = self.shared(intid)?;
-        irq.state().hw().then(|| irq.phys.load(Ordering::Relaxed))
-    }
-
-    /// All hardware-mapped interrupts, and whether the guest still owes the deactivation of the physical one.
-    pub fn connected(&self) -> impl Iterator<Item = (IntId, bool)> + '_ {
-        let spis = self.spis.iter().zip(IntId::SPI..);
-        let espis = self.espis.iter().zip(IntId::ESPI..);
-        spis.chain(espis).filter_map(|(irq, raw)| {
-            let state = irq.state();
-            let intid = IntId::new(raw).filter(|_| state.hw())?;
-            Some((intid, state.phys() || state.phys_lr()))
-        })
     }
 }

@@ -6,12 +6,12 @@
     clippy::arithmetic_side_effects
 )]
 
-use crate::domain::{Config, Domain, Version};
+use crate::config::{Config, Region, Version};
+use crate::domain::Domain;
 use crate::host::{CpuInterface, Host, PhysIrq};
 use crate::intid::{IntId, VcpuId};
 use crate::irq::Event;
 use crate::lr::Format;
-use crate::redistributor::Region;
 use crate::vcpu::Vcpu;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};

@@ -2,15 +2,15 @@
 //! GICv2 (IHI 0048B, section 4.3): the distributor's frame, and software-generated interrupts with a source.
 
 use crate::distributor::{
-    IIDR, active, clear_active, clear_pending, ctlr, disable, enable, enabled, group1, pending,
-    priority, set_active, set_ctlr, set_group1, set_pending, set_priority, set_targets,
-    set_trigger, targets, trigger,
+    active, clear_active, clear_pending, ctlr, disable, enable, enabled, group1, pending, priority,
+    set_active, set_ctlr, set_group1, set_pending, set_priority, set_targets, set_trigger, targets,
+    trigger,
 };
 use crate::domain::Domain;
 use crate::host::Host;
 use crate::intid::{IntId, VcpuId};
 use crate::irq::{Event, Irq};
-use crate::registers::{Access, Row, Written, rows};
+use crate::registers::{Access, IIDR, Row, Written, rows};
 
 impl<H: Host + 'static> Domain<H> {
     /// Reset values of SGIs differ: GICD_ISENABLER and ICENABLER read 1, GICD_ICFGR 0b10. Without the Security Extensions

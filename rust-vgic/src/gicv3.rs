@@ -2,15 +2,15 @@
 //! GICv3 (IHI 0069, section 12.9): the distributor's frame. One security state (GICD_CTLR.DS = 1), affinity routing always on.
 
 use crate::distributor::{
-    ENABLE_GROUPS, IIDR, active, clear_active, clear_pending, disable, enable, enabled, group1,
-    pending, priority, router, set_active, set_ctlr, set_group1, set_pending, set_priority,
-    set_router, set_trigger, trigger,
+    ENABLE_GROUPS, active, clear_active, clear_pending, disable, enable, enabled, group1, pending,
+    priority, router, set_active, set_ctlr, set_group1, set_pending, set_priority, set_router,
+    set_trigger, trigger,
 };
 use crate::domain::Domain;
 use crate::host::Host;
 use crate::intid::IntId;
 use crate::irq::Event;
-use crate::registers::{Access, Row, Written, rows};
+use crate::registers::{Access, IIDR, Row, Written, rows};
 
 /// GICD_CTLR: affinity routing (ARE) and a single security state (DS), both fixed.
 const FIXED_CTLR: u64 = 1 << 4 | 1 << 6;

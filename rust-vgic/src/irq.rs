@@ -16,8 +16,9 @@
 mod state;
 mod transition;
 
+pub use crate::lr::LrView;
 pub use state::{Place, State, Target};
-pub use transition::{Effect, Event, LrView};
+pub use transition::{Effect, Event};
 
 use crate::sync::{AtomicU8, AtomicU16, AtomicU64, Ordering};
 

@@ -12,7 +12,7 @@
 //!
 //! Guest memory is read for commands, for the first level of a device table and (by [`lpi`](crate::lpi)) for the configuration
 //! of LPIs; never to find out where anything of the host's is, and nothing twice. All that a guest can make is counted against
-//! the limits of [`LpiConfig`](crate::lpi::LpiConfig).
+//! the limits of [`LpiConfig`](crate::LpiConfig).
 //!
 //! Injection needs nothing of this: who has translated a message has the INTID, and [`Domain::inject_lpi`](crate::Domain::inject_lpi) does the rest.
 
@@ -23,29 +23,19 @@ mod queue;
 mod registers;
 mod tables;
 
-use crate::domain::Error;
+use crate::config::{Error, ItsConfig};
 use crate::slice::try_boxed;
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
 use alloc::boxed::Box;
 use tables::Tables;
 
-/// What an ITS is to be.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct ItsConfig {
-    /// Bits of a DeviceID, 1 to 32.
-    pub device_bits: u32,
-    /// Bits of an EventID, 1 to 32.
-    pub event_bits: u32,
-}
-
-/// Is there more to do?
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Progress {
-    /// No.
-    Done,
-    /// The budget of this trap is spent, or another vCPU is at it: the store is to be executed once more.
-    Again,
-}
+/// Bytes of an entry in the guest's tables.
+const ENTRY: u64 = 8;
+/// GITS_BASER0 and GITS_BASER1 at reset: Type, device (1) or collection (4), and the size of an entry less one.
+const BASER_TYPES: [u64; 2] = [
+    1 << 56 | (ENTRY.wrapping_sub(1)) << 48,
+    4 << 56 | (ENTRY.wrapping_sub(1)) << 48,
+];
 
 /// An ITS of a domain.
 pub(crate) struct Its {
@@ -84,7 +74,7 @@ impl Its {
             cbaser: AtomicU64::new(0),
             creadr: AtomicU32::new(0),
             cwriter: AtomicU32::new(0),
-            basers: registers::BASER_TYPES.map(AtomicU64::new),
+            basers: BASER_TYPES.map(AtomicU64::new),
             busy: AtomicU32::new(0),
             cursor: AtomicU32::new(0),
             stale: AtomicU32::new(0),

@@ -31,6 +31,8 @@
 
 extern crate alloc;
 
+pub mod config;
+mod counters;
 mod cpu_interface;
 mod delivery;
 pub mod distributor;
@@ -49,6 +51,8 @@ mod list;
 pub mod lpi;
 pub mod lr;
 mod observe;
+mod physical;
+mod progress;
 mod radix;
 pub mod redistributor;
 pub mod registers;
@@ -59,11 +63,11 @@ mod sync;
 pub mod sysreg;
 pub mod vcpu;
 
-pub use domain::{Config, Domain, Error, Version};
+pub use config::{Config, Error, ItsConfig, LpiConfig, Version};
+pub use domain::Domain;
 pub use host::{CpuInterface, Handle, Host, PhysIrq};
 pub use intid::{IntId, VcpuId};
-pub use its::{ItsConfig, Progress};
-pub use lpi::LpiConfig;
+pub use progress::Progress;
 pub use registers::Width;
 pub use sysreg::SgiRegister;
 pub use vcpu::Vcpu;

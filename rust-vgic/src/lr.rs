@@ -3,8 +3,6 @@
 //!
 //! GICH_LRn: IHI 0048B, section 5.3.8. ICH_LR\<n\>_EL2: IHI 0069, section 12.4.
 
-use crate::irq::LrView;
-
 /// List registers that one vCPU uses at the most; the hardware may have more (GICv2: up to 64).
 pub const MAX: usize = 16;
 
@@ -18,6 +16,21 @@ pub enum Format {
         /// The guest has a GICv2: SGIs carry the number of their source CPU.
         sources: bool,
     },
+}
+
+/// What a list register shows of an interrupt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LrView {
+    /// Pending in the list register.
+    pub pending: bool,
+    /// Active in the list register.
+    pub active: bool,
+    /// Deactivation in the list register deactivates the physical interrupt too.
+    pub hw: bool,
+    /// Its end must be seen: a maintenance interrupt follows the EOI.
+    pub eoi: bool,
+    /// Source vCPU of a GICv2 SGI.
+    pub source: u8,
 }
 
 bitflags::bitflags! {

@@ -2,65 +2,26 @@
 //! Redistributors (IHI 0069, section 12.11): for each vCPU a frame of 64 KiB for itself (RD_base) and one for its
 //! private interrupts (SGI_base).
 
+use crate::config::{STRIDE, Version};
 use crate::distributor::{
-    IIDR, active, clear_active, clear_pending, disable, enable, enabled, group1, pending, priority,
+    active, clear_active, clear_pending, disable, enable, enabled, group1, pending, priority,
     set_active, set_group1, set_pending, set_priority, set_trigger, trigger,
 };
-use crate::domain::{Domain, Version};
+use crate::domain::Domain;
 use crate::host::Host;
 use crate::intid::VcpuId;
-use crate::its::Progress;
-use crate::registers::{Access, Row, Width, Written, rows};
-use crate::sync::{AtomicU32, Ordering};
-use crate::vcpu::Vcpu;
+use crate::progress::Progress;
+use crate::registers::{Access, IIDR, Row, Width, Written, rows};
+use crate::sync::Ordering;
+use crate::vcpu::{PROCESSOR_SLEEP, Vcpu};
 
-/// A run of redistributors in guest physical memory, 128 KiB for each vCPU.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Region {
-    /// Guest physical address, 64 KiB aligned.
-    pub base: u64,
-    /// Bytes.
-    pub size: u64,
-}
-
-/// From one redistributor to the next: without virtual LPIs there are two frames each.
-const STRIDE: u64 = 0x2_0000;
+pub use crate::config::Region;
 
 /// Size of a frame.
 const FRAME: u64 = 0x1_0000;
 
-/// GICR_WAKER.ProcessorSleep and GICR_WAKER.ChildrenAsleep.
-const PROCESSOR_SLEEP: u32 = 1 << 1;
+/// GICR_WAKER.ChildrenAsleep.
 const CHILDREN_ASLEEP: u32 = 1 << 2;
-
-impl Region {
-    /// How many redistributors it has room for.
-    fn count(&self) -> u64 {
-        self.size / STRIDE
-    }
-}
-
-/// What a redistributor has beside the state of its interrupts.
-#[derive(Debug)]
-pub(crate) struct Registers {
-    /// GICR_WAKER.ProcessorSleep.
-    waker: AtomicU32,
-    pub(crate) lpi: crate::lpi::Registers,
-}
-
-impl Registers {
-    pub(crate) fn new() -> Self {
-        Self {
-            waker: AtomicU32::new(PROCESSOR_SLEEP),
-            lpi: crate::lpi::Registers::new(),
-        }
-    }
-
-    /// Has its guest declared that the vCPU takes no interrupts?
-    pub(crate) fn is_asleep(&self) -> bool {
-        self.waker.load(Ordering::Relaxed) & PROCESSOR_SLEEP != 0
-    }
-}
 
 /// Where an access goes to: whose redistributor, which of its frames, and where in that.
 struct Frame<'a, H: Host + 'static> {
@@ -189,34 +150,6 @@ impl<H: Host + 'static> Domain<H> {
             rows,
             offset: (offset & FRAME.wrapping_sub(1)) as u32,
         })
-    }
-}
-
-impl<H: Host> Domain<H> {
-    /// How many redistributors the regions before `region` have room for.
-    fn regions_before(&self, region: usize) -> u64 {
-        self.regions
-            .iter()
-            .take(region)
-            .fold(0, |sum, r| sum.saturating_add(r.count()))
-    }
-
-    /// The region that has the redistributor of a vCPU, and which it is in there.
-    fn place_of(&self, id: VcpuId) -> Option<(&Region, u64)> {
-        let mut index = id.index() as u64;
-        for region in &self.regions {
-            match index.checked_sub(region.count()) {
-                Some(left) => index = left,
-                None => return Some((region, index)),
-            }
-        }
-        None
-    }
-
-    /// The guest physical address of a vCPU's redistributor. `None` if the regions have no room for it.
-    pub fn redistributor_base(&self, id: VcpuId) -> Option<u64> {
-        let (region, index) = self.place_of(id)?;
-        region.base.checked_add(index.checked_mul(STRIDE)?)
     }
 }
 

@@ -18,6 +18,9 @@ use crate::vcpu::Vcpu;
 use core::cell::Cell;
 use core::fmt;
 
+/// GICD_IIDR and GICR_IIDR: implementer Arm (JEP106 0x43b, as guests expect of a GIC), ProductID 'R', revision 1.
+pub(crate) const IIDR: u64 = 0x5200_143b;
+
 /// Width of an access. The number is the binary logarithm of the number of bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Width {
@@ -148,6 +151,23 @@ pub(crate) struct Access<'a, H: Host> {
     pub(crate) its: Option<&'a Its>,
     /// Set by a write that could not do all that it has to: it is to be executed once more.
     pub(crate) again: Cell<bool>,
+}
+
+impl<H: Host> Domain<H> {
+    /// An access of `cur` to registers of `owner`.
+    pub(crate) fn access<'a>(
+        &'a self,
+        cur: &'a Vcpu<H::Vcpu>,
+        owner: &'a Vcpu<H::Vcpu>,
+    ) -> Access<'a, H> {
+        Access {
+            domain: self,
+            cur,
+            owner,
+            its: None,
+            again: Cell::new(false),
+        }
+    }
 }
 
 /// What a read of an element does.

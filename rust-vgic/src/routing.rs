@@ -7,7 +7,8 @@
 //! to sleep (GICR_WAKER). A host need not say when a vCPU is switched off: then the next injection finds out. What is
 //! pending there and is not injected again waits until the vCPU is switched on.
 
-use crate::domain::{Domain, Version};
+use crate::config::Version;
+use crate::domain::Domain;
 use crate::host::Host;
 use crate::intid::{IntId, VcpuId};
 use crate::irq::{Event, Irq, Place, State, Target};

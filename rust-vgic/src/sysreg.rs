@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! ICC_SGI1R_EL1, ICC_ASGI1R_EL1 and ICC_SGI0R_EL1 (IHI 0069, section 12.2), and their AArch32 forms: 64 bits as well.
 
-use crate::domain::{Domain, Version};
+use crate::config::Version;
+use crate::domain::Domain;
 use crate::host::Host;
 use crate::intid::{IntId, VcpuId};
 use crate::irq::Event;

@@ -8,12 +8,16 @@
 //! * `slots`, `used`, `stale`, `hcr`, `loaded`: the CPU that runs the vCPU, while `epoch` is odd (in the guest, or on the way in or out);
 //!   whoever holds `lock` while `epoch` is even. `Vcpu::is_in_guest` says how to find out.
 
+mod redistributor;
+
+pub(crate) use redistributor::PROCESSOR_SLEEP;
+
+use crate::counters::Counters;
 use crate::host::Handle;
 use crate::intid::{IntId, VcpuId};
 use crate::irq::{Irq, NIL, State};
 use crate::list::Lists;
 use crate::lr::{self, Hcr};
-use crate::observe::Counters;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
 use core::marker::PhantomData;
 
@@ -70,7 +74,7 @@ pub struct Vcpu<V> {
     pub(crate) counters: Counters,
     pub(crate) slots: [Slot; lr::MAX],
     private: [Irq; 32],
-    pub(crate) redist: crate::redistributor::Registers,
+    pub(crate) redist: redistributor::Registers,
 }
 
 impl<V> core::fmt::Debug for Vcpu<V> {
@@ -113,7 +117,7 @@ impl<V: Handle> Vcpu<V> {
                     State::reset(own).with_group1(group1)
                 })
             }),
-            redist: crate::redistributor::Registers::new(),
+            redist: redistributor::Registers::new(),
         }
     }
 

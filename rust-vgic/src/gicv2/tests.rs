@@ -6,7 +6,7 @@
 )]
 
 use super::*;
-use crate::domain::{Config, Version};
+use crate::config::{Config, Version};
 use crate::fake::{Fake, Phys, domain_of, v2};
 use crate::lr::Format;
 use crate::registers::Width::{self, Byte, Double, Half, Word};

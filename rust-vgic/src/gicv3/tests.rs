@@ -6,12 +6,11 @@
 )]
 
 use super::*;
-use crate::domain::{Config, Version};
+use crate::config::{Config, Region, Version};
 use crate::fake::{Fake, Phys, domain_of, v3};
 use crate::intid::VcpuId;
 use crate::irq::Target;
 use crate::lr::Format;
-use crate::redistributor::Region;
 use crate::registers::Width::{self, Byte, Double, Half, Word};
 use crate::routing::{IRM, ROUTER};
 

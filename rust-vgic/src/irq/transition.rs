@@ -3,6 +3,7 @@
 
 use super::state::{Place, State, Target};
 use crate::intid::VcpuId;
+use crate::lr::LrView;
 
 /// Something that anyone may do to an interrupt at any time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,21 +65,6 @@ bitflags::bitflags! {
         /// The physical interrupt has to be activated.
         const ACTIVATE = 1 << 5;
     }
-}
-
-/// What a list register shows of an interrupt.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct LrView {
-    /// Pending in the list register.
-    pub pending: bool,
-    /// Active in the list register.
-    pub active: bool,
-    /// Deactivation in the list register deactivates the physical interrupt too.
-    pub hw: bool,
-    /// Its end must be seen: a maintenance interrupt follows the EOI.
-    pub eoi: bool,
-    /// Source vCPU of a GICv2 SGI.
-    pub source: u8,
 }
 
 impl State {

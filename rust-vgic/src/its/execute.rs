@@ -4,15 +4,16 @@
 //! A command with something wrong about it is ignored. One that concerns many LPIs spends the budget of the trap, and says
 //! [`Progress::Again`] when that is gone; it is then executed once more, from the ITS's cursor or with what is left.
 
+use super::Its;
 use super::command::{Command, Reason};
 use super::queue::Budget;
-use super::tables::{Device, Mapped};
-use super::{Its, Progress};
+use super::tables::{Device, Mapped, Tables};
 use crate::domain::Domain;
 use crate::host::Host;
 use crate::intid::{IntId, VcpuId};
 use crate::irq::{Event, NIL};
 use crate::lpi::{Lpi, Lpis};
+use crate::progress::Progress;
 use crate::radix::Radix;
 use crate::sync::Ordering;
 
@@ -306,12 +307,7 @@ impl<H: Host> Domain<H> {
     ///
     /// # Errors
     /// It is beyond the guest's table, or beyond what there can be.
-    fn collection(
-        &self,
-        its: &Its,
-        tables: &super::Tables,
-        icid: u16,
-    ) -> Result<Option<VcpuId>, Reason> {
+    fn collection(&self, its: &Its, tables: &Tables, icid: u16) -> Result<Option<VcpuId>, Reason> {
         let target = tables.collection(icid)?.target;
         let fits = self.table_has(its, 1, icid.into());
         fits.then_some(target).ok_or(Reason::CollectionRange)

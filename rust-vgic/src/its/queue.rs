@@ -11,10 +11,11 @@
 //! x86-64, without what the host does for its own ITS), each kind of command at its worst. Most take a tenth of
 //! that; all of it goes where so many LPIs are pending and move from one vCPU to another.
 
+use super::Its;
 use super::command::{Entry, SIZE};
-use super::{Its, Progress};
 use crate::domain::Domain;
 use crate::host::Host;
+use crate::progress::Progress;
 use crate::sync::{Ordering, fence};
 
 /// Commands that are executed in one trap.

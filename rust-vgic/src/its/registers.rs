@@ -5,11 +5,11 @@
 
 use super::queue::{OFFSET, STALLED, VALID};
 use super::tables::COLLECTION_BITS;
-use super::{Its, Progress};
-use crate::distributor::IIDR;
+use super::{BASER_TYPES, ENTRY, Its};
 use crate::domain::Domain;
 use crate::host::Host;
-use crate::registers::{Access, Row, Width, Written, rows};
+use crate::progress::Progress;
+use crate::registers::{Access, IIDR, Row, Width, Written, rows};
 use crate::sync::Ordering;
 use crate::vcpu::Vcpu;
 
@@ -28,14 +28,6 @@ const BASER_MASK: u64 = VALID | INDIRECT | 0b111 << 59 | 0b111 << 53 | 0xffff_ff
 const INDIRECT: u64 = 1 << 62;
 /// What says where a table is and how it is built: with another of these it is another table.
 const BASER_TABLE: u64 = VALID | INDIRECT | 0xffff_ffff_f000 | 0b11 << 8;
-/// Bytes of an entry in the guest's tables.
-const ENTRY: u64 = 8;
-/// GITS_BASER0 and GITS_BASER1 at reset: Type, device (1) or collection (4), and the size of an entry less one.
-pub(super) const BASER_TYPES: [u64; 2] = [
-    1 << 56 | (ENTRY.wrapping_sub(1)) << 48,
-    4 << 56 | (ENTRY.wrapping_sub(1)) << 48,
-];
-
 impl<H: Host + 'static> Domain<H> {
     /// GITS_STATUSR, GITS_MPAMIDR and what is of GICv4 are not implemented. Of the eight GITS_BASER two have a type.
     #[rustfmt::skip]

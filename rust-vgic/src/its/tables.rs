@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What is mapped: devices with their events, and collections with their LPIs.
 
-use super::ItsConfig;
 use super::command::Reason;
+use crate::config::ItsConfig;
 use crate::intid::{IntId, VcpuId};
 use crate::irq::NIL;
 use crate::lpi::Lpis;

@@ -7,13 +7,13 @@
 )]
 
 use super::*;
-use crate::domain::{Config, Domain, Version};
+use crate::config::{Config, LpiConfig, Region, Version};
+use crate::domain::Domain;
 use crate::fake::{Fake, domain_of};
 use crate::intid::{IntId, VcpuId};
 use crate::irq::State;
-use crate::lpi::LpiConfig;
 use crate::lr::Format;
-use crate::redistributor::Region;
+use crate::progress::Progress;
 use crate::registers::Width;
 use std::sync::atomic::Ordering::SeqCst;
 

@@ -10,10 +10,10 @@
 use super::PAGE;
 use crate::domain::Domain;
 use crate::host::Host;
-use crate::intid::{IntId, VcpuId};
+use crate::intid::IntId;
 use crate::irq::Event;
-use crate::its::Progress;
-use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
+use crate::progress::Progress;
+use crate::sync::{Ordering, fence};
 use crate::vcpu::Vcpu;
 
 /// LPIs in a lot, and bytes of a pending table, which has a bit for each.
@@ -28,50 +28,6 @@ const PROPBASER_MASK: u64 = 0b111 << 56 | 0xf_ffff_ffff_f000 | 0b11 << 10 | 0b11
 const PENDBASER_MASK: u64 = 1 << 62 | 0b111 << 56 | 0xf_ffff_ffff_0000 | 0b11 << 10 | 0b111 << 7;
 /// GICR_PENDBASER.PTZ: the table is all zero.
 const PTZ: u64 = 1 << 62;
-
-/// The redistributor's part of LPIs.
-#[derive(Debug)]
-pub(crate) struct Registers {
-    /// GICR_CTLR.EnableLPIs.
-    enabled: AtomicU32,
-    pendbaser: AtomicU64,
-    /// 1 while a vCPU does what a change of EnableLPIs asks for.
-    busy: AtomicU32,
-    /// The first LPI of the lot at which that goes on; 0 if all is done.
-    next: AtomicU32,
-    /// What this vCPU has begun to invalidate by a GICR_INVALLR, which may be another's: the number of that vCPU in bits 31 to 16,
-    /// and the first LPI of the lot at which it goes on; 0 if all is done.
-    invalidating: AtomicU32,
-}
-
-impl Registers {
-    pub(crate) fn new() -> Self {
-        Self {
-            enabled: AtomicU32::new(0),
-            pendbaser: AtomicU64::new(0),
-            busy: AtomicU32::new(0),
-            next: AtomicU32::new(0),
-            invalidating: AtomicU32::new(0),
-        }
-    }
-
-    /// GICR_CTLR.EnableLPIs.
-    pub(crate) fn enabled(&self) -> bool {
-        self.enabled.load(Ordering::Acquire) != 0
-    }
-
-    /// GICR_CTLR.RWP: a change of EnableLPIs has not had all of its effect.
-    fn changing(&self) -> bool {
-        self.next.load(Ordering::Acquire) != 0
-    }
-
-    /// Where invalidating the LPIs of vCPU `id` goes on, if it was begun.
-    fn invalidating(&self, id: VcpuId) -> Option<u32> {
-        let begun = self.invalidating.load(Ordering::Relaxed);
-        let next = begun & 0xffff;
-        (next != 0 && begun.wrapping_shr(16) == id.raw().into()).then_some(next)
-    }
-}
 
 impl<H: Host> Domain<H> {
     /// Writes GICR_CTLR.EnableLPIs: what is pending comes from the pending table, and goes there. Clearing it is

@@ -7,6 +7,7 @@
 
 use super::*;
 use crate::Width;
+use crate::counters::Told;
 use crate::fake::{self, Fake};
 use crate::intid::IntId;
 use crate::irq::Event;

@@ -6,7 +6,7 @@
 )]
 
 use super::*;
-use crate::domain::{Config, Error};
+use crate::config::{Config, Error, Region};
 use crate::fake::{Fake, domain_of, v3};
 use crate::intid::IntId;
 use crate::lr::Format;

@@ -7,7 +7,7 @@
 )]
 
 use super::*;
-use crate::domain::Version;
+use crate::config::Version;
 use crate::fake::{Fake, v2, v3};
 use crate::intid::VcpuId;
 use crate::sysreg::SgiRegister;

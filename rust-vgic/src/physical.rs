@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The physical interrupt behind a hardware-mapped one.
+
+use crate::config::Error;
+use crate::domain::Domain;
+use crate::host::{Host, PhysIrq};
+use crate::intid::IntId;
+use crate::irq::{Event, Irq, Place};
+use crate::sync::Ordering;
+use crate::vcpu::Vcpu;
+
+impl<H: Host> Domain<H> {
+    /// Maps an SPI to a physical interrupt. The caller holds the lock of the physical interrupt.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is no SPI of this domain; [`Error::Busy`] if it is mapped already, enabled, pending or active.
+    pub fn connect(&self, intid: IntId, phys: u16) -> Result<(), Error> {
+        let irq = self
+            .shared(intid)
+            .filter(|_| !intid.is_lpi())
+            .ok_or(Error::Invalid)?;
+        if irq.state().hw() {
+            return Err(Error::Busy);
+        }
+        // Nobody looks at it until HW is set, and desc->lock keeps a second caller away.
+        irq.phys.store(phys, Ordering::Relaxed);
+        let set = irq.update(|s| {
+            let free = !s.hw() && !s.enabled() && !s.deliverable() && !s.pending();
+            (free && s.place().0 == Place::Idle).then(|| s.apply(Event::Connect(true)))
+        });
+        set.map(|_| ()).ok_or(Error::Busy)
+    }
+
+    /// Ends the mapping to a physical interrupt. The caller holds its lock and has shut it down.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if `intid` is not mapped to `phys`.
+    pub fn disconnect(&self, intid: IntId, phys: u16) -> Result<(), Error> {
+        match self.shared(intid) {
+            Some(irq) if self.phys_of(intid) == Some(phys) => {
+                // The caller has deactivated the physical interrupt.
+                let (_, new, effect) = irq.post(Event::Connect(false));
+                self.carry_out(intid, irq, new, effect);
+                Ok(())
+            }
+            _ => Err(Error::Invalid),
+        }
+    }
+
+    /// The physical interrupt that `intid` is mapped to.
+    pub fn phys_of(&self, intid: IntId) -> Option<u16> {
+        let irq = self.shared(intid)?;
+        irq.state().hw().then(|| irq.phys.load(Ordering::Relaxed))
+    }
+
+    /// All hardware-mapped interrupts, and whether the guest still owes the deactivation of the physical one.
+    pub fn connected(&self) -> impl Iterator<Item = (IntId, bool)> + '_ {
+        let spis = self.spis.iter().zip(IntId::SPI..);
+        let espis = self.espis.iter().zip(IntId::ESPI..);
+        spis.chain(espis).filter_map(|(irq, raw)| {
+            let state = irq.state();
+            let intid = IntId::new(raw).filter(|_| state.hw())?;
+            Some((intid, state.phys() || state.phys_lr()))
+        })
+    }
+
+    /// Runs `f` under the lock of the physical interrupt behind `irq`, or without one if there is none.
+    pub(crate) fn with_phys<R>(&self, irq: &Irq, mut f: impl FnMut(Option<&H::Phys>) -> R) -> R {
+        if irq.state().hw() {
+            let phys = irq.phys.load(Ordering::Relaxed);
+            let result = self.host.phys(phys, |locked| {
+                // It may have been disconnected before we had its lock: then it is another's, if anybody's.
+                let ours = irq.state().hw() && irq.phys.load(Ordering::Relaxed) == phys;
+                f(ours.then_some(locked))
+            });
+            if let Some(result) = result {
+                return result;
+            }
+        }
+        f(None)
+    }
+
+    /// Deactivates the physical interrupt behind `irq`.
+    pub(crate) fn deactivate(&self, irq: &Irq) {
+        self.with_phys(irq, |phys| {
+            if let Some(phys) = phys {
+                phys.set_active(false);
+            }
+        });
+    }
+
+    /// Routes the physical interrupt behind `irq`, if there is one, to where its vCPU is.
+    pub(crate) fn route_physical(&self, irq: &Irq) {
+        let state = irq.state();
+        if state.hw()
+            && let Some(handle) = state
+                .target()
+                .and_then(|id| self.slot(id))
+                .and_then(Vcpu::handle)
+        {
+            let phys = irq.phys.load(Ordering::Relaxed);
+            let _masked = self.mask();
+            self.host.phys_affinity(phys, handle);
+        }
+    }
+}

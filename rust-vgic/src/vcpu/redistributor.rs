@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What a vCPU's redistributor has beside the state of its interrupts (IHI 0069, section 12.11).
+
+use crate::intid::VcpuId;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// GICR_WAKER.ProcessorSleep.
+pub(crate) const PROCESSOR_SLEEP: u32 = 1 << 1;
+
+/// What a redistributor has beside the state of its interrupts.
+#[derive(Debug)]
+pub(crate) struct Registers {
+    /// GICR_WAKER.ProcessorSleep.
+    pub(crate) waker: AtomicU32,
+    pub(crate) lpi: LpiRegisters,
+}
+
+impl Registers {
+    pub(crate) fn new() -> Self {
+        Self {
+            waker: AtomicU32::new(PROCESSOR_SLEEP),
+            lpi: LpiRegisters::new(),
+        }
+    }
+
+    /// Has its guest declared that the vCPU takes no interrupts?
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.waker.load(Ordering::Relaxed) & PROCESSOR_SLEEP != 0
+    }
+}
+
+/// The redistributor's part of LPIs.
+#[derive(Debug)]
+pub(crate) struct LpiRegisters {
+    /// GICR_CTLR.EnableLPIs.
+    pub(crate) enabled: AtomicU32,
+    pub(crate) pendbaser: AtomicU64,
+    /// 1 while a vCPU does what a change of EnableLPIs asks for.
+    pub(crate) busy: AtomicU32,
+    /// The first LPI of the lot at which that goes on; 0 if all is done.
+    pub(crate) next: AtomicU32,
+    /// What this vCPU has begun to invalidate by a GICR_INVALLR, which may be another's: the number of that vCPU in bits 31 to 16,
+    /// and the first LPI of the lot at which it goes on; 0 if all is done.
+    pub(crate) invalidating: AtomicU32,
+}
+
+impl LpiRegisters {
+    pub(crate) fn new() -> Self {
+        Self {
+            enabled: AtomicU32::new(0),
+            pendbaser: AtomicU64::new(0),
+            busy: AtomicU32::new(0),
+            next: AtomicU32::new(0),
+            invalidating: AtomicU32::new(0),
+        }
+    }
+
+    /// GICR_CTLR.EnableLPIs.
+    pub(crate) fn enabled(&self) -> bool {
+        self.enabled.load(Ordering::Acquire) != 0
+    }
+
+    /// GICR_CTLR.RWP: a change of EnableLPIs has not had all of its effect.
+    pub(crate) fn changing(&self) -> bool {
+        self.next.load(Ordering::Acquire) != 0
+    }
+
+    /// Where invalidating the LPIs of vCPU `id` goes on, if it was begun.
+    pub(crate) fn invalidating(&self, id: VcpuId) -> Option<u32> {
+        let begun = self.invalidating.load(Ordering::Relaxed);
+        let next = begun & 0xffff;
+        (next != 0 && begun.wrapping_shr(16) == id.raw().into()).then_some(next)
+    }
+}
