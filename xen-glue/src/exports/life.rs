@@ -10,10 +10,10 @@ use crate::layout::{self, NONE, XenDomain, XenVcpu};
 use crate::log as console;
 use crate::virq;
 use alloc::boxed::Box;
-use core::alloc::Layout;
 use core::ffi::{c_int, c_uint};
 use rust_vgic::lr::Format;
 use rust_vgic::redistributor::Region;
+use rust_vgic::slice::try_box;
 use rust_vgic::{Config, Domain, Error, Host, IntId, ItsConfig, LpiConfig, VcpuId, Version};
 
 /// How many SPIs and extended SPIs `nr_spis` asks for. It is the number of SPIs or, with extended ones, the
@@ -25,19 +25,6 @@ fn interrupts(nr_spis: c_uint, host_spis: c_uint, host_espis: c_uint) -> Option<
     }
     let espis = asked.checked_add(virq::LOCAL)?.checked_sub(IntId::ESPI)?;
     (espis <= host_espis).then_some((host_spis, espis))
-}
-
-/// A box whose allocation may fail.
-fn boxed<T>(value: T) -> Option<Box<T>> {
-    // SAFETY: a domain's object is not of size zero.
-    let p = unsafe { alloc::alloc::alloc(Layout::new::<T>()) }.cast::<T>();
-    if p.is_null() {
-        return None;
-    }
-    // SAFETY: a fresh allocation of the layout of T.
-    unsafe { p.write(value) };
-    // SAFETY: initialised, and allocated as a box is.
-    Some(unsafe { Box::from_raw(p) })
 }
 
 /// The redistributor regions of a domain, gathered for the length of a call.
@@ -149,7 +136,7 @@ fn create(d: XenDomain, nr_spis: c_uint) -> Result<(), Error> {
         lpis: itses.lpis,
         its: itses.as_slice(),
     };
-    let vgic = boxed(Domain::new(&config, host)?).ok_or(Error::NoMemory)?;
+    let vgic = try_box(Domain::new(&config, host)?).ok_or(Error::NoMemory)?;
     d.set_spis(spis, espis);
     let size = virq::words(d).saturating_mul(8);
     // SAFETY: any size will do.
