@@ -250,7 +250,7 @@ pub(crate) fn targets<H: Host>(access: &Access<'_, H>, intid: IntId, irq: &Irq) 
     } else if intid.is_private() {
         1_u64.wrapping_shl(access.owner.id().raw().into())
     } else {
-        irq.state().sources().into()
+        irq.state().itargets().into()
     }
 }
 

@@ -86,7 +86,7 @@ impl<H: Host> Domain<H> {
             .flatten();
         let spi = State::reset(target)
             .with_group1(v3)
-            .with_sources(u8::from(!v3 && config.vcpus == 1));
+            .with_itargets(u8::from(!v3 && config.vcpus == 1));
         let no_memory = Error::NoMemory;
         Ok(Self {
             host,

@@ -76,7 +76,7 @@ impl<H: Host> Domain<H> {
         }
         match self.version {
             Version::V2 => {
-                let set = s.sources();
+                let set = s.itargets();
                 (set.count_ones() > 1).then(|| self.route_to_set(set, s.group1()))
             }
             Version::V3 => {

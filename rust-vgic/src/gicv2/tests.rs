@@ -177,7 +177,7 @@ fn itargetsr_shows_who_reads() {
     domain.w(1, 0x800, 0x0101_0101);
     assert_eq!(domain.r(1, 0x800), 0x0202_0202);
     let state = domain.v(1).private(spi(0)).unwrap().state();
-    assert_eq!((state.target(), state.sources()), (VcpuId::new(1), 0));
+    assert_eq!((state.target(), state.itargets()), (VcpuId::new(1), 0));
 }
 
 #[test]

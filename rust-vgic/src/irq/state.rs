@@ -33,6 +33,8 @@ const HOLDER: u32 = 27;
 const ACTIVE_SOURCE: u32 = 35;
 const LR_SOURCE: u32 = 38;
 const SOURCES: u32 = 41;
+/// An SGI has sources and no GICD_ITARGETSR; with an SPI it is the other way round.
+const ITARGETS: u32 = SOURCES;
 
 /// On which list an interrupt is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,7 +75,7 @@ pub type Target = Option<VcpuId>;
 /// | 27–34 | HOLDER | vCPU number, valid unless idle |
 /// | 35–37 | source of the active SGI | GICv2 |
 /// | 38–40 | source of the SGI that the list register carries | GICv2 |
-/// | 41–48 | pending SGI sources, or GICD_ITARGETSR of an SPI | GICv2 |
+/// | 41–48 | of an SGI: its pending sources; of an SPI: GICD_ITARGETSR | GICv2 |
 /// | 49 | MAPPED | false: an LPI that no event maps to, never pending |
 /// | 50 | SGI | fixed at creation |
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -190,8 +192,10 @@ impl State {
         active_source, with_active_source, ACTIVE_SOURCE, 7;
         /// The source vCPU of the SGI in the list register.
         lr_source, with_lr_source, LR_SOURCE, 7;
-        /// Pending SGI sources, or the ITARGETSR byte of a GICv2 SPI.
+        /// The sources of an SGI that are pending. Of an SPI, these are the bits of [`State::itargets`].
         sources, with_sources, SOURCES, 0xff;
+        /// GICD_ITARGETSR of a GICv2 SPI. Of an SGI, these are the bits of [`State::sources`].
+        itargets, with_itargets, ITARGETS, 0xff;
         /// TARGET as stored: 255 stands for none.
         raw_target, with_raw_target, TARGET, 0xff;
         /// HOLDER as stored.

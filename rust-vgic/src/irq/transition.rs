@@ -109,7 +109,7 @@ impl State {
             Event::Trigger { level } => self.with_level(level),
             Event::Group1(on) => self.with_group1(on),
             Event::Route(target) => self.with_target(target),
-            Event::Targets(byte, target) => self.with_sources(byte).with_target(target),
+            Event::Targets(byte, target) => self.with_itargets(byte).with_target(target),
             Event::Map(on) => {
                 if on {
                     self.with_mapped(true)
@@ -177,8 +177,8 @@ impl State {
         }
     }
 
-    /// Neither the word nor the list register is pending by a latch any more. What is in `sources`
-    /// of an SPI is its ITARGETSR and stays.
+    /// Neither the word nor the list register is pending by a latch any more. The sources of
+    /// an SGI go with it; [`State::itargets`] of an SPI stays.
     const fn no_latch(self) -> Self {
         let new = self.with_latch(false).with_latch_lr(false);
         if new.sgi() { new.with_sources(0) } else { new }

@@ -21,7 +21,7 @@ impl Model {
             } else {
                 Latch::Plain {
                     set: s.latch(),
-                    itargets: s.sources(),
+                    itargets: s.itargets(),
                 }
             },
             carried: s.latch_lr(),
