@@ -5,20 +5,53 @@
 //!
 //! # Where to find what
 //!
+//! From the ground up: a module uses what is above it in this table, and of its own floor where that makes no circle. A test
+//! reads the paths in the code (`tests/floors.rs`).
+//!
 //! | module | block |
 //! |---|---|
+//! | | **values** |
+//! | [`config`] | what a vGIC is to be |
+//! | [`host`] | what it asks of the hypervisor |
+//! | [`intid`] | numbers of interrupts and vCPUs |
+//! | [`lr`] | list registers of both hardware formats |
+//! | `counters`, `progress` | what is counted; work that goes from trap to trap |
+//! | `radix`, [`mod@slice`], `sync` | tables, boxes, atomics |
+//! | | **data** |
 //! | [`irq`] | one interrupt: the word of state and its transitions |
-//! | [`domain`] | a domain's vGIC: creation, look-up, hardware-mapped interrupts |
+//! | `list` | ready lists |
+//! | [`vcpu`] | a vCPU: inbox, lists, slots, what is in its redistributor |
+//! | [`lpi`] | LPIs: their words and their table |
+//! | [`its`] | an interrupt translation service, its commands and its tables |
+//! | | **a domain** |
+//! | [`domain`] | a domain's vGIC: creation and look-up |
+//! | | **what it does** |
 //! | `delivery` | injection: lock-free, from any context |
+//! | `physical` | hardware-mapped interrupts |
+//! | `routing` | where an SPI goes, also of several vCPUs |
 //! | `entry`, `slots` | list registers: filled and written on entry to the guest, read on exit |
 //! | `cpu_interface` | the rest of the guest's CPU interface: waiting, trapped deactivation, maintenance, power |
-//! | [`distributor`], [`gicv2`], [`gicv3`], [`redistributor`] | register frames, one table row per register |
-//! | `routing` | where an SPI goes, also of several vCPUs |
+//! | `lpi::delivery`, `lpi::registers` | LPIs: messages, configuration and pending tables |
+//! | `its::queue`, `its::execute` | commands of an ITS |
+//! | `dump`, `its::dump`, `observe` | what a person sees: state, counters, messages |
+//! | | **frames** |
+//! | [`registers`] | how a register is described: a row of a table |
+//! | [`distributor`], [`gicv2`], [`gicv3`], [`redistributor`], `its::registers` | register frames |
 //! | [`sysreg`] | ICC_SGI1R_EL1 and its siblings |
-//! | [`lpi`] | LPIs: their words, configuration and pending tables |
-//! | [`its`] | the interrupt translation service |
-//! | [`lr`] | list registers of both hardware formats |
-//! | `dump`, `observe` | what a person sees: state, counters, messages |
+//!
+//! # One interrupt's way
+//!
+//! 1. A line rises, or a message arrives: [`Domain::inject`] or [`Domain::inject_lpi`], in any context and without a lock.
+//! 2. [`State::at_level`](irq::State::at_level) says what becomes of the word, and a compare-exchange makes it so: if it can be
+//!    delivered and was on no list, it is in the inbox of the vCPU that it is routed to ([`Place::Inbox`](irq::Place::Inbox)).
+//! 3. Who has won that pushes it there ([`Effect::PUSH`](irq::Effect::PUSH)) and has the vCPU look: [`Host::kick`].
+//! 4. On its way into the guest, [`Domain::sync_to`], the vCPU sorts its inbox into its ready lists, by priority
+//!    ([`Place::Ready`](irq::Place::Ready)); what has come alone goes straight to a list register.
+//! 5. The first of the lists get list registers ([`Place::Lr`](irq::Place::Lr)): [`State::load`](irq::State::load) says what
+//!    one has to show, [`Format::encode`](lr::Format::encode) in which bits. For what waits there are maintenance interrupts.
+//! 6. The guest acknowledges the interrupt and ends it, and nothing of ours runs.
+//! 7. On the way out, [`Domain::sync_from`], what it did comes into the word, [`State::fold`](irq::State::fold); with nothing
+//!    left of it the interrupt is on no list again, else it stays in its list register.
 //!
 //! # What always holds
 //!
