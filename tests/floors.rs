@@ -5,6 +5,8 @@
 //! it, unless a floor names it apart, like `its::registers`. Tests are exempt, and so is the root of a crate, which is the
 //! map of it. A path is followed through re-exports; neither what it names nor where it finds that may be above.
 
+#[path = "floors/core.rs"]
+mod core;
 #[path = "floors/source.rs"]
 mod source;
 
@@ -36,7 +38,6 @@ fn is_test(file: &str) -> bool {
 
 impl Crate {
     /// The crate whose files are in `folder` of the workspace.
-    #[expect(dead_code, reason = "the crates follow, each with its floors")]
     fn read(folder: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let mut texts = Vec::new();
@@ -254,6 +255,16 @@ fn circle(edges: &BTreeMap<Module, BTreeSet<Module>>) -> Option<Vec<Module>> {
         let mut way = vec![start.clone()];
         (!done.contains(start) && walk(edges, &mut way, &mut done)).then_some(way)
     })
+}
+
+fn assert_floors(folder: &str, floors: &[&[&str]]) {
+    let faults = Crate::read(folder).faults(floors);
+    assert!(faults.is_empty(), "{folder}:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn the_core_has_its_floors() {
+    assert_floors("rust-vgic/src", core::FLOORS);
 }
 
 /// The faults of a crate that is not there.

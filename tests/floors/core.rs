@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The floors of the core.
+
+pub const FLOORS: &[&[&str]] = &[
+    // Values.
+    &[
+        "config", "counters", "host", "intid", "lr", "progress", "radix", "slice", "sync",
+    ],
+    // The data of an interrupt, a vCPU, an LPI and an ITS.
+    &["irq", "its", "list", "lpi", "vcpu"],
+    // What a domain's vGIC is made of.
+    &["domain"],
+    // What it does.
+    &[
+        "cpu_interface",
+        "delivery",
+        "dump",
+        "entry",
+        "its::dump",
+        "its::execute",
+        "its::queue",
+        "lpi::delivery",
+        "lpi::registers",
+        "observe",
+        "physical",
+        "routing",
+        "slots",
+    ],
+    // Registers: their frames.
+    &[
+        "distributor",
+        "gicv2",
+        "gicv3",
+        "its::registers",
+        "redistributor",
+        "registers",
+        "sysreg",
+    ],
+];
