@@ -91,6 +91,7 @@ fn the_word_is_laid_out_as_documented() {
     assert_eq!(zero.with_active_source(7).bits(), 7 << 35);
     assert_eq!(zero.with_lr_source(7).bits(), 7 << 38);
     assert_eq!(zero.with_sources(0xff).bits(), 0xff << 41);
+    assert_eq!(zero.with_itargets(0xff).bits(), 0xff << 41);
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl Model {
             .with_mapped(self.mapped)
             .with_target(target(self.route));
         let s = match self.latch {
-            Latch::Plain { itargets, .. } => s.with_sources(itargets),
+            Latch::Plain { itargets, .. } => s.with_itargets(itargets),
             Latch::PerSender(senders) => s.with_sgi(true).with_sources(senders.byte()),
         };
         match self.location {
