@@ -64,11 +64,13 @@ impl<H: Host> Domain<H> {
             let Some(intid) = IntId::new(raw) else {
                 continue;
             };
-            if let Some(irq) = v.private(intid)
-                && irq.post(Event::ClearActive).2.contains(Effect::VISIT)
-            {
-                // It waited as an active one; what is left of it waits to be signalled.
-                self.visit(intid, irq);
+            if let Some(irq) = v.private(intid) {
+                let (_, new, effect) = irq.post(Event::ClearActive);
+                debug_assert!(!new.hw(), "a private interrupt has no physical one");
+                if effect.contains(Effect::VISIT) {
+                    // It waited as an active one; what is left of it waits to be signalled.
+                    self.visit(intid, irq);
+                }
             }
         }
     }

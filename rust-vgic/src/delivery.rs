@@ -108,14 +108,15 @@ impl<H: Host> Domain<H> {
                 Some(phys) if effect.contains(Effect::ACTIVATE) => phys.set_active(true),
                 _ => {}
             }
-            changed = Some((new, effect));
+            changed = Some((new, effect.without_phys()));
         });
         if let Some((new, effect)) = changed {
             self.carry_out(intid, irq, new, effect);
         }
     }
 
-    /// Does what a transition has left to do, except with the physical interrupt. Returns who held the interrupt after it.
+    /// Does what a transition has left to do, but nothing with the physical interrupt: whose event may concern that says
+    /// [`Effect::without_phys`] once it is done. Returns who held the interrupt after it.
     pub(crate) fn carry_out(
         &self,
         intid: IntId,
@@ -123,6 +124,7 @@ impl<H: Host> Domain<H> {
         new: State,
         effect: Effect,
     ) -> Option<&Vcpu<H::Vcpu>> {
+        debug_assert_eq!(effect, effect.without_phys(), "of {}", intid.raw());
         let holder = new.place().1.and_then(|id| self.slot(id))?;
         if effect.contains(Effect::PUSH) {
             if self.push(holder, intid.raw16(), irq) {

@@ -155,7 +155,7 @@ pub(crate) fn clear_pending<H: Host>(access: &Access<'_, H>, intid: IntId, irq: 
         if let Some(phys) = phys.filter(|_| effect.contains(Effect::DEACTIVATE)) {
             phys.set_active(false);
         }
-        (new, effect)
+        (new, effect.without_phys())
     });
     access.domain.carry_out(intid, irq, new, effect);
 }

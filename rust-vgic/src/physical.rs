@@ -28,7 +28,9 @@ impl<H: Host> Domain<H> {
             let free = !s.hw() && !s.enabled() && !s.deliverable() && !s.pending();
             (free && s.place().0 == Place::Idle).then(|| s.apply(Event::Connect(true)))
         });
-        set.map(|_| ()).ok_or(Error::Busy)
+        // An idle one with nothing pending or active has nothing to do.
+        set.map(|(.., effect)| debug_assert!(effect.is_empty()))
+            .ok_or(Error::Busy)
     }
 
     /// Ends the mapping to a physical interrupt. The caller holds its lock and has shut it down.
@@ -40,7 +42,7 @@ impl<H: Host> Domain<H> {
             Some(irq) if self.phys_of(intid) == Some(phys) => {
                 // The caller has deactivated the physical interrupt.
                 let (_, new, effect) = irq.post(Event::Connect(false));
-                self.carry_out(intid, irq, new, effect);
+                self.carry_out(intid, irq, new, effect.without_phys());
                 Ok(())
             }
             _ => Err(Error::Invalid),

@@ -51,6 +51,7 @@ pub enum Event {
 bitflags::bitflags! {
     /// What is left to do after a transition.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    #[must_use = "what is left to do has to be done: else a physical interrupt may stay active for ever"]
     pub struct Effect: u8 {
         /// The transition has moved it from idle to its holder's inbox: push it there.
         const PUSH = 1 << 0;
@@ -67,9 +68,15 @@ bitflags::bitflags! {
     }
 }
 
+impl Effect {
+    /// What is left once the physical interrupt is as it has to be: said by who has seen to that.
+    pub(crate) const fn without_phys(self) -> Self {
+        self.difference(Self::DEACTIVATE.union(Self::ACTIVATE))
+    }
+}
+
 impl State {
     /// The state after `event`, and what remains to be done.
-    #[must_use]
     pub fn apply(self, event: Event) -> (State, Effect) {
         let mut effect = Effect::empty();
         let in_lr = self.place().0 == Place::Lr;
@@ -141,7 +148,6 @@ impl State {
     }
 
     /// [`Event::Line`].
-    #[must_use]
     #[inline]
     pub fn at_level(self, level: bool) -> (State, Effect) {
         let new = match (self.hw(), self.level(), level) {
@@ -229,7 +235,6 @@ impl State {
     ///
     /// Only by the CPU that owns the list register, on entry; PLACE is LR before and after. A view
     /// that is neither pending nor active means: it is to leave the list register.
-    #[must_use]
     #[inline]
     pub fn load(self) -> (State, LrView, Effect) {
         match self.load_inactive() {
