@@ -260,7 +260,7 @@ impl<H: Host> Domain<H> {
         };
         let next = first.next.load(Ordering::Relaxed);
         if next == NIL {
-            // One alone, as it mostly is.
+            // One alone, as it mostly is: equals `sort` then.
             let intid = core::mem::replace(&mut lists.rest, NIL);
             self.rehome(v, intid, first, lists, moved);
         } else {
@@ -456,3 +456,6 @@ impl<H: Host> Domain<H> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

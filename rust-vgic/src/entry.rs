@@ -215,6 +215,7 @@ impl<H: Host> Domain<H> {
         if self.harmless(v).contains(flags) {
             let intid = v.inbox.load(Ordering::Relaxed);
             if intid == NIL && flags == Flags::FELL {
+                // Equals the general way: the line that fell was of an interrupt which the guest has ended.
                 let flags = v.flags.fetch_and(!Flags::FELL.bits(), Ordering::AcqRel);
                 if flags == Flags::FELL.bits() {
                     return;
@@ -236,7 +237,7 @@ impl<H: Host> Domain<H> {
     }
 
     /// Nothing has changed but that interrupt `intid` has come, alone, and nothing else waits: it goes straight into a free list
-    /// register, and the others stay as they are. This is [`Domain::prepare_entry`] for what happens most; no if it is not so.
+    /// register, and the others stay as they are. Equals [`Domain::prepare_entry`] whenever it says yes; no means to do that.
     #[inline(always)]
     fn load_alone(&self, v: &Vcpu<H::Vcpu>, intid: u16) -> bool {
         let (Some(n), Some(irq)) = (self.free_slot(v), self.node(v, intid)) else {
@@ -276,6 +277,7 @@ impl<H: Host> Domain<H> {
     }
 
     /// Takes an interrupt out of the inbox, if it is alone there and everywhere, and loads it: it is in a list register from now on.
+    /// Equals [`Domain::drain`], [`Domain::fill_slots`] and [`State::load`] then; no leaves it for them.
     #[inline(always)]
     fn take_alone(
         &self,
@@ -475,5 +477,7 @@ impl<H: Host> Domain<H> {
 
 #[cfg(test)]
 mod maintenance_tests;
+#[cfg(test)]
+mod shortcut_tests;
 #[cfg(test)]
 mod tests;

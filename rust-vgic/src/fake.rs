@@ -6,6 +6,8 @@
     clippy::arithmetic_side_effects
 )]
 
+pub(crate) mod history;
+
 use crate::config::{Config, Region, Version};
 use crate::domain::Domain;
 use crate::host::{CpuInterface, Host, PhysIrq};

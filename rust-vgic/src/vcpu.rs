@@ -181,7 +181,8 @@ impl<V: Handle> Vcpu<V> {
             .store((epoch | 1).wrapping_add(1), Ordering::Release);
     }
 
-    /// The way into the guest, if there is nothing to do on it; otherwise [`crate::Domain::sync_to`] does it.
+    /// The way into the guest, if there is nothing to do on it; otherwise [`crate::Domain::sync_to`] does it. Equals that one's general
+    /// part, `prepare_entry`, while no flag is set and VMCR is as it was last looked at.
     #[inline]
     #[must_use]
     pub fn enters_idle(&self) -> bool {

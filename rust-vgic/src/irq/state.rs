@@ -146,7 +146,7 @@ impl State {
         self.0 & of.bits() == of.bits()
     }
 
-    /// Is this the level of its input line, as far as a line decides? Then to say so again changes nothing.
+    /// Is this the level of its input line, as far as a line decides? Then [`State::at_level`] changes nothing and leaves nothing to do.
     #[must_use]
     pub const fn is_line_at(self, level: bool) -> bool {
         let line = if level { Bits::LINE.bits() } else { 0 };

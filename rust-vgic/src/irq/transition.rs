@@ -243,8 +243,8 @@ impl State {
         }
     }
 
-    /// [`State::load`] of what it mostly is: enabled, inactive and here, and no SGI. If it answers for a physical interrupt,
-    /// pending.
+    /// What it mostly is: enabled, inactive and here, and no SGI; if it answers for a physical interrupt, pending. Equals
+    /// [`State::load_any`] with no effect whenever it says something.
     #[inline]
     fn load_inactive(self) -> Option<(State, LrView)> {
         if !self.is_plain() || self.sgi() || self.raw_target() != self.raw_holder() {
@@ -429,3 +429,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
