@@ -7,8 +7,12 @@
 
 #[path = "floors/core.rs"]
 mod core;
+#[path = "floors/harness.rs"]
+mod harness;
 #[path = "floors/source.rs"]
 mod source;
+#[path = "floors/xtask.rs"]
+mod xtask;
 
 use source::{Named, Source};
 use std::collections::{BTreeMap, BTreeSet};
@@ -265,6 +269,16 @@ fn assert_floors(folder: &str, floors: &[&[&str]]) {
 #[test]
 fn the_core_has_its_floors() {
     assert_floors("rust-vgic/src", core::FLOORS);
+}
+
+#[test]
+fn the_mock_xen_has_its_floors() {
+    assert_floors("harness", harness::FLOORS);
+}
+
+#[test]
+fn the_tasks_have_their_floors() {
+    assert_floors("xtask/src", xtask::FLOORS);
 }
 
 /// The faults of a crate that is not there.
