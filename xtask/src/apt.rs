@@ -309,11 +309,14 @@ fn configuration(directory: &Path, host: &str) -> String {
          Dir::State::status \"/var/lib/dpkg/status\";\n\
          Dir::State::Lists \"{d}/lists\";\n\
          Dir::Cache \"{d}/cache\";\n\
+         Dir::Cache::pkgcache \"\";\n\
+         Dir::Cache::srcpkgcache \"\";\n\
          Dir::Etc::sourcelist \"/dev/null\";\n\
          Dir::Etc::sourceparts \"{d}/sources\";\n\
          Dir::Etc::preferences \"/dev/null\";\n\
          Dir::Etc::preferencesparts \"/dev/null\";\n\
          Acquire::Languages \"none\";\n\
+         Acquire::GzipIndexes \"true\";\n\
          Acquire::Retries \"2\";\n\
          Acquire::http::Timeout \"30\";\n\
          Acquire::https::Timeout \"30\";\n\
