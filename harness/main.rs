@@ -18,7 +18,7 @@ use vgic_harness::machine::profile::Profile;
 use vgic_harness::notes;
 use vgic_harness::scripts::script::{self, SCENARIOS};
 use vgic_harness::scripts::{replay, transcript};
-use vgic_harness::xen::peer;
+use vgic_harness::xen::{abi, peer};
 
 /// The vGIC on a mock Xen.
 #[derive(Parser)]
@@ -266,6 +266,11 @@ fn guest(run: &Run) -> Result<()> {
             Ok(summary) => {
                 println!("{summary}");
                 good &= summary.is_ok();
+            }
+            Err(_) if abi::max_vcpus(gic.into()) == 0 => {
+                let vgic = peer::called();
+                let other = if gic == 2 { 3 } else { 2 };
+                bail!("{vgic} has no GICv{gic} for guests here: add --gic v{other}")
             }
             Err(errno) => bail!("the vGIC refuses to create the domain (errno {})", errno.0),
         }

@@ -49,7 +49,8 @@ pub enum Task {
     Tsan,
     /// Plant small faults in the modules that decide; a test must fail for each (hours)
     Mutants(mutants::Arguments),
-    /// Fetch what the others need, and build nothing; looks for the newest of Debian's Xen sources that can be had
+    /// Fetch what the others need, and build nothing but Rust's core library where rustup has none; looks for the newest of
+    /// Debian's Xen sources that can be had
     Setup(SetupArguments),
 }
 

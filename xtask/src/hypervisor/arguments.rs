@@ -49,11 +49,11 @@ pub struct XenArguments {
     /// Build Xen with support for extended SPIs (GICV3_ESPI: Xen 4.21 or later)
     #[arg(long)]
     pub espi: bool,
-    /// Build Xen with its support for the ITS (HAS_ITS), and give the machine one: Dom0's disks send LPIs
+    /// Build Xen with its support for the ITS (HAS_ITS); a machine that is booted has one, and Dom0's disks send LPIs
     #[arg(long)]
     pub its: bool,
-    /// Build Xen with PCI passthrough and its driver of the SMMUv3, and give the machine one: it translates what Dom0's
-    /// disks write, messages to the ITS included (with --its; Xen 4.21 or later)
+    /// Build Xen with PCI passthrough and its driver of the SMMUv3; a machine that is booted has one, which translates what
+    /// Dom0's disks write, messages to the ITS included (with --its; Xen 4.21 or later)
     #[arg(long)]
     pub smmu: bool,
     /// Build the recorder into ours.
