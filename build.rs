@@ -2,7 +2,7 @@
 //! Compiles xen-glue's C half, unchanged, against the mock's headers, and the mock's own C half.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
@@ -12,32 +12,20 @@ fn main() {
         return;
     }
     let release = xen_glue_header::release();
+    let record = env::var_os("CARGO_FEATURE_RECORD").is_some();
+    let files = match xen_glue_header::c_halves(Path::new(""), record) {
+        Ok(files) => files,
+        Err(error) => {
+            println!("cargo::error={error:#}");
+            return;
+        }
+    };
     let mut build = cc::Build::new();
-    if env::var_os("CARGO_FEATURE_RECORD").is_some() {
-        build
-            .file("xen-glue/c/record.c")
-            .define("CONFIG_RUST_VGIC_RECORD", None);
+    if record {
+        build.define("CONFIG_RUST_VGIC_RECORD", None);
     }
     build
-        .files([
-            "xen-glue/c/dump.c",
-            "xen-glue/c/gich.c",
-            "xen-glue/c/host.c",
-            "xen-glue/c/hwirq.c",
-            "xen-glue/c/its.c",
-            "xen-glue/c/layout.c",
-            "xen-glue/c/life.c",
-            "xen-glue/c/mmio.c",
-            "xen-glue/c/run.c",
-            "harness/c/dump.c",
-            "harness/c/host.c",
-            "harness/c/hwirq.c",
-            "harness/c/its.c",
-            "harness/c/life.c",
-            "harness/c/locks.c",
-            "harness/c/mmio.c",
-            "harness/c/run.c",
-        ])
+        .files(files)
         .include("harness/include")
         .include("xen-glue/c")
         .include(&out)

@@ -6,14 +6,14 @@ use std::path::Path;
 use std::process::Command;
 
 const RELEASES: [u32; 7] = [417, 418, 419, 420, 421, 422, 423];
-const SOURCES: [&str; 10] = [
-    "dump.c", "gich.c", "host.c", "hwirq.c", "its.c", "layout.c", "life.c", "mmio.c", "record.c",
-    "run.c",
-];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
 
 /// What the compiler says of a file, with these definitions.
-fn compile(file: &str, include: &Path, defines: &[String]) -> Result<(), String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+fn compile(file: &Path, include: &Path, defines: &[String]) -> Result<(), String> {
+    let root = root();
     let mut cc = Command::new("cc");
     cc.args(["-std=gnu99", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"])
         .arg("-Wno-unused-parameter")
@@ -26,10 +26,7 @@ fn compile(file: &str, include: &Path, defines: &[String]) -> Result<(), String>
     ] {
         cc.arg("-I").arg(directory);
     }
-    let output = cc
-        .arg(root.join("xen-glue/c").join(file))
-        .output()
-        .expect("a C compiler");
+    let output = cc.arg(file).output().expect("a C compiler");
     if output.status.success() {
         return Ok(());
     }
@@ -41,14 +38,16 @@ fn the_c_half_compiles_for_each_release() {
     let include = tempfile::tempdir().expect("a directory");
     xen_glue_header::write(&include.path().join("exports.h")).expect("the header");
     let full = ["CONFIG_GICV3", "CONFIG_GICV3_ESPI", "CONFIG_HAS_ITS"];
+    let files = xen_glue_header::c_files(&root().join("xen-glue/c")).expect("files");
+    assert!(files.len() > 1, "{files:?}");
     for release in RELEASES {
-        for file in SOURCES {
+        for file in &files {
             for options in [full.as_slice(), &full[..1], &[]] {
                 let mut options: Vec<String> = options.iter().map(|o| (*o).into()).collect();
                 options.push("CONFIG_RUST_VGIC_RECORD".into());
                 options.push(format!("{}={release}", xen_glue_header::RELEASE));
                 compile(file, include.path(), &options).unwrap_or_else(|e| {
-                    panic!("{file} for {release}, {options:?}: {e}");
+                    panic!("{} for {release}, {options:?}: {e}", file.display());
                 });
             }
         }
@@ -61,7 +60,11 @@ fn the_c_half_compiles_for_each_release() {
 fn a_build_that_does_not_say_its_release_is_refused() {
     let include = tempfile::tempdir().expect("a directory");
     xen_glue_header::write(&include.path().join("exports.h")).expect("the header");
-    let said = compile("life.c", include.path(), &["CONFIG_GICV3".into()]);
+    let said = compile(
+        &root().join("xen-glue/c/life.c"),
+        include.path(),
+        &["CONFIG_GICV3".into()],
+    );
     let said = said.expect_err("no release at all");
     assert!(said.contains("must be the release of Xen"), "{said}");
 }

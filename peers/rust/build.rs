@@ -12,28 +12,16 @@ fn main() {
     }
     let root = Path::new("../..");
     let release = xen_glue_header::release();
-    let sources = [
-        "xen-glue/c/dump.c",
-        "xen-glue/c/gich.c",
-        "xen-glue/c/host.c",
-        "xen-glue/c/hwirq.c",
-        "xen-glue/c/its.c",
-        "xen-glue/c/layout.c",
-        "xen-glue/c/life.c",
-        "xen-glue/c/mmio.c",
-        "xen-glue/c/run.c",
-        "harness/c/dump.c",
-        "harness/c/host.c",
-        "harness/c/hwirq.c",
-        "harness/c/its.c",
-        "harness/c/life.c",
-        "harness/c/locks.c",
-        "harness/c/mmio.c",
-        "harness/c/run.c",
-        "peers/c/services.c",
-    ];
+    let files = match xen_glue_header::c_halves(root, false) {
+        Ok(files) => files,
+        Err(error) => {
+            println!("cargo::error={error:#}");
+            return;
+        }
+    };
     cc::Build::new()
-        .files(sources.map(|s| root.join(s)))
+        .files(files)
+        .file(root.join("peers/c/services.c"))
         .includes(["harness/include", "xen-glue/c"].map(|d| root.join(d)))
         .include(&out)
         .define(xen_glue_header::RELEASE, release.as_str())

@@ -28,6 +28,32 @@ pub fn release() -> String {
     release
 }
 
+/// The C files of a directory, by name.
+///
+/// # Errors
+/// If there is no such directory.
+pub fn c_files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let what = || format!("cannot read {}", directory.display());
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).with_context(what)? {
+        files.push(entry.with_context(what)?.path());
+    }
+    files.retain(|file| file.extension().is_some_and(|e| e == "c"));
+    files.sort();
+    Ok(files)
+}
+
+/// xen-glue's C half and the mock's, of the workspace at `root`; with the recorder's if there is one.
+///
+/// # Errors
+/// If they are not there.
+pub fn c_halves(root: &Path, with_recorder: bool) -> Result<Vec<PathBuf>> {
+    let mut files = c_files(&root.join("xen-glue/c"))?;
+    files.retain(|file| with_recorder || !file.ends_with("record.c"));
+    files.extend(c_files(&root.join("harness/c"))?);
+    Ok(files)
+}
+
 /// Writes the header to `to`, which is left untouched if it has the same content already.
 ///
 /// # Errors
