@@ -6,7 +6,7 @@
 )]
 
 use super::*;
-use crate::config::{Config, Version};
+use crate::config::{Config, Error, Version};
 use crate::fake::{Fake, Phys, domain_of, v2};
 use crate::lr::Format;
 use crate::registers::Width::{self, Byte, Double, Half, Word};
@@ -539,4 +539,17 @@ fn there_are_no_redistributors() {
         domain.redist_write(domain.v(0), 0, 0x1_0100, width, u64::MAX);
     }
     assert_eq!(domain.r(0, 0x100), 0xffff);
+}
+
+#[test]
+fn only_the_physical_interrupt_that_it_has_is_disconnected() {
+    let domain = v2(1, 32);
+    let intid = domain.connected_spi(40);
+    for (intid, phys) in [(intid, 41), (IntId::new(intid.raw() + 1).unwrap(), 40)] {
+        let refused = domain.disconnect(intid, phys);
+        assert!(matches!(refused, Err(Error::Invalid)), "{refused:?}");
+    }
+    assert!(domain.shared(intid).unwrap().state().hw());
+    assert!(domain.disconnect(intid, 40).is_ok());
+    assert!(!domain.shared(intid).unwrap().state().hw());
 }
