@@ -7,7 +7,8 @@ use crate::cache::{Cache, Kept};
 use crate::command::run;
 use crate::progress::Step;
 use crate::unavailable::Unavailable;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -76,6 +77,26 @@ impl Wish {
         let why = apt::grouped(&failed);
         bail!(Unavailable(format!("{} cannot be had ({why})", self.what)))
     }
+}
+
+/// Unpacks a package's file as a directory, aside first: one that is there is whole, and has been accepted.
+pub fn unpack_as(
+    kept: &Kept,
+    place: &Path,
+    accept: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let what = || format!("cannot make {}", place.display());
+    let directory = place.parent().with_context(what)?;
+    fs::create_dir_all(directory).with_context(what)?;
+    let aside = tempfile::Builder::new()
+        .prefix("unpacking-")
+        .tempdir_in(directory)
+        .with_context(what)?;
+    unpack(kept, aside.path())?;
+    accept(aside.path())?;
+    // What was there was not good enough, or there would be no need.
+    let _ = fs::remove_dir_all(place);
+    fs::rename(aside.path(), place).with_context(what)
 }
 
 /// Unpacks a package's file into a directory.

@@ -5,7 +5,7 @@ use crate::boot::{guest, qemu};
 use crate::command::run;
 use crate::hypervisor::arguments::TreeArguments;
 use crate::hypervisor::tree::Source;
-use crate::hypervisor::version::debian_release;
+use crate::hypervisor::version::of_debian;
 use crate::hypervisor::{core_library, debian};
 use crate::paths;
 use crate::progress::Step;
@@ -58,15 +58,13 @@ pub fn setup(arguments: &SetupArguments) -> Result<()> {
 
 /// Only looks: a line for each thing, and in the last one what is missing.
 fn without_network(xen: &str) -> Result<()> {
-    let release = match xen {
-        "debian" => Some(None),
-        other => debian_release(other)?.map(Some),
-    };
-    let source = match release {
+    let source = match of_debian(xen)? {
         Some(release) => debian::at_hand(release),
-        None => Source::open(xen)
-            .map(|s| format!("Xen source: {}, {xen}", s.full_version))
-            .map_err(|e| e.to_string()),
+        // A wrong path is no matter of the network.
+        None => Ok(format!(
+            "Xen source: {}, {xen}",
+            Source::open(xen)?.full_version
+        )),
     };
     let mut all = vec![source, qemu::at_hand()];
     all.extend(guest::at_hand());
@@ -127,14 +125,10 @@ fn crates(library: Option<&Path>, offline: bool) -> Result<usize> {
 
 /// The Xen that is asked for; of Debian's, the newest that can be had now.
 fn look_again(xen: &str) -> Result<Source> {
-    let release = match xen {
-        "debian" => None,
-        other => match debian_release(other)? {
-            None => return Source::open(other),
-            release => release,
-        },
-    };
-    Source::of_debian(&debian::look_again(release)?)
+    match of_debian(xen)? {
+        Some(release) => Source::of_debian(&debian::look_again(release)?),
+        None => Source::open(xen),
+    }
 }
 
 /// One error for several: what cannot be had only counts where nothing else has gone wrong.

@@ -136,21 +136,14 @@ fn backport() -> Result<Wish> {
 
 fn fetch() -> Result<()> {
     let kept = backport()?.obtain()?;
-    // Unpacked aside and tried before it gets its name: one that is there works.
-    fs::create_dir_all(directory())
-        .with_context(|| format!("cannot make {}", directory().display()))?;
-    let aside = tempfile::Builder::new()
-        .prefix("unpacking-")
-        .tempdir_in(directory())?;
-    package::unpack(&kept, aside.path())?;
-    let found = Qemu::of(&aside.path().join("usr/bin").join(PROGRAM))?.version;
-    if found.loses_moved_spis() {
-        bail!("Debian's backports have QEMU {found}, which is no better");
-    }
-    let root = directory().join("root");
-    let _ = fs::remove_dir_all(&root);
-    fs::rename(aside.path(), &root).with_context(|| format!("cannot make {}", root.display()))?;
-    Ok(())
+    // Tried before it gets its name.
+    package::unpack_as(&kept, &directory().join("root"), |aside| {
+        let found = Qemu::of(&aside.join("usr/bin").join(PROGRAM))?.version;
+        if found.loses_moved_spis() {
+            bail!("Debian's backports have QEMU {found}, which is no better");
+        }
+        Ok(())
+    })
 }
 
 /// Which one there is without a network; the error says what is not there.

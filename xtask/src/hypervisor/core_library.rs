@@ -58,22 +58,14 @@ pub fn ensure() -> Result<Option<PathBuf>> {
 
 /// The source of exactly this compiler's whole library: the toolchain's, or what rustup or Debian has.
 pub fn source() -> Result<PathBuf> {
-    let own = own_source()?;
-    let version = rustc_version()?;
-    let fetched = debian_source(&version);
-    let found = || {
-        [&own, &fetched]
-            .into_iter()
-            .find(|l| has_source(l))
-            .cloned()
-    };
-    if let Some(library) = found() {
+    if let Some(library) = source_at_hand() {
         return Ok(library);
     }
+    let version = rustc_version()?;
     let kept = wish(&version).kept().is_some();
     if !kept
         && rustup_adds(&["component", "add", "rust-src"], "rust-src")
-        && let Some(library) = found()
+        && let Some(library) = source_at_hand()
     {
         return Ok(library);
     }
@@ -203,17 +195,8 @@ fn fetch(version: &str) -> Result<PathBuf> {
         .into(),
         Err(error) => error,
     })?;
-    // Aside first: what is there is whole.
-    let directory = paths::target().join("rust-src");
-    fs::create_dir_all(&directory)
-        .with_context(|| format!("cannot make {}", directory.display()))?;
-    let aside = tempfile::Builder::new()
-        .prefix("unpacking-")
-        .tempdir_in(&directory)?;
-    package::unpack(&kept, aside.path())?;
-    let place = directory.join(version);
-    let _ = fs::remove_dir_all(&place);
-    fs::rename(aside.path(), &place).with_context(|| format!("cannot make {}", place.display()))?;
+    let place = paths::target().join("rust-src").join(version);
+    package::unpack_as(&kept, &place, |_| Ok(()))?;
     if !has_source(&library) {
         bail!("Debian's {} has no {}", kept.what, library.display());
     }

@@ -84,18 +84,21 @@ pub fn at_hand(release: Option<Version>) -> Result<String, String> {
         return Ok(format!("{wanted}: {there}, unpacked in this clone"));
     }
     let downloads = Downloads::new().map_err(|_| wanted.clone())?;
-    let all = downloads.list(0).unwrap_or_default().into_iter();
-    let mut fit: Vec<String> = all
-        .filter(|package| {
-            Version::of_package(package)
-                .is_some_and(|v| release.is_none_or(|r| r == v) && series_name(v).is_some())
-        })
-        .collect();
-    fit.sort_by(|a, b| compare(a, b));
-    match fit.pop() {
+    let mut all = downloads.list(0).unwrap_or_default();
+    all.retain(|package| Version::of_package(package).is_some_and(|v| series_name(v).is_some()));
+    match newest(all, release) {
         Some(package) => Ok(format!("{wanted}: {package}")),
         None => Err(wanted),
     }
+}
+
+/// The newest of these, of a release if one is asked for.
+fn newest(mut packages: Vec<String>, release: Option<Version>) -> Option<String> {
+    packages.retain(|package| {
+        Version::of_package(package).is_some_and(|of| release.is_none_or(|r| r == of))
+    });
+    packages.sort_by(|a, b| compare(a, b));
+    packages.pop()
 }
 
 impl Store {
@@ -196,16 +199,11 @@ impl Store {
     }
 
     fn newest_there(&self, release: Option<Version>) -> Option<String> {
-        let mut there: Vec<String> = fs::read_dir(&self.directory)
+        let there = fs::read_dir(&self.directory)
             .ok()?
             .filter_map(|e| e.ok()?.file_name().into_string().ok())
-            .filter(|name| match Version::of_package(name) {
-                Some(of) => release.is_none_or(|r| r == of) && self.is_there(name),
-                None => false,
-            })
-            .collect();
-        there.sort_by(|a, b| compare(a, b));
-        there.pop()
+            .filter(|name| self.is_there(name));
+        newest(there.collect(), release)
     }
 
     /// The newest that is there or can be fetched; Debian's version of it.

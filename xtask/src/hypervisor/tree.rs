@@ -8,7 +8,7 @@
 use crate::hypervisor::copy::{Addition, synchronise};
 use crate::hypervisor::debian;
 use crate::hypervisor::patch::apply;
-use crate::hypervisor::version::{self, Version, debian_release, series_name};
+use crate::hypervisor::version::{self, Version, of_debian, series_name};
 use crate::paths;
 use crate::progress::Step;
 use anyhow::{Context, Result, bail};
@@ -31,11 +31,8 @@ pub struct Source {
 impl Source {
     /// The tree that `--xen` names: `debian`, `debian-RELEASE`, or the path of a tree.
     pub fn open(argument: &str) -> Result<Source> {
-        if argument == "debian" {
-            return Source::of_debian(&debian::open(None)?);
-        }
-        if let Some(release) = debian_release(argument)? {
-            return Source::of_debian(&debian::open(Some(release))?);
+        if let Some(release) = of_debian(argument)? {
+            return Source::of_debian(&debian::open(release)?);
         }
         let path = fs::canonicalize(argument)
             .with_context(|| format!("there is no Xen tree at {argument}"))?;

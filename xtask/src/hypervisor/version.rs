@@ -65,8 +65,16 @@ pub fn version(makefile: &str) -> Option<(Version, String)> {
     Some((version, format!("{version}{extra}")))
 }
 
+/// Whether `--xen` asks for one of Debian's, and of which release if that matters; none if it is a path.
+pub fn of_debian(argument: &str) -> Result<Option<Option<Version>>> {
+    match argument {
+        "debian" => Ok(Some(None)),
+        other => Ok(debian_release(other)?.map(Some)),
+    }
+}
+
 /// The release that `debian-RELEASE` asks for; none if it is another word.
-pub fn debian_release(argument: &str) -> Result<Option<Version>> {
+fn debian_release(argument: &str) -> Result<Option<Version>> {
     let Some(text) = argument.strip_prefix("debian-") else {
         return Ok(None);
     };
