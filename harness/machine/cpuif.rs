@@ -217,6 +217,15 @@ impl VirtualCpuInterface {
         }
     }
 
+    /// The active priorities of both groups in 32 steps, whatever there are.
+    pub fn active_priorities(&self) -> u32 {
+        let all = self.apr[0] | self.apr[1];
+        let every = self.priority_bits - 5;
+        (0..32).fold(0, |steps, n| {
+            steps | ((all >> (n << every) & 1) as u32) << n
+        })
+    }
+
     /// `GICH_VTR` / `ICH_VTR_EL2`: list registers, and priority and preemption bits.
     pub fn vtr(&self) -> u32 {
         let bits = self.priority_bits - 1;

@@ -173,6 +173,12 @@ extern "C" fn mock_read_apr() -> u32 {
     cpu(|m, p| p.interface().apr(usize::from(m.profile.gic == 3)) as u32)
 }
 
+/// Those of both groups, in 32 steps.
+#[unsafe(no_mangle)]
+extern "C" fn rvgic_mock_active_priorities() -> u32 {
+    cpu(|_, p| p.interface().active_priorities())
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn rvgic_mock_reset() {
     cpu(|_, p| {

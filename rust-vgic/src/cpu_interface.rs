@@ -21,8 +21,9 @@ use crate::domain::Domain;
 use crate::host::{CpuInterface, Host};
 use crate::intid::IntId;
 use crate::irq::{Effect, Event, NIL, State};
+use crate::list::Class;
 use crate::lr::{Groups, Hcr, Vmcr};
-use crate::slots::bits;
+use crate::slots::{bit, bits};
 use crate::sync::{Ordering, fence};
 use crate::vcpu::{Flags, Vcpu};
 
@@ -60,6 +61,7 @@ impl<H: Host> Domain<H> {
     /// What is pending stays pending.
     pub(crate) fn reset_cpu_interface(&self, v: &Vcpu<H::Vcpu>, cpu: &impl CpuInterface) {
         cpu.reset();
+        self.forget_acknowledged(v);
         for raw in 0..IntId::SPI {
             let Some(intid) = IntId::new(raw) else {
                 continue;
@@ -73,6 +75,29 @@ impl<H: Host> Domain<H> {
                 }
             }
         }
+    }
+
+    /// Its active priorities are gone: what it had acknowledged and is active still, an EOI will not end.
+    fn forget_acknowledged(&self, v: &Vcpu<H::Vcpu>) {
+        for n in bits(v.used.load(Ordering::Relaxed)) {
+            if let Some((.., irq)) = self.occupant(v, n) {
+                // Its list register is looked at on this entry.
+                let (_, _, effect) = irq.post(Event::Forget);
+                debug_assert_eq!(effect, effect.without_phys());
+                v.set_stale(bit(n));
+            }
+        }
+        // Each turn has one less.
+        while self.with_lists(v, |lists, moved| {
+            let first = lists.first(Class::Active);
+            let Some((intid, irq)) = first.and_then(|(_, n)| Some((n, self.node(v, n)?))) else {
+                return false;
+            };
+            lists.remove(irq, |n| self.node(v, n));
+            let (_, _, effect) = irq.post(Event::Forget);
+            debug_assert_eq!(effect, effect.without_phys());
+            self.rehome(v, intid, irq, lists, moved)
+        }) {}
     }
 
     /// The vCPU is being switched on by PSCI: its CPU interface starts afresh on its next entry.

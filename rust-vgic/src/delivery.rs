@@ -37,9 +37,12 @@ fn members(mut set: u128) -> impl Iterator<Item = VcpuId> {
 impl<H: Host> Domain<H> {
     /// A line changes, or a pulse arrives. See `vgic_inject_irq`.
     ///
-    /// `vcpu` says whose private interrupt it is, and is ignored for others. For an edge-triggered interrupt `true` is a pulse
-    /// and `false` nothing; for a hardware-mapped one `true` is the physical interrupt, which is active from now on.
-    /// A number that does not exist is ignored. Any context, also with the lock of a physical interrupt held.
+    /// `vcpu` says whose private interrupt it is, and is ignored for others. For an edge-triggered interrupt each `true` is an edge, and
+    /// the level counts once it is made level-sensitive; for a hardware-mapped one `true` is the physical interrupt, which is active from
+    /// now on. A number that does not exist is ignored. Any context, also with the lock of a physical interrupt held.
+    ///
+    /// A caller that never says `false` is one of an SGI, which has no line (in Xen, FF-A's notification), or of a line that
+    /// [`Host::line`] knows (in Xen, the event channel upcall): anything else would be pending for ever as a level.
     #[inline]
     pub fn inject(&self, vcpu: Option<&Vcpu<H::Vcpu>>, intid: IntId, level: bool) {
         // Hosts say again and again how high the lines of a vCPU's timers are.

@@ -9,7 +9,7 @@ use crate::config::Version;
 use crate::domain::Domain;
 use crate::host::{Host, PhysIrq};
 use crate::intid::IntId;
-use crate::irq::{Effect, Event, Irq};
+use crate::irq::{Effect, Event, Irq, Place};
 use crate::registers::{Access, Row, Width, Written};
 use crate::routing::ROUTER;
 use crate::sync::Ordering;
@@ -86,6 +86,10 @@ fn set_enabled<H: Host>(access: &Access<'_, H>, intid: IntId, irq: &Irq, on: boo
         return;
     }
     let domain = access.domain;
+    if on && irq.state().hangs_on_line() {
+        // In a list register its vCPU asks itself, on its way into the guest.
+        domain.withdraw_fallen(irq, |s| s.place().0 != Place::Lr);
+    }
     let (old, new, effect) = irq.post(Event::Enable(on));
     domain.carry_out(intid, irq, new, effect);
     if !new.hw() || old.enabled() == new.enabled() {
@@ -109,15 +113,9 @@ fn set_enabled<H: Host>(access: &Access<'_, H>, intid: IntId, irq: &Irq, on: boo
     });
 }
 
-/// `I[SC]PENDR`. The physical distributor has what was set pending while disabled, and knows of a line that rises again.
+/// `I[SC]PENDR`.
 pub(crate) fn pending<H: Host>(access: &Access<'_, H>, _: IntId, irq: &Irq) -> u64 {
-    let state = irq.state();
-    let pending = state.pending()
-        || (state.hw()
-            && access
-                .domain
-                .with_phys(irq, |phys| phys.is_some_and(PhysIrq::is_pending)));
-    pending.into()
+    access.domain.shows_pending(irq).into()
 }
 
 /// A hardware-mapped interrupt becomes pending where it comes from, so that its deactivation has something to deactivate.

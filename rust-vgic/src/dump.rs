@@ -131,6 +131,12 @@ impl<H: Host> Domain<H> {
             if s.level() { "level" } else { "edge" },
             s.priority5() << 3,
         )?;
+        if s.by_write() {
+            write!(out, ", made active by a write")?;
+        } else if s.active() && s.ack_priority5() != s.priority5() {
+            let acknowledged = s.ack_priority5() << 3;
+            write!(out, ", acknowledged with {acknowledged:#04x}")?;
+        }
         if s.hw() {
             let owner = match (s.phys(), s.phys_lr()) {
                 (true, _) => ", active",

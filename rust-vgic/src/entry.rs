@@ -5,7 +5,7 @@
 //! so that an entry writes only what differs and an exit on which the guest did nothing to its interrupts reads and no more.
 
 use crate::domain::Domain;
-use crate::host::{CpuInterface, Host, PhysIrq};
+use crate::host::{CpuInterface, Host};
 use crate::intid::IntId;
 use crate::irq::{Effect, Event, Irq, LrView, NIL, Place, State};
 use crate::list::{Class, Lists};
@@ -18,8 +18,6 @@ use core::hint::cold_path;
 /// What was found while list registers were folded, and has to wait until that is done.
 #[derive(Default)]
 struct Later {
-    /// Slots of hardware-mapped levels that the guest has not taken.
-    resample: u32,
     /// Somebody has changed something about an interrupt in a list register: its target, perhaps.
     look: bool,
     /// A list register was not as it had been written.
@@ -27,6 +25,9 @@ struct Later {
     /// Slots whose interrupt is routed to another vCPU and was kept here only by being active.
     moves: u32,
 }
+
+/// How often an entry begins anew because a line has fallen: more often than there are list registers, for which something else may wait.
+const TURNS: usize = 2 * crate::lr::MAX;
 
 /// For the compiler, which arranges the code for `false`.
 #[inline(always)]
@@ -82,10 +83,7 @@ impl<H: Host> Domain<H> {
             v.counters.changed_exits.count();
         }
         if ended != 0 {
-            self.ended_outside(v, ended);
-        }
-        for n in bits(later.resample) {
-            self.resample(v, n);
+            self.ended_outside(v, ended, &cpu);
         }
         for n in bits(later.moves) {
             if let Some((_, intid, irq)) = self.occupant(v, n)
@@ -121,6 +119,7 @@ impl<H: Host> Domain<H> {
         if changed {
             later.changed = true;
             slot.shadow.store(seen, Ordering::Relaxed);
+            let shown = self.format.standing(seen);
             // The end of it keeps the maintenance interrupt asserted.
             if self.format.asserts_eoi(seen) {
                 cpu.write_lr(n, 0);
@@ -133,7 +132,7 @@ impl<H: Host> Domain<H> {
                 {
                     return Some((s, ()));
                 }
-                let s = s.fold(pending, holds);
+                let s = s.fold(pending, holds, shown);
                 // An orphan's physical interrupt is deactivated on the next entry, out of this.
                 let gone = !s.deliverable() && !s.orphaned();
                 Some((if gone { s.unload().idle() } else { s }, ()))
@@ -152,23 +151,35 @@ impl<H: Host> Domain<H> {
             v.raise(Flags::DIRTY);
             v.set_stale(bit(n));
         }
-        // A hardware-mapped level that the guest has not taken yet may have gone away at its source.
         let state = irq.state();
         if state.misplaced() {
             later.moves |= bit(n);
         }
-        if pending && !active && state.phys_lr() && state.level() {
-            later.resample |= bit(n);
+        // Its line may fall before the guest is entered again.
+        if state.hangs_on_line() {
+            v.raise(Flags::DIRTY);
         }
     }
 
-    /// The guest ended interrupts that no list register held: the active ones that wait outside, highest priority first
-    /// (with EOImode 0 that is the order in which a guest ends them; for EOImode 1 see [`crate::cpu_interface`]).
-    fn ended_outside(&self, v: &Vcpu<H::Vcpu>, count: u32) {
+    /// The guest ended as many interrupts that no list register held. With EOImode 0 the last to be acknowledged is the first to end,
+    /// and its priority is active no longer. What is counted for no interrupt that waits outside is for one that was deactivated
+    /// by a write to a register before (for EOImode 1 see [`crate::cpu_interface`]).
+    fn ended_outside(&self, v: &Vcpu<H::Vcpu>, count: u32, cpu: &impl CpuInterface) {
+        let vmcr = self.read_vmcr(v, cpu);
+        // No two that were acknowledged have the same active priority, so what is in list registers accounts for its own.
+        let inside = bits(v.used.load(Ordering::Relaxed))
+            .filter_map(|n| self.occupant(v, n))
+            .map(|(.., irq)| irq.state())
+            .filter(|s| s.acknowledged());
+        let inside = inside.fold(0, |levels, s| levels | vmcr.level(s.standing()));
+        let running = cpu.active_priorities() & !inside;
         for _ in 0..count {
             let ended = self.with_lists(v, |lists, moved| {
                 let (_, intid) = lists.first(Class::Active)?;
                 let irq = self.node(v, intid)?;
+                if running & vmcr.level(irq.state().standing()) != 0 {
+                    return None;
+                }
                 lists.remove(irq, |n| self.node(v, n));
                 let (_, _, effect) = irq.post(Event::Ended);
                 self.rehome(v, intid, irq, lists, moved);
@@ -182,22 +193,23 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// A hardware-mapped level interrupt waits in a list register of `v`: is the line still high?
-    fn resample(&self, v: &Vcpu<H::Vcpu>, n: usize) {
-        let Some((_, _, irq)) = self.occupant(v, n) else {
-            return;
-        };
-        self.with_phys(irq, |phys| {
-            let Some(phys) = phys.filter(|phys| !phys.is_pending()) else {
-                return;
-            };
-            let withdrawn =
-                irq.update(|s| s.is_at(Place::Lr, v.id()).then(|| s.apply(Event::Withdraw)));
-            if withdrawn.is_some_and(|(.., effect)| effect.contains(Effect::DEACTIVATE)) {
-                phys.set_active(false);
-                v.raise(Flags::LOOK);
+    /// The line of a hardware-mapped level that waits in a list register of `v`, which is about to be entered, may have fallen: then
+    /// nothing is pending any more. Says whether it has.
+    fn withdraw(&self, v: &Vcpu<H::Vcpu>, irq: &Irq) -> bool {
+        irq.state().hangs_on_line() && self.withdraw_fallen(irq, |s| s.is_at(Place::Lr, v.id()))
+    }
+
+    /// The same for some slots, which are to be loaded again then. Says whether any was.
+    fn withdraw_all(&self, v: &Vcpu<H::Vcpu>, slots: u32) -> bool {
+        let mut any = false;
+        for n in bits(slots) {
+            let occupant = self.occupant(v, n);
+            if occupant.is_some_and(|(.., irq)| self.withdraw(v, irq)) {
+                v.set_stale(bit(n));
+                any = true;
             }
-        });
+        }
+        any
     }
 
     /// The guest of `v` is about to be entered on this CPU, whose interrupts are masked.
@@ -267,7 +279,13 @@ impl<H: Host> Domain<H> {
             return false;
         };
         self.use_slot(v, n, slot, intid);
-        let lr = self.encode(v, n, slot, (intid, irq), s, view);
+        // It may have waited for long.
+        let view = if unlikely(self.withdraw(v, irq)) {
+            LrView::default()
+        } else {
+            view
+        };
+        let lr = self.encode(v, n, (intid, irq), s, view);
         Self::write_slot(slot, n, &cpu, lr);
         v.set_loaded();
         if effect.contains(Effect::DEACTIVATE) {
@@ -303,7 +321,7 @@ impl<H: Host> Domain<H> {
             if !alone || !s.ready() || !on.has(s.group1()) || !s.is_for(v.id()) {
                 return None;
             }
-            let (s, view, effect) = s.placed(Place::Lr, v.id()).load();
+            let (s, view, effect) = s.placed(Place::Lr, v.id()).load(true);
             Some((s, (view, effect)))
         });
         if loaded.is_none() {
@@ -316,6 +334,20 @@ impl<H: Host> Domain<H> {
     /// Looks at everything: what has come, what is in list registers, what waits for one.
     #[inline(never)]
     fn prepare_entry(&self, v: &Vcpu<H::Vcpu>) {
+        // Each turn but the last has found that a line has fallen for which there was a list register: something else may have that.
+        for _ in 0..TURNS {
+            self.withdraw_all(v, v.used.load(Ordering::Relaxed));
+            let filled = self.fill(v);
+            if !self.withdraw_all(v, filled) {
+                return;
+            }
+        }
+        // Lines that rise and fall as fast as we look: the guest may take one that is down, and the next entry looks again.
+        v.raise(Flags::DIRTY);
+    }
+
+    /// One turn of it. Which list registers have got an interrupt.
+    fn fill(&self, v: &Vcpu<H::Vcpu>) -> u32 {
         let cpu = self.host.cpu();
         // Before the flags are taken: it may raise some.
         if Flags::from_bits_retain(v.flags.load(Ordering::Acquire)).contains(Flags::RESET) {
@@ -329,6 +361,7 @@ impl<H: Host> Domain<H> {
         }
         // Slots whose physical interrupt is to be deactivated once the lock is released.
         let mut deactivate = 0;
+        let mut filled = 0;
         self.with_lists(v, |lists, moved| {
             if flags.intersects(Flags::LOOK | Flags::FELL) {
                 v.set_stale(v.used.load(Ordering::Relaxed));
@@ -338,9 +371,9 @@ impl<H: Host> Domain<H> {
             let on = groups & vmcr.groups;
             self.empty_slots(v, on, lists, moved);
             if lists.any() {
-                self.fill_slots(v, on, lists, moved);
+                filled = self.fill_slots(v, on, lists, moved);
             }
-            deactivate = self.write_slots(v, &cpu);
+            deactivate = self.write_slots(v, &cpu, on, lists.most_urgent(on));
             let hcr = self.hcr(v, &cpu, lists, groups, vmcr).bits();
             if v.hcr.load(Ordering::Relaxed) != hcr {
                 cpu.write_hcr(hcr);
@@ -354,12 +387,22 @@ impl<H: Host> Domain<H> {
                 self.deactivate(irq);
             }
         }
+        filled
     }
 
-    /// Computes what each list register has to hold, and writes those that differ. The slots whose physical interrupt has
-    /// to be deactivated, as a bit each.
-    fn write_slots(&self, v: &Vcpu<H::Vcpu>, cpu: &impl CpuInterface) -> u32 {
+    /// Computes what each list register has to hold while these groups are on and something of this priority waits outside, and writes
+    /// those that differ. The slots whose physical interrupt has to be deactivated, as a bit each.
+    fn write_slots(
+        &self,
+        v: &Vcpu<H::Vcpu>,
+        cpu: &impl CpuInterface,
+        on: Groups,
+        waits: Option<u8>,
+    ) -> u32 {
         let mut deactivate = 0;
+        if waits.is_some() {
+            v.set_stale(self.twice(v));
+        }
         let stale = v.stale.load(Ordering::Relaxed);
         v.stale.store(0, Ordering::Relaxed);
         for n in bits(stale) {
@@ -371,18 +414,29 @@ impl<H: Host> Domain<H> {
                 continue;
             };
             let loaded = irq.update(|s| {
-                let (s, view, effect) = s.load();
+                let urgent = waits.is_none_or(|waits| s.priority5() <= waits);
+                let (s, view, effect) = s.load(urgent && on.has(s.group1()));
                 Some((s, (view, effect)))
             });
             if let Some((_, s, (view, effect))) = loaded {
                 if effect.contains(Effect::DEACTIVATE) {
                     deactivate |= bit(n);
                 }
-                let lr = self.encode(v, n, slot, (intid, irq), s, view);
+                let lr = self.encode(v, n, (intid, irq), s, view);
                 Self::write_slot(slot, n, cpu, lr);
             }
         }
         deactivate
+    }
+
+    /// The slots that show an interrupt pending behind itself.
+    fn twice(&self, v: &Vcpu<H::Vcpu>) -> u32 {
+        let is = |n: &usize| {
+            let shadow = v.slots.get(*n).map(|slot| &slot.shadow);
+            shadow.is_some_and(|lr| self.format.state(lr.load(Ordering::Relaxed)) == (true, true))
+        };
+        let slots = bits(v.used.load(Ordering::Relaxed)).filter(is);
+        slots.fold(0, |slots, n| slots | bit(n))
     }
 
     /// What a list register has to hold for an interrupt that has been loaded into it.
@@ -391,25 +445,18 @@ impl<H: Host> Domain<H> {
         &self,
         v: &Vcpu<H::Vcpu>,
         n: usize,
-        slot: &Slot,
         (intid, irq): (u16, &Irq),
         s: State,
         view: LrView,
     ) -> u64 {
-        let shadow = slot.shadow.load(Ordering::Relaxed);
-        // The running priority depends on it: that of an active interrupt must not change under it.
-        let priority5 = if view.active && shadow != 0 && self.format.intid(shadow) == intid {
-            self.format.priority5(shadow)
-        } else {
-            s.priority5()
-        };
         if !view.pending && !view.active {
             // Its last reason to be here went while it was being loaded: the next entry takes it out.
             v.raise(Flags::DIRTY);
             v.set_stale(bit(n));
         }
         let phys = irq.phys.load(Ordering::Relaxed);
-        self.format.encode(intid, phys, priority5, s.group1(), view)
+        let (group1, priority5) = s.standing();
+        self.format.encode(intid, phys, priority5, group1, view)
     }
 
     /// Writes a list register, if it is to change.

@@ -71,6 +71,7 @@ pub(crate) struct Cpu {
     pub(crate) lrs: [AtomicU64; 16],
     pub(crate) hcr: AtomicU32,
     pub(crate) vmcr: AtomicU32,
+    pub(crate) apr: AtomicU32,
     pub(crate) traps_dir: AtomicBool,
 }
 
@@ -90,8 +91,12 @@ impl CpuInterface for &Cpu {
     fn read_vmcr(&self) -> u32 {
         self.vmcr.load(SeqCst)
     }
+    fn active_priorities(&self) -> u32 {
+        self.apr.load(SeqCst)
+    }
     fn reset(&self) {
         self.vmcr.store(0, SeqCst);
+        self.apr.store(0, SeqCst);
     }
     fn sync(&self) {}
     fn can_trap_dir(&self) -> bool {

@@ -127,6 +127,8 @@ pub trait CpuInterface {
     fn write_hcr(&self, value: u32);
     /// Reads GICH_VMCR or ICH_VMCR_EL2.
     fn read_vmcr(&self) -> u32;
+    /// The active priorities of both groups, a bit for each of 32: GICH_APR, or ICH_AP0R\<n\>_EL2 and ICH_AP1R\<n\>_EL2.
+    fn active_priorities(&self) -> u32;
     /// Can the hypervisor trap writes to ICC_DIR_EL1 alone (ICH_VTR_EL2.TDS)?
     fn can_trap_dir(&self) -> bool;
     /// VMCR as after power-on, no active priorities.

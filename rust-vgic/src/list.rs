@@ -5,6 +5,7 @@
 //! `node` finds the [`Irq`] of an INTID as the holder sees it.
 
 use crate::irq::{Irq, NIL, State};
+use crate::lr::Groups;
 use crate::sync::Ordering;
 
 /// What a list is for.
@@ -14,15 +15,19 @@ pub(crate) enum Class {
     Group0,
     /// Pending interrupts of Group 1.
     Group1,
-    /// Active interrupts that found no list register; the guest will end them all the same.
+    /// Acknowledged interrupts that found no list register; the guest will end them all the same.
     Active,
+    /// Interrupts that are active by a write to GICD_ISACTIVER: no EOI is counted for them.
+    ByWrite,
 }
 
 impl Class {
     /// The list for an interrupt in this state.
     pub(crate) const fn of(state: State) -> Self {
-        if state.active() {
+        if state.acknowledged() {
             Class::Active
+        } else if state.active() {
+            Class::ByWrite
         } else if state.group1() {
             Class::Group1
         } else {
@@ -57,7 +62,7 @@ impl Buckets {
 /// The ready lists of a vCPU.
 #[derive(Debug)]
 pub(crate) struct Lists {
-    classes: [Buckets; 3],
+    classes: [Buckets; 4],
     /// Nodes taken from the inbox and not sorted yet (their PLACE is still inbox).
     pub(crate) rest: u16,
 }
@@ -65,13 +70,14 @@ pub(crate) struct Lists {
 impl Lists {
     pub(crate) const fn new() -> Self {
         Self {
-            classes: [Buckets::EMPTY; 3],
+            classes: [Buckets::EMPTY; 4],
             rest: NIL,
         }
     }
 
-    const fn key(class: Class, priority5: u8) -> u8 {
-        (class as u8) << 5 | priority5 & 0x1f
+    const fn key_of(state: State) -> u8 {
+        let (_, priority5) = state.standing();
+        (Class::of(state) as u8) << 5 | priority5
     }
 
     fn ends(&mut self, key: u8) -> Option<(&mut u32, &mut Ends)> {
@@ -87,14 +93,14 @@ impl Lists {
 
     /// Does anything pending wait here, unsorted included?
     pub(crate) fn backlog(&self) -> bool {
-        let [group0, group1, _] = &self.classes;
+        let [group0, group1, ..] = &self.classes;
         self.rest != NIL || group0.map | group1.map != 0
     }
 
     /// Is anything at all on the lists?
     pub(crate) fn any(&self) -> bool {
-        let [.., active] = &self.classes;
-        self.backlog() || active.map != 0
+        let [.., active, by_write] = &self.classes;
+        self.backlog() || active.map | by_write.map != 0
     }
 
     /// The first of the highest priority in a class: its priority and INTID.
@@ -113,7 +119,7 @@ impl Lists {
         state: State,
         node: impl Fn(u16) -> Option<&'a Irq>,
     ) {
-        let key = Self::key(Class::of(state), state.priority5());
+        let key = Self::key_of(state);
         let Some((map, ends)) = self.ends(key) else {
             return;
         };
@@ -126,6 +132,22 @@ impl Lists {
         }
         ends.tail = intid;
         *map |= 1_u32.wrapping_shl(u32::from(key & 0x1f));
+    }
+
+    /// The highest priority of what is pending here in these groups, if anything is: 0, the highest there is, while not all is sorted.
+    pub(crate) fn most_urgent(&self, on: Groups) -> Option<u8> {
+        if self.rest != NIL {
+            return Some(0);
+        }
+        let map = |class, group| {
+            if on.contains(group) {
+                self.map(class)
+            } else {
+                0
+            }
+        };
+        let both = map(Class::Group0, Groups::ZERO) | map(Class::Group1, Groups::ONE);
+        (both != 0).then_some(both.trailing_zeros() as u8)
     }
 
     /// Takes a node off the list it is on.
@@ -153,7 +175,7 @@ impl Lists {
 
     /// Is the node on the list that a state belongs to?
     pub(crate) fn is_sorted(irq: &Irq, state: State) -> bool {
-        irq.list.load(Ordering::Relaxed) == Self::key(Class::of(state), state.priority5())
+        irq.list.load(Ordering::Relaxed) == Self::key_of(state)
     }
 }
 

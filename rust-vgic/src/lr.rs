@@ -92,6 +92,18 @@ pub struct Vmcr {
     pub split_eoi: bool,
     /// Priority mask, upper five bits: only higher priorities (lower numbers) are signalled.
     pub mask5: u8,
+    /// Which bits of a priority take part in preemption: those of Group 0 and those of Group 1.
+    preemption: [u8; 2],
+}
+
+impl Vmcr {
+    /// Which of the active priorities (GICH_APR, ICH_AP1R0_EL2 …) an interrupt has that is acknowledged with this group and priority.
+    #[must_use]
+    pub const fn level(&self, (group1, priority5): (bool, u8)) -> u32 {
+        let [group0, of_group1] = self.preemption;
+        let mask = if group1 { of_group1 } else { group0 };
+        1_u32.wrapping_shl(((priority5 << 3 & mask) >> 3) as u32)
+    }
 }
 
 impl Format {
@@ -153,6 +165,16 @@ impl Format {
         (state & 1 != 0, state & 2 != 0)
     }
 
+    /// Group 1 or not, and the upper five bits of the priority, as a list register has them.
+    #[must_use]
+    pub const fn standing(self, lr: u64) -> (bool, u8) {
+        let group1 = match self {
+            Format::V2 => lr >> 30,
+            Format::V3 { .. } => lr >> 60,
+        };
+        (group1 & 1 != 0, self.priority5(lr))
+    }
+
     /// Does a list register that is in use deactivate a physical interrupt with its own?
     #[must_use]
     pub const fn is_hw(self, lr: u64) -> bool {
@@ -186,7 +208,16 @@ impl Format {
     /// Decodes VMCR.
     #[must_use]
     pub const fn vmcr(self, raw: u32) -> Vmcr {
+        // Binary points (IHI 0048B, 3.3.3; IHI 0069, 4.8.2): with n, bits 7 to n + 1 of Group 0 count, and 7 to n of Group 1; with
+        // CBPR, Group 1 has that of Group 0.
+        let group0 = 0xfe_u32.wrapping_shl(raw >> 21 & 7) as u8;
+        let group1 = if raw & 1 << 4 != 0 {
+            group0
+        } else {
+            0xff_u32.wrapping_shl(raw >> 18 & 7) as u8
+        };
         Vmcr {
+            preemption: [group0, group1],
             groups: Groups::from_bits_truncate(raw),
             split_eoi: raw & 1 << 9 != 0,
             // PMR is bits [31:27] of GICH_VMCR and [31:24] of ICH_VMCR_EL2: the upper five bits are the same.

@@ -5,7 +5,7 @@ use crate::config::Error;
 use crate::domain::Domain;
 use crate::host::{Host, PhysIrq};
 use crate::intid::IntId;
-use crate::irq::{Event, Irq, Place};
+use crate::irq::{Effect, Event, Irq, Place, State};
 use crate::sync::Ordering;
 use crate::vcpu::Vcpu;
 
@@ -80,6 +80,34 @@ impl<H: Host> Domain<H> {
             }
         }
         f(None)
+    }
+
+    /// A hardware-mapped level interrupt waits to be taken, where `place` says: if its line has fallen meanwhile, it is not pending any
+    /// more, and the physical interrupt may fire again. Says whether that was so.
+    pub(crate) fn withdraw_fallen(&self, irq: &Irq, place: impl Fn(State) -> bool) -> bool {
+        self.with_phys(irq, |phys| {
+            let Some(phys) = phys.filter(|phys| !phys.is_pending()) else {
+                return false;
+            };
+            let done = irq.update(|s| place(s).then(|| s.apply(Event::Withdraw)));
+            let fallen = done.is_some_and(|(.., effect)| effect.contains(Effect::DEACTIVATE));
+            if fallen {
+                phys.set_active(false);
+            }
+            fallen
+        })
+    }
+
+    /// Is it pending, as GICD_ISPENDR shows it? What the physical distributor has counts, too: what was set pending while it was
+    /// disabled, and the line of a level-sensitive one, which may have fallen since it fired.
+    pub(crate) fn shows_pending(&self, irq: &Irq) -> bool {
+        let state = irq.state();
+        if !state.hw() {
+            return state.pending();
+        }
+        let physical = self.with_phys(irq, |phys| phys.map(PhysIrq::is_pending));
+        physical.is_some_and(|pending| pending)
+            || state.pending() && (physical.is_none() || !state.level())
     }
 
     /// Deactivates the physical interrupt behind `irq`.

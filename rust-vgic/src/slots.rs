@@ -53,18 +53,19 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// Fills free list registers from the ready lists, and makes room for a higher priority.
+    /// Fills free list registers from the ready lists, and makes room for a higher priority. Which have got another interrupt.
     pub(crate) fn fill_slots(
         &self,
         v: &Vcpu<H::Vcpu>,
         on: Groups,
         lists: &mut Lists,
         moved: &mut Moved,
-    ) {
+    ) -> u32 {
+        let mut filled = 0;
         // Ends: a list register that is given up goes to a strictly higher priority, and only as many as there are can be.
         while let Some((priority, intid)) = self.best(v, on, lists, moved) {
             let Some(irq) = self.node(v, intid) else {
-                return;
+                return filled;
             };
             let n = match self.free_slot(v) {
                 Some(n) => n,
@@ -82,14 +83,20 @@ impl<H: Host> Domain<H> {
                 }
             };
             self.fill_slot(v, n, intid, irq, lists, moved);
+            filled |= bit(n);
         }
         // Room is left: active ones come back, so that their end is seen where it happens.
-        while let (Some(n), Some((_, intid))) = (self.free_slot(v), lists.first(Class::Active)) {
+        let active = |lists: &Lists| {
+            let first = lists.first(Class::Active);
+            first.or_else(|| lists.first(Class::ByWrite))
+        };
+        while let (Some(n), Some((_, intid))) = (self.free_slot(v), active(lists)) {
             let Some(irq) = self.node(v, intid) else {
-                return;
+                break;
             };
             self.fill_slot(v, n, intid, irq, lists, moved);
         }
+        filled
     }
 
     /// The pending interrupt of highest priority that waits for a list register and could be signalled.
@@ -136,8 +143,9 @@ impl<H: Host> Domain<H> {
             } else {
                 &mut pending
             };
-            if lowest.is_none_or(|(p, _)| s.priority5() > p) {
-                *lowest = Some((s.priority5(), n));
+            let (_, priority5) = s.standing();
+            if lowest.is_none_or(|(p, _)| priority5 > p) {
+                *lowest = Some((priority5, n));
             }
         }
         match pending {

@@ -80,6 +80,11 @@ impl Cpu {
     }
 }
 
+/// ICH_VTR_EL2.PREbits: of a priority, the bits that take part in preemption.
+fn preemption_bits() -> u32 {
+    (read!("ich_vtr_el2") >> 26 & 7) as u32 + 1
+}
+
 #[inline(always)]
 fn gich_read(base: NonNull<u32>, offset: usize) -> u32 {
     let at = base.as_ptr().wrapping_byte_add(offset);
@@ -163,6 +168,28 @@ impl CpuInterface for Cpu {
         }
     }
 
+    fn active_priorities(&self) -> u32 {
+        if let Some(base) = self.gich {
+            return gich_read(base, gich::APR);
+        }
+        // With more than five bits of preemption there is a bit for each of 64 or 128 priorities, of which we use 32.
+        let every = preemption_bits().saturating_sub(5).min(2);
+        let mut registers = [0; 4];
+        registers[0] = read!("ich_ap0r0_el2") | read!("ich_ap1r0_el2");
+        if every >= 1 {
+            registers[1] = read!("ich_ap0r1_el2") | read!("ich_ap1r1_el2");
+        }
+        if every == 2 {
+            registers[2] = read!("ich_ap0r2_el2") | read!("ich_ap1r2_el2");
+            registers[3] = read!("ich_ap0r3_el2") | read!("ich_ap1r3_el2");
+        }
+        (0..32_u32).fold(0, |all, n| {
+            let at = n << every;
+            let set = registers[(at >> 5) as usize & 3] >> (at & 31) & 1;
+            all | (set as u32) << n
+        })
+    }
+
     fn can_trap_dir(&self) -> bool {
         // Of the system register: a GICv2 guest writes to memory.
         self.gich.is_none() && !self.memory_mapped && read!("ich_vtr_el2") & ICH_VTR_TDS != 0
@@ -178,7 +205,7 @@ impl CpuInterface for Cpu {
         write!("ich_ap0r0_el2", 0);
         write!("ich_ap1r0_el2", 0);
         // The others exist with 6 and 7 bits of preemption only (ICH_VTR_EL2.PREbits).
-        let bits = (read!("ich_vtr_el2") >> 26 & 7) + 1;
+        let bits = preemption_bits();
         if bits >= 6 {
             write!("ich_ap0r1_el2", 0);
             write!("ich_ap1r1_el2", 0);

@@ -10,6 +10,7 @@ unsafe extern "C" {
     safe fn rvgic_mock_read_hcr() -> u32;
     safe fn rvgic_mock_write_hcr(value: u32);
     safe fn rvgic_mock_read_vmcr() -> u32;
+    safe fn rvgic_mock_active_priorities() -> u32;
     safe fn rvgic_mock_reset();
     safe fn rvgic_mock_can_trap_dir() -> bool;
     safe fn rvgic_mock_irq_save() -> usize;
@@ -55,6 +56,10 @@ impl CpuInterface for Cpu {
 
     fn read_vmcr(&self) -> u32 {
         rvgic_mock_read_vmcr()
+    }
+
+    fn active_priorities(&self) -> u32 {
+        rvgic_mock_active_priorities()
     }
 
     fn can_trap_dir(&self) -> bool {

@@ -40,12 +40,15 @@ fields! {
         "PHYS_LR" phys_lr "the list register will deactivate the physical interrupt";
         "MAPPED" mapped "can be delivered: not an LPI without an event";
         "SGI" sgi "software-generated";
+        "BY_WRITE" by_write "made active by a write, not acknowledged";
+        "ACK_GRP1" ack_group1 "acknowledged in Group 1";
     }
     values {
         "PLACE" "the list that it is on" |s| Some(place(s).into());
         "HOLDER" "whose list that is" |s| s.place().1.map(|v| format!("vCPU {}", v.raw()));
         "TARGET" "where it is routed" |s| Some(s.target().map_or("none".into(), |v| format!("vCPU {}", v.raw())));
         "PRIORITY" "0 is the highest" |s| Some(format!("{:#04x}", s.priority5() << 3));
+ "ACK_PRIORITY" "of an active one: with which it was acknowledged" |s| s.folded_active().then(|| format!("{:#04x}", s.ack_priority5() << 3));
         "ACTIVE_SOURCE" "sender of the active SGI (GICv2)" |s| source(s, s.active_source());
         "LR_SOURCE" "sender of the SGI in the list register (GICv2)" |s| source(s, s.lr_source());
         "SOURCES" "senders of a pending SGI, or ITARGETSR (GICv2)" |s| (s.sources() != 0).then(|| format!("{:#04x}", s.sources()));
@@ -76,9 +79,9 @@ mod tests {
 
     #[test]
     fn no_bit_of_the_word_is_left_out() {
-        // An SGI in a list register: all fields say something.
-        let word = 1 << 50 | 3 << 25;
-        for bit in 0..=50 {
+        // An active SGI in a list register: all fields say something.
+        let word = 1 << 50 | 3 << 25 | 1 << 4;
+        for bit in 0..=57 {
             let other = values(word ^ 1 << bit);
             assert_ne!(other, values(word), "bit {bit}");
         }
@@ -86,12 +89,12 @@ mod tests {
 
     #[test]
     fn flags_are_called_as_in_the_core() {
-        for bit in (0..12).chain([49]) {
+        for bit in (0..12).chain([49, 57]) {
             let word = 1 << bit;
             let shown = format!("{:?}", State::from_bits(word));
             let values = values(word);
             let set = |n: &usize| values[*n].as_deref() == Some("1");
-            let n = (0..14).find(set).expect("a flag");
+            let n = (0..16).find(set).expect("a flag");
             assert!(
                 shown.starts_with(&format!("{} ", FIELDS[n].name)),
                 "{shown}"

@@ -470,10 +470,15 @@ fn pending_of_a_hardware_interrupt_is_in_the_physical_distributor() {
     domain.w(0, 0x284, 1 << 8);
     assert_eq!(domain.host.phys_state(40), Phys::default());
     // It has arrived: what is taken back must be able to come again.
+    let line = |high| domain.host.change(40, |phys| phys.pending = high);
     domain.host.change(40, |phys| phys.active = true);
+    line(true);
     domain.inject(None, intid, true);
     assert_eq!(domain.r(0, 0x204), 1 << 8);
-    domain.host.change(40, |phys| phys.pending = true);
+    // Its line is asked, which may have fallen since.
+    line(false);
+    assert_eq!(domain.r(0, 0x204), 0);
+    line(true);
     domain.w(0, 0x284, 1 << 8);
     assert_eq!(domain.host.phys_state(40), Phys::default());
     assert_eq!(domain.r(0, 0x204), 0);

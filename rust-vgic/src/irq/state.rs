@@ -22,6 +22,8 @@ bitflags::bitflags! {
         const PHYS_LR  = 1 << 11;
         const MAPPED   = 1 << 49;
         const SGI      = 1 << 50;
+        const ACK_GRP1 = 1 << 56;
+        const BY_WRITE = 1 << 57;
         const _ = !0;
     }
 }
@@ -33,6 +35,7 @@ const HOLDER: u32 = 27;
 const ACTIVE_SOURCE: u32 = 35;
 const LR_SOURCE: u32 = 38;
 const SOURCES: u32 = 41;
+const ACK_PRIORITY: u32 = 51;
 /// An SGI has sources and no GICD_ITARGETSR; with an SPI it is the other way round.
 const ITARGETS: u32 = SOURCES;
 
@@ -61,7 +64,7 @@ pub type Target = Option<VcpuId>;
 /// | 0 | EN | enabled by the guest |
 /// | 1 | LATCH | pending latch that is not in a list register |
 /// | 2 | LATCH_LR | the latch that the list register carries |
-/// | 3 | LINE | level of the input line, of an interrupt that is not hardware-mapped |
+/// | 3 | LINE | level of the input line, of an interrupt that is not hardware-mapped; also while it is edge-triggered |
 /// | 4 | ACTIVE | active, as of the last exit of its holder |
 /// | 5–6 | OVR | a write to GICD_I\[SC\]ACTIVER that the list register has not seen yet |
 /// | 7 | LEVEL | level-sensitive |
@@ -78,6 +81,9 @@ pub type Target = Option<VcpuId>;
 /// | 41–48 | of an SGI: its pending sources; of an SPI: GICD_ITARGETSR | GICv2 |
 /// | 49 | MAPPED | false: an LPI that no event maps to, never pending |
 /// | 50 | SGI | fixed at creation |
+/// | 51–55 | of an active interrupt: the priority with which it was acknowledged | else 0 |
+/// | 56 | of an active interrupt: it was acknowledged in Group 1 | else 0 |
+/// | 57 | BY_WRITE | active by a write to GICD_ISACTIVER, and not acknowledged: no EOI is to come for it |
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct State(u64);
 
@@ -183,11 +189,17 @@ impl State {
         mapped, with_mapped, MAPPED;
         /// A software-generated interrupt.
         sgi, with_sgi, SGI;
+        /// Of an active interrupt: it was acknowledged in Group 1.
+        ack_group1, with_ack_group1, ACK_GRP1;
+        /// Of an active interrupt: it is that by a write to ISACTIVER.
+        by_write, with_by_write, BY_WRITE;
     }
 
     field! {
         /// The upper five bits of the priority: 0 is the highest.
         priority5, with_priority5, PRIORITY, 0x1f;
+        /// Of an active interrupt: the priority with which it was acknowledged, the running priority since.
+        ack_priority5, with_ack_priority5, ACK_PRIORITY, 0x1f;
         /// The source vCPU of the active SGI.
         active_source, with_active_source, ACTIVE_SOURCE, 7;
         /// The source vCPU of the SGI in the list register.
@@ -280,6 +292,42 @@ impl State {
         self.0 & folded.bits() == Bits::ACTIVE.bits() || self.sets_active()
     }
 
+    /// Neither active nor to be made so: nothing is left of what it was acknowledged with.
+    pub(super) const fn inactive(self) -> Self {
+        let cleared = Bits::ACTIVE
+            .union(Bits::OVR_SET)
+            .union(Bits::OVR_CLR)
+            .union(Bits::ACK_GRP1)
+            .union(Bits::BY_WRITE);
+        Self(self.0 & !(cleared.bits() | 0x1f << ACK_PRIORITY))
+    }
+
+    /// Active because it was acknowledged, so that an EOI is to come.
+    #[must_use]
+    pub const fn acknowledged(self) -> bool {
+        self.active() && !self.by_write()
+    }
+
+    /// The group and the priority that count now: those with which it was acknowledged, until it has ended. GICD_IGROUPR and
+    /// GICD_IPRIORITYR, which may change meanwhile, are about the next time (IHI 0048B, 3.3; IHI 0069, 4.8).
+    #[must_use]
+    pub const fn standing(self) -> (bool, u8) {
+        if self.acknowledged() {
+            (self.ack_group1(), self.ack_priority5())
+        } else {
+            (self.group1(), self.priority5())
+        }
+    }
+
+    /// Pending because the line of its physical interrupt was high, and not taken yet: the line may have fallen since.
+    #[must_use]
+    pub const fn hangs_on_line(self) -> bool {
+        self.level()
+            && self.has_any(Bits::PHYS.union(Bits::PHYS_LR))
+            && self.has_any(Bits::LATCH.union(Bits::LATCH_LR))
+            && !self.active()
+    }
+
     /// Pending, and nothing but groups and priorities stands between it and the guest.
     #[must_use]
     pub const fn ready(self) -> bool {
@@ -318,7 +366,8 @@ impl State {
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (place, holder) = self.place();
-        let flags = Bits::from_bits_retain(self.0 & (0xfff | Bits::MAPPED.bits()));
+        let named = 0xfff | Bits::MAPPED.bits() | Bits::BY_WRITE.bits();
+        let flags = Bits::from_bits_retain(self.0 & named);
         for (name, _) in flags.iter_names() {
             f.write_str(name)?;
             f.write_str(" ")?;

@@ -40,10 +40,13 @@ pub enum Event {
     Targets(u8, Target),
     /// An LPI gets a mapping, or loses it and with it what was pending.
     Map(bool),
-    /// The physical interrupt of a hardware-mapped level interrupt has gone away before the guest took it.
+    /// The line of a hardware-mapped level interrupt has fallen before the guest took it. Not for what is in a list register of a
+    /// vCPU that is in the guest: that may have taken it.
     Withdraw,
     /// The guest has ended an interrupt that was in no list register (GICH_HCR.EOICount).
     Ended,
+    /// What it was acknowledged on has been reset: no EOI is to come for it.
+    Forget,
     /// Becomes mapped to a physical interrupt, or no longer is.
     Connect(bool),
 }
@@ -95,11 +98,14 @@ impl State {
             Event::ClearPending => self.no_latch().release(&mut effect),
             Event::SetActive if self.active() => self,
             Event::SetActive => {
+                // What the list register still has as acknowledged stays that.
+                let by_write = !self.folded_active();
                 let new = if in_lr {
                     self.with_sets_active(true).with_clears_active(false)
                 } else {
                     self.with_active(true)
                 };
+                let new = new.with_by_write(by_write || new.by_write());
                 if self.hw() && !self.phys() && !self.phys_lr() {
                     effect |= Effect::ACTIVATE;
                     new.with_phys(true)
@@ -107,14 +113,19 @@ impl State {
                     new
                 }
             }
-            Event::ClearActive if in_lr => self
-                .with_clears_active(self.folded_active())
+            Event::ClearActive if in_lr && self.folded_active() => self
+                .with_clears_active(true)
                 .with_sets_active(false)
                 .release(&mut effect),
-            Event::ClearActive | Event::Ended => self.with_active(false).release(&mut effect),
+            Event::ClearActive | Event::Ended => self.inactive().release(&mut effect),
             Event::Priority(priority) => self.with_priority5(priority >> 3),
             Event::Trigger { level } => self.with_level(level),
             Event::Group1(on) => self.with_group1(on),
+            Event::Forget if self.folded_active() || self.sets_active() => self
+                .with_by_write(true)
+                .with_ack_group1(false)
+                .with_ack_priority5(0),
+            Event::Forget => self,
             Event::Route(target) => self.with_target(target),
             Event::Targets(byte, target) => self.with_itargets(byte).with_target(target),
             Event::Map(on) => {
@@ -124,15 +135,10 @@ impl State {
                     self.no_latch().with_mapped(false).with_enabled(false)
                 }
             }
+            Event::Withdraw if !self.hangs_on_line() => self,
             Event::Withdraw => {
-                if self.active() || self.latch() || !self.phys_lr() {
-                    self
-                } else {
-                    effect |= Effect::DEACTIVATE;
-                    self.with_latch_lr(false)
-                        .with_phys(false)
-                        .with_phys_lr(false)
-                }
+                effect |= Effect::DEACTIVATE;
+                self.no_latch().with_phys(false).with_phys_lr(false)
             }
             // What was said of the line no longer counts: from now on the physical GIC is asked.
             Event::Connect(true) => self.with_hw(true).with_line(false),
@@ -147,14 +153,16 @@ impl State {
         new.settle(self, effect)
     }
 
-    /// [`Event::Line`].
+    /// [`Event::Line`]. The line is kept while the interrupt is edge-triggered, too: it may be made level-sensitive. An SGI has none.
     #[inline]
     pub fn at_level(self, level: bool) -> (State, Effect) {
         let new = match (self.hw(), self.level(), level) {
             (true, _, true) => self.with_latch(true).with_phys(true),
+            (true, _, false) => self,
             (false, true, _) => self.with_line(level),
-            (false, false, true) => self.latched(0),
-            (_, _, false) => self,
+            (false, false, true) => self.with_line(!self.sgi()).latched(0),
+            // Nobody is told of what makes no difference now.
+            (false, false, false) => return (self.with_line(false), Effect::empty()),
         };
         new.settle(self, Effect::empty())
     }
@@ -226,20 +234,28 @@ impl State {
         (self, effect)
     }
 
-    /// What decides on which ready list an interrupt is: with an active one, that it is active.
-    const fn list_key(self) -> (bool, bool, u8) {
-        (self.active(), self.group1(), self.priority5())
+    /// What decides on which ready list an interrupt is: with an active one, that it is active, not its group.
+    const fn list_key(self) -> (bool, bool, bool, u8) {
+        let (group1, priority5) = self.standing();
+        let active = self.active();
+        (
+            active,
+            active && self.by_write(),
+            !active && group1,
+            priority5,
+        )
     }
 
     /// What a list register has to hold for this interrupt, and the state that goes with it.
     ///
     /// Only by the CPU that owns the list register, on entry; PLACE is LR before and after. A view
-    /// that is neither pending nor active means: it is to leave the list register.
+    /// that is neither pending nor active means: it is to leave the list register. `foremost`: if it were not active, the guest would
+    /// be signalled this one before whatever waits, so it may be pending behind itself.
     #[inline]
-    pub fn load(self) -> (State, LrView, Effect) {
+    pub fn load(self, foremost: bool) -> (State, LrView, Effect) {
         match self.load_inactive() {
             Some((new, view)) => (new, view, Effect::empty()),
-            None => self.load_any(),
+            None => self.load_any(foremost),
         }
     }
 
@@ -280,17 +296,14 @@ impl State {
     }
 
     #[inline(never)]
-    fn load_any(self) -> (State, LrView, Effect) {
+    fn load_any(self, foremost: bool) -> (State, LrView, Effect) {
         let mut effect = Effect::empty();
         if self.is_plain() && self.sgi() && self.raw_target() == self.raw_holder() {
             let (new, view) = self.load_sgi();
             return (new, view, effect);
         }
         let active = self.active();
-        let mut new = self
-            .with_active(active)
-            .with_sets_active(false)
-            .with_clears_active(false);
+        let mut new = self.settled_active();
         let mut view = LrView {
             active,
             ..LrView::default()
@@ -298,9 +311,12 @@ impl State {
         let deliverable = new.enabled() && new.mapped();
         let physical = new.hw() || new.phys_lr();
         let line = new.level() && new.line() && !physical;
-        // Pending behind itself: an edge, if it stays here. A level is looked at again when it has ended, an SGI has room for
-        // one source, and a hardware-mapped interrupt is never pending and active (IHI 0069, ICH_LR<n>_EL2).
-        let again = !physical && !new.level() && !new.sgi() && new.target() == new.place().1;
+        // Pending behind itself: an edge, if it stays here and is what it was acknowledged as, the list register having one priority
+        // and one group. A level is looked at again when it has ended, an SGI has room for one source, and a hardware-mapped
+        // interrupt is never pending and active (IHI 0069, ICH_LR<n>_EL2).
+        let same = new.acknowledged() && new.standing() == (new.group1(), new.priority5());
+        let edge = !physical && !new.level() && !new.sgi();
+        let again = foremost && same && edge && new.target() == new.place().1;
         if deliverable && (!active || again) {
             new = new.take_latch();
             view.pending = new.latch_lr() || line;
@@ -379,25 +395,39 @@ impl State {
         let left = self.latch() || self.phys() || self.level() && self.line();
         let plain = !left && !self.sets_active() && !self.clears_active();
         plain.then(|| {
-            self.with_latch_lr(false)
-                .with_active(false)
+            self.inactive()
+                .with_latch_lr(false)
                 .with_phys_lr(false)
                 .idle()
         })
     }
 
-    /// The guest has run: what it has done to the list register comes into the word. PLACE stays.
+    /// The active state as writes to its registers have it, which no list register needs to see any more.
+    fn settled_active(self) -> State {
+        if self.active() {
+            self.with_active(true)
+                .with_sets_active(false)
+                .with_clears_active(false)
+        } else {
+            self.inactive()
+        }
+    }
+
+    /// The guest has run: what it has done to the list register comes into the word, where that had this group and priority. PLACE stays.
     #[must_use]
-    pub fn fold(self, pending: bool, active: bool) -> State {
+    pub fn fold(self, pending: bool, active: bool, (group1, priority5): (bool, u8)) -> State {
         let mut new = self.with_latch_lr(self.latch_lr() && pending);
         if active && !self.folded_active() {
-            new = new.with_active_source(self.lr_source());
+            new = new
+                .with_active_source(self.lr_source())
+                .with_ack_group1(group1)
+                .with_ack_priority5(priority5)
+                .with_by_write(false);
+        } else if !active && self.sets_active() {
+            // What was acknowledged has ended, if it was; a write has made it active since.
+            new = new.inactive().with_sets_active(true).with_by_write(true);
         }
-        new = new.with_active(active);
-        new = new
-            .with_active(new.active())
-            .with_sets_active(false)
-            .with_clears_active(false);
+        new = new.with_active(active).settled_active();
         if !pending && !active {
             // Ended by the guest, and with it the physical interrupt.
             new = new.with_phys_lr(false);
@@ -408,11 +438,8 @@ impl State {
     /// Out of the list register, as far as the contents go; the caller then says where to.
     #[must_use]
     pub fn unload(self) -> State {
-        let active = self.active();
         self.give_back_latch()
-            .with_active(active)
-            .with_sets_active(false)
-            .with_clears_active(false)
+            .settled_active()
             .with_phys(self.phys() || self.phys_lr())
             .with_phys_lr(false)
     }

@@ -84,15 +84,31 @@ fn one_may_leave_from_anywhere() {
 
 #[test]
 fn each_class_says_which_priorities_wait() {
-    let active = state(HIGH, true).apply(Event::SetActive).0;
-    let mut ready = Ready::new(&[state(HIGH, false), state(LOW, true), active]);
-    let [zero, one, outside] = [Class::Group0, Class::Group1, Class::Active];
-    let maps = |ready: &Ready| [zero, one, outside].map(|class| ready.lists.map(class));
-    assert_eq!(maps(&ready), [0; 3]);
-    (0..3).for_each(|n| ready.append(n));
-    assert_eq!(maps(&ready), [1 << HIGH, 1 << LOW, 1 << HIGH]);
+    let by_write = state(HIGH, true).apply(Event::SetActive).0;
+    let taken = state(HIGH, true).with_active(true).with_ack_priority5(LOW);
+    let mut ready = Ready::new(&[state(HIGH, false), state(LOW, true), taken, by_write]);
+    let classes = [Class::Group0, Class::Group1, Class::Active, Class::ByWrite];
+    let maps = |ready: &Ready| classes.map(|class| ready.lists.map(class));
+    assert_eq!(maps(&ready), [0; 4]);
+    (0..4).for_each(|n| ready.append(n));
+    assert_eq!(maps(&ready), [1 << HIGH, 1 << LOW, 1 << LOW, 1 << HIGH]);
     ready.remove(1);
-    assert_eq!(maps(&ready), [1 << HIGH, 0, 1 << HIGH]);
+    assert_eq!(maps(&ready), [1 << HIGH, 0, 1 << LOW, 1 << HIGH]);
+}
+
+#[test]
+fn the_most_urgent_is_of_a_group_that_is_on() {
+    let mut ready = Ready::new(&[state(LOW, false), state(HIGH, true)]);
+    (0..2).for_each(|n| ready.append(n));
+    assert_eq!(ready.lists.most_urgent(Groups::all()), Some(HIGH));
+    assert_eq!(ready.lists.most_urgent(Groups::ZERO), Some(LOW));
+    assert_eq!(ready.lists.most_urgent(Groups::empty()), None);
+    ready.lists.rest = 0;
+    assert_eq!(
+        ready.lists.most_urgent(Groups::empty()),
+        Some(0),
+        "what is not sorted yet may be anything"
+    );
 }
 
 #[test]

@@ -86,6 +86,9 @@ impl CpuInterface for Cpu<'_> {
     fn read_vmcr(&self) -> u32 {
         0xf800_0003
     }
+    fn active_priorities(&self) -> u32 {
+        0
+    }
     fn can_trap_dir(&self) -> bool {
         false
     }

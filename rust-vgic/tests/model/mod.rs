@@ -90,6 +90,9 @@ pub struct Model {
     /// As of the last exit.
     pub active_seen: bool,
     pub active_sender: u8,
+    /// What an active one was acknowledged with, Group 1 or not and the priority; nothing while it is not active, or is that by a
+    /// register write alone.
+    pub acknowledged: Option<(bool, u8)>,
     /// A register write that a list register has not been told of: active it shall be, or not.
     pub active_wanted: Option<bool>,
     /// There for a hardware-mapped interrupt.
@@ -205,9 +208,23 @@ impl Model {
         }
     }
 
-    /// The ready lists are by activity, group and priority.
-    fn list(&self) -> (bool, bool, u8) {
-        (self.is_active(), self.group1, self.priority)
+    /// The ready lists: of what is pending by group and priority; of what is active by the priority with which it was acknowledged, and
+    /// those that were not by the priority they have.
+    fn list(&self) -> (&str, u8) {
+        match (self.is_active(), self.acknowledged) {
+            (true, Some((_, priority))) => ("acknowledged", priority),
+            (true, None) => ("made active", self.priority),
+            (false, _) if self.group1 => ("Group 1", self.priority),
+            (false, _) => ("Group 0", self.priority),
+        }
+    }
+
+    /// Pending because of a physical line that may be low by now.
+    pub fn depends_on_physical_line(&self) -> bool {
+        self.level_sensitive
+            && self.physical_is_active()
+            && !self.is_active()
+            && (self.is_latched() || self.carried)
     }
 }
 
@@ -260,9 +277,13 @@ impl Model {
                     new.set_latch(Senders::default());
                 }
                 Some(_) => {}
-                None if new.level_sensitive => new.line_high = high,
-                None if high => new.set_latch(Senders::default()),
-                None => {}
+                // A line is a line, whatever the interrupt makes of it.
+                None => {
+                    new.line_high = high && !new.is_sgi();
+                    if high && !new.level_sensitive {
+                        new.set_latch(Senders::default());
+                    }
+                }
             },
             Event::Sgi(sources) => new.set_latch(Senders::of(sources)),
             Event::ClearSgi(sources) => {
@@ -304,6 +325,7 @@ impl Model {
                 } else {
                     new.active_seen = false;
                 }
+                new.forget_if_inactive();
                 new.let_go_of_physical(&mut duties);
             }
             Event::Priority(byte) => new.priority = byte / 8,
@@ -324,17 +346,14 @@ impl Model {
                 new.clear_latches();
             }
             Event::Withdraw => {
-                // Not if the guest has taken it, or another reason to be pending has come.
-                let untouched = !new.is_active() && !new.is_latched();
-                if let Some(physical) = &mut new.physical
-                    && physical.list_register_answers
-                    && untouched
-                {
-                    *physical = Physical::default();
+                // Not if the guest has taken it.
+                if new.depends_on_physical_line() {
+                    new.clear_latches();
+                    new.physical = Some(Physical::default());
                     duties.deactivate = true;
-                    new.carried = false;
                 }
             }
+            Event::Forget => new.acknowledged = None,
             Event::Connect(true) => {
                 new.physical = Some(Physical::default());
                 new.line_high = false;
@@ -344,10 +363,21 @@ impl Model {
                 new.physical = None;
             }
         }
-        if new != *self {
+        // Nobody needs to know how high the line of an edge-triggered interrupt is.
+        let mut told = self.clone();
+        if !self.level_sensitive && event == Event::Line(false) {
+            told.line_high = new.line_high;
+        }
+        if new != told {
             new.tell(self, &mut duties);
         }
         (new, duties)
+    }
+
+    fn forget_if_inactive(&mut self) {
+        if !self.active_seen && self.active_wanted != Some(true) {
+            self.acknowledged = None;
+        }
     }
 
     /// Who has to learn of a change, and whether that puts the interrupt on a list.
@@ -382,7 +412,7 @@ impl Model {
     }
 
     /// On entry, in a list register: what the register shall show.
-    pub fn load(&self) -> (Self, LrView, Duties) {
+    pub fn load(&self, foremost: bool) -> (Self, LrView, Duties) {
         let Location::ListRegister(holder) = self.location else {
             panic!("not in a list register");
         };
@@ -391,11 +421,15 @@ impl Model {
         let at_home = self.route == Some(holder);
         new.active_seen = self.is_active();
         new.active_wanted = None;
+        new.forget_if_inactive();
 
         // Active and pending at once is for edge-triggered interrupts of this vCPU alone. A level-sensitive one has
         // its line looked at again first; an SGI may have another source; hardware-mapped ones must not be both
-        // (ICH_LR<n>_EL2.State); and what is routed elsewhere is pending there as soon as it is not active here.
-        let both = !self.is_sgi() && !self.level_sensitive && self.physical.is_none() && at_home;
+        // (ICH_LR<n>_EL2.State); and what is routed elsewhere is pending there as soon as it is not active here. It is to be signalled
+        // with the group and the priority it has, not with those it was acknowledged with, and not before anything else.
+        let same = new.acknowledged == Some((self.group1, self.priority));
+        let kind = !self.is_sgi() && !self.level_sensitive && self.physical.is_none();
+        let both = kind && at_home && same && foremost;
         let signal = self.can_be_signalled() && (!new.active_seen || both);
 
         // All latches into the word; the one that is signalled out of it again.
@@ -462,18 +496,24 @@ impl Model {
         (new, view, duties)
     }
 
-    /// On exit: the list register shows this.
-    pub fn fold(&self, pending: bool, active: bool) -> Self {
+    /// On exit: the list register shows this, with this group and priority.
+    pub fn fold(&self, pending: bool, active: bool, with: (bool, u8)) -> Self {
         let mut new = self.clone();
         if !pending {
             new.carried = false;
         }
         if active && !self.active_seen {
             new.active_sender = self.carried_sender;
+            new.acknowledged = Some(with);
+        }
+        if !active {
+            // It has ended. If it is active again, that is by a write.
+            new.acknowledged = None;
         }
         // A write to a register counts more than what the guest did meanwhile.
         new.active_seen = self.active_wanted.unwrap_or(active);
         new.active_wanted = None;
+        new.forget_if_inactive();
         if !pending
             && !active
             && let Some(physical) = &mut new.physical
@@ -488,6 +528,7 @@ impl Model {
         let mut new = self.clone();
         new.active_seen = self.is_active();
         new.active_wanted = None;
+        new.forget_if_inactive();
         let all = self.pending_senders();
         new.carried = false;
         match &mut new.latch {

@@ -25,6 +25,7 @@ fn kinds() -> Vec<Model> {
         carried_sender: 0,
         active_seen: false,
         active_sender: 0,
+        acknowledged: None,
         active_wanted: None,
         physical: None,
         mapped: true,
@@ -83,6 +84,16 @@ fn three() -> impl Iterator<Item = (bool, bool, bool)> {
     (0..8).map(|n| (n & 1 != 0, n & 2 != 0, n & 4 != 0))
 }
 
+/// The priority it has, and what it was acknowledged with if it is active: the same or something else.
+fn standings() -> Vec<(u8, Option<(bool, u8)>)> {
+    let [high, middle, low] = PRIORITIES;
+    let mut standings: Vec<_> = PRIORITIES.map(|priority| (priority, None)).into();
+    for (now, then) in [(high, high), (middle, high), (low, low), (low, middle)] {
+        standings.extend(FLAGS.map(|group1| (now, Some((group1, then)))));
+    }
+    standings
+}
+
 fn locations(sgi: bool) -> Vec<Location> {
     // A private interrupt is with its own vCPU.
     let holders: &[u8] = if sgi { &[0] } else { &[0, 1] };
@@ -118,7 +129,7 @@ pub fn all() -> Vec<Model> {
                 for (enabled, group1, active_seen) in three() {
                     for active_wanted in [None, Some(false), Some(true)] {
                         for carried in FLAGS {
-                            for priority in PRIORITIES {
+                            for (priority, acknowledged) in standings() {
                                 let state = Model {
                                     enabled,
                                     group1,
@@ -126,6 +137,7 @@ pub fn all() -> Vec<Model> {
                                     active_wanted,
                                     carried,
                                     priority,
+                                    acknowledged,
                                     route,
                                     location,
                                     ..kind.clone()
@@ -164,7 +176,8 @@ impl Model {
                 && !self.active_seen
                 && self.active_wanted.is_none()
                 && !self.level_sensitive;
-        place && sgi && hardware && unmapped
+        let acknowledged = self.acknowledged.is_none() || self.active_seen;
+        place && sgi && hardware && unmapped && acknowledged
     }
 
     /// Events that may be posted to an interrupt in this state. The others have no register, command or caller.
@@ -179,6 +192,7 @@ impl Model {
             Event::Group1(false),
             Event::Group1(true),
             Event::Withdraw,
+            Event::Forget,
         ];
         // The low three bits are not implemented.
         events.extend([0x00, 0x07, 0xa0, 0xa7, 0xff].map(Event::Priority));

@@ -28,6 +28,14 @@ impl Model {
             carried_sender: s.lr_source(),
             active_seen: s.folded_active(),
             active_sender: s.active_source(),
+            acknowledged: {
+                let kept = (s.ack_group1(), s.ack_priority5());
+                let active = s.folded_active() || s.sets_active();
+                assert!(active || !s.by_write(), "by a write, but not active: {s:?}");
+                let holds = active && !s.by_write();
+                assert!(holds || kept == (false, 0), "not acknowledged: {s:?}");
+                holds.then_some(kept)
+            },
             active_wanted: match (s.sets_active(), s.clears_active()) {
                 (true, true) => panic!("both set and clear wait: {s:?}"),
                 (true, false) => Some(true),
@@ -67,6 +75,12 @@ impl Model {
             .with_lr_source(self.carried_sender)
             .with_active(self.active_seen)
             .with_active_source(self.active_sender)
+            .with_ack_group1(self.acknowledged.is_some_and(|(group1, _)| group1))
+            .with_ack_priority5(self.acknowledged.map_or(0, |(_, priority)| priority))
+            .with_by_write(
+                self.acknowledged.is_none()
+                    && (self.active_seen || self.active_wanted == Some(true)),
+            )
             .with_sets_active(self.active_wanted == Some(true))
             .with_clears_active(self.active_wanted == Some(false))
             .with_hw(self.physical.is_some())

@@ -17,7 +17,7 @@ fn what_is_mostly_loaded_is_loaded_as_anything_is() {
                     .with_sources(sources)
                     .placed(Place::Lr, VcpuId::new(1).unwrap_or(VcpuId::ZERO));
                 if let Some((new, view)) = s.load_inactive() {
-                    assert_eq!((new, view, Effect::empty()), s.load_any(), "{s:?}");
+                    assert_eq!((new, view, Effect::empty()), s.load_any(false), "{s:?}");
                     short += 1;
                 }
             }
