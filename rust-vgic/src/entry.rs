@@ -119,7 +119,6 @@ impl<H: Host> Domain<H> {
         if changed {
             later.changed = true;
             slot.shadow.store(seen, Ordering::Relaxed);
-            let shown = self.format.standing(seen);
             // The end of it keeps the maintenance interrupt asserted.
             if self.format.asserts_eoi(seen) {
                 cpu.write_lr(n, 0);
@@ -132,7 +131,7 @@ impl<H: Host> Domain<H> {
                 {
                     return Some((s, ()));
                 }
-                let s = s.fold(pending, holds, shown);
+                let s = s.fold(pending, holds, self.format.standing(seen));
                 // An orphan's physical interrupt is deactivated on the next entry, out of this.
                 let gone = !s.deliverable() && !s.orphaned();
                 Some((if gone { s.unload().idle() } else { s }, ()))
@@ -157,7 +156,7 @@ impl<H: Host> Domain<H> {
         }
         // Its line may fall before the guest is entered again.
         if state.hangs_on_line() {
-            v.raise(Flags::DIRTY);
+            v.raise(Flags::LINES);
         }
     }
 
@@ -193,18 +192,15 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// The line of a hardware-mapped level that waits in a list register of `v`, which is about to be entered, may have fallen: then
-    /// nothing is pending any more. Says whether it has.
-    fn withdraw(&self, v: &Vcpu<H::Vcpu>, irq: &Irq) -> bool {
-        irq.state().hangs_on_line() && self.withdraw_fallen(irq, |s| s.is_at(Place::Lr, v.id()))
-    }
-
-    /// The same for some slots, which are to be loaded again then. Says whether any was.
-    fn withdraw_all(&self, v: &Vcpu<H::Vcpu>, slots: u32) -> bool {
+    /// The lines of hardware-mapped levels that wait in list registers of `v`, which is about to be entered, may have fallen: then nothing
+    /// is pending any more, and the list register is to be loaded again. Says whether any has.
+    #[inline(never)]
+    fn withdraw(&self, v: &Vcpu<H::Vcpu>, slots: u32) -> bool {
         let mut any = false;
         for n in bits(slots) {
-            let occupant = self.occupant(v, n);
-            if occupant.is_some_and(|(.., irq)| self.withdraw(v, irq)) {
+            let occupant = self.occupant(v, n).map(|(.., irq)| irq);
+            let waits = occupant.filter(|irq| irq.state().hangs_on_line());
+            if waits.is_some_and(|irq| self.withdraw_fallen(irq, |s| s.is_at(Place::Lr, v.id()))) {
                 v.set_stale(bit(n));
                 any = true;
             }
@@ -279,12 +275,11 @@ impl<H: Host> Domain<H> {
             return false;
         };
         self.use_slot(v, n, slot, intid);
+        let mut view = view;
         // It may have waited for long.
-        let view = if unlikely(self.withdraw(v, irq)) {
-            LrView::default()
-        } else {
-            view
-        };
+        if view.hw && s.level() && self.withdraw(v, bit(n)) {
+            view = LrView::default();
+        }
         let lr = self.encode(v, n, (intid, irq), s, view);
         Self::write_slot(slot, n, &cpu, lr);
         v.set_loaded();
@@ -334,16 +329,19 @@ impl<H: Host> Domain<H> {
     /// Looks at everything: what has come, what is in list registers, what waits for one.
     #[inline(never)]
     fn prepare_entry(&self, v: &Vcpu<H::Vcpu>) {
+        let flags = Flags::from_bits_retain(v.flags.load(Ordering::Relaxed));
+        if flags.intersects(Flags::LINES | Flags::LOOK) {
+            self.withdraw(v, v.used.load(Ordering::Relaxed));
+        }
         // Each turn but the last has found that a line has fallen for which there was a list register: something else may have that.
         for _ in 0..TURNS {
-            self.withdraw_all(v, v.used.load(Ordering::Relaxed));
             let filled = self.fill(v);
-            if !self.withdraw_all(v, filled) {
+            if filled == 0 || !self.withdraw(v, filled) {
                 return;
             }
         }
         // Lines that rise and fall as fast as we look: the guest may take one that is down, and the next entry looks again.
-        v.raise(Flags::DIRTY);
+        v.raise(Flags::LINES);
     }
 
     /// One turn of it. Which list registers have got an interrupt.
@@ -373,7 +371,7 @@ impl<H: Host> Domain<H> {
             if lists.any() {
                 filled = self.fill_slots(v, on, lists, moved);
             }
-            deactivate = self.write_slots(v, &cpu, on, lists.most_urgent(on));
+            deactivate = self.write_slots(v, &cpu, on, lists);
             let hcr = self.hcr(v, &cpu, lists, groups, vmcr).bits();
             if v.hcr.load(Ordering::Relaxed) != hcr {
                 cpu.write_hcr(hcr);
@@ -390,18 +388,19 @@ impl<H: Host> Domain<H> {
         filled
     }
 
-    /// Computes what each list register has to hold while these groups are on and something of this priority waits outside, and writes
-    /// those that differ. The slots whose physical interrupt has to be deactivated, as a bit each.
+    /// Computes what each list register has to hold while these groups are on and this waits outside, and writes those that differ.
+    /// The slots whose physical interrupt has to be deactivated, as a bit each.
     fn write_slots(
         &self,
         v: &Vcpu<H::Vcpu>,
         cpu: &impl CpuInterface,
         on: Groups,
-        waits: Option<u8>,
+        lists: &Lists,
     ) -> u32 {
         let mut deactivate = 0;
-        if waits.is_some() {
-            v.set_stale(self.twice(v));
+        let twice = v.twice.load(Ordering::Relaxed);
+        if twice != 0 && lists.backlog() {
+            v.set_stale(twice);
         }
         let stale = v.stale.load(Ordering::Relaxed);
         v.stale.store(0, Ordering::Relaxed);
@@ -414,8 +413,10 @@ impl<H: Host> Domain<H> {
                 continue;
             };
             let loaded = irq.update(|s| {
-                let urgent = waits.is_none_or(|waits| s.priority5() <= waits);
-                let (s, view, effect) = s.load(urgent && on.has(s.group1()));
+                let urgent = |waits| s.priority5() <= waits;
+                let foremost =
+                    s.active() && on.has(s.group1()) && lists.most_urgent(on).is_none_or(urgent);
+                let (s, view, effect) = s.load(foremost);
                 Some((s, (view, effect)))
             });
             if let Some((_, s, (view, effect))) = loaded {
@@ -427,16 +428,6 @@ impl<H: Host> Domain<H> {
             }
         }
         deactivate
-    }
-
-    /// The slots that show an interrupt pending behind itself.
-    fn twice(&self, v: &Vcpu<H::Vcpu>) -> u32 {
-        let is = |n: &usize| {
-            let shadow = v.slots.get(*n).map(|slot| &slot.shadow);
-            shadow.is_some_and(|lr| self.format.state(lr.load(Ordering::Relaxed)) == (true, true))
-        };
-        let slots = bits(v.used.load(Ordering::Relaxed)).filter(is);
-        slots.fold(0, |slots, n| slots | bit(n))
     }
 
     /// What a list register has to hold for an interrupt that has been loaded into it.
@@ -455,7 +446,14 @@ impl<H: Host> Domain<H> {
             v.set_stale(bit(n));
         }
         let phys = irq.phys.load(Ordering::Relaxed);
-        let (group1, priority5) = s.standing();
+        let (group1, priority5) = if view.active {
+            let twice = v.twice.load(Ordering::Relaxed) & !bit(n);
+            let this = if view.pending { bit(n) } else { 0 };
+            v.twice.store(twice | this, Ordering::Relaxed);
+            s.standing()
+        } else {
+            (s.group1(), s.priority5())
+        };
         self.format.encode(intid, phys, priority5, group1, view)
     }
 

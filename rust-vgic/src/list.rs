@@ -24,10 +24,10 @@ pub(crate) enum Class {
 impl Class {
     /// The list for an interrupt in this state.
     pub(crate) const fn of(state: State) -> Self {
-        if state.acknowledged() {
-            Class::Active
-        } else if state.active() {
+        if state.active() && state.by_write() {
             Class::ByWrite
+        } else if state.active() {
+            Class::Active
         } else if state.group1() {
             Class::Group1
         } else {
@@ -76,7 +76,11 @@ impl Lists {
     }
 
     const fn key_of(state: State) -> u8 {
-        let (_, priority5) = state.standing();
+        let priority5 = if state.active() {
+            state.standing().1
+        } else {
+            state.priority5()
+        };
         (Class::of(state) as u8) << 5 | priority5
     }
 

@@ -138,12 +138,11 @@ impl<H: Host> Domain<H> {
                 continue;
             };
             let s = irq.state();
-            let lowest = if s.active() {
-                &mut active
+            let (lowest, priority5) = if s.active() {
+                (&mut active, s.standing().1)
             } else {
-                &mut pending
+                (&mut pending, s.priority5())
             };
-            let (_, priority5) = s.standing();
             if lowest.is_none_or(|(p, _)| priority5 > p) {
                 *lowest = Some((priority5, n));
             }

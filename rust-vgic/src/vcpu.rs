@@ -5,7 +5,7 @@
 //!
 //! * `flags`, `inbox`: anyone, atomically.
 //! * `lock` (a leaf; interrupts masked; never two at once): the ready lists. Any CPU may take it and work for the vCPU.
-//! * `slots`, `used`, `stale`, `hcr`, `loaded`: the CPU that runs the vCPU, while `epoch` is odd (in the guest, or on the way in or out);
+//! * `slots`, `used`, `stale`, `twice`, `hcr`, `loaded`: the CPU that runs the vCPU, while `epoch` is odd (in the guest, or on the way in or out);
 //!   whoever holds `lock` while `epoch` is even. `Vcpu::is_in_guest` says how to find out.
 
 mod redistributor;
@@ -38,6 +38,8 @@ bitflags::bitflags! {
         const DIRTY = 1 << 4;
         /// The lists were not empty when they were last unlocked.
         const WAITS = 1 << 5;
+        /// Raised by the owner: a list register has a hardware-mapped level whose line may fall before the next entry.
+        const LINES = 1 << 6;
     }
 }
 
@@ -59,6 +61,8 @@ pub struct Vcpu<V> {
     pub(crate) used: AtomicU32,
     /// Slots whose list register may not be as it has to be, as a bit each.
     pub(crate) stale: AtomicU32,
+    /// Slots whose list register may show an interrupt pending behind itself, as a bit each.
+    pub(crate) twice: AtomicU32,
     pub(crate) hcr: AtomicU32,
     pub(crate) inbox: AtomicU16,
     id: VcpuId,
@@ -96,6 +100,7 @@ impl<V: Handle> Vcpu<V> {
             epoch: AtomicU32::new(0),
             used: AtomicU32::new(0),
             stale: AtomicU32::new(0),
+            twice: AtomicU32::new(0),
             loaded: AtomicU32::new(0),
             hcr: AtomicU32::new(0),
             vmcr: AtomicU32::new(0),

@@ -160,11 +160,23 @@ impl State {
             (true, _, true) => self.with_latch(true).with_phys(true),
             (true, _, false) => self,
             (false, true, _) => self.with_line(level),
-            (false, false, true) => self.with_line(!self.sgi()).latched(0),
+            (false, false, true) => self.edge(),
             // Nobody is told of what makes no difference now.
             (false, false, false) => return (self.with_line(false), Effect::empty()),
         };
         new.settle(self, Effect::empty())
+    }
+
+    /// The line of an edge-triggered interrupt rises.
+    #[inline]
+    const fn edge(self) -> Self {
+        if self.sgi() {
+            self.latched(0)
+        } else if self.mapped() {
+            self.with_latch(true).with_line(true)
+        } else {
+            self
+        }
     }
 
     /// Pending by the latch. An SGI that nobody in particular has sent counts as one from source 0, so that

@@ -279,7 +279,7 @@ impl Model {
                 Some(_) => {}
                 // A line is a line, whatever the interrupt makes of it.
                 None => {
-                    new.line_high = high && !new.is_sgi();
+                    new.line_high = high && !new.is_sgi() && new.mapped;
                     if high && !new.level_sensitive {
                         new.set_latch(Senders::default());
                     }
