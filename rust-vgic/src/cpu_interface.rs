@@ -20,7 +20,7 @@ use crate::config::Version;
 use crate::domain::Domain;
 use crate::host::{CpuInterface, Host};
 use crate::intid::IntId;
-use crate::irq::{Effect, Event, NIL, State};
+use crate::irq::{Effect, Event, State};
 use crate::list::Class;
 use crate::lr::{Groups, Hcr, Vmcr};
 use crate::slots::{bit, bits};
@@ -146,7 +146,7 @@ impl<H: Host> Domain<H> {
         }
         fence(Ordering::SeqCst);
         if v.used.load(Ordering::Relaxed) == 0
-            && v.inbox.load(Ordering::Acquire) == NIL
+            && v.flags.load(Ordering::Acquire) & Flags::CAME.bits() == 0
             && v.backlog.load(Ordering::Relaxed) == 0
         {
             return false;
@@ -156,7 +156,7 @@ impl<H: Host> Domain<H> {
         let signalled = |s: State| on.has(s.group1()) && s.priority5() <= vmcr.mask5;
         self.with_lists(v, |lists, moved| {
             self.drain(v, lists, moved);
-            if lists.rest != NIL {
+            if lists.unsorted() != 0 {
                 return true;
             }
             let waits = self

@@ -13,8 +13,11 @@ use crate::list::Lists;
 use crate::sync::{Ordering, fence};
 use crate::vcpu::{Flags, Vcpu};
 
-/// Nodes that are sorted from an inbox under one hold of a vCPU's lock: bounds the time with interrupts masked.
+/// Nodes that are sorted from inboxes under one hold of a vCPU's lock: bounds the time with interrupts masked.
 const BATCH: usize = 256;
+
+/// So many times that are all the interrupts there can be.
+const LOTS: usize = (u16::MAX as usize).div_ceil(BATCH);
 
 /// Others to whose inboxes interrupts were moved under a vCPU's lock: to be seen to once it is released.
 #[derive(Clone, Copy, Default)]
@@ -23,6 +26,8 @@ pub(crate) struct Moved {
     to: u128,
     /// Who of them has to be kicked.
     kick: u128,
+    /// Who of them got one that was routed elsewhere again before it was there.
+    late: u128,
 }
 
 /// The members of a set of vCPUs.
@@ -93,8 +98,11 @@ impl<H: Host> Domain<H> {
 
     /// The same for who has found the interrupt already.
     pub(crate) fn post_to(&self, intid: IntId, irq: &Irq, event: Event) {
-        let (_, new, effect) = irq.post(event);
+        let (old, new, effect) = irq.post(event);
         self.carry_out(intid, irq, new, effect);
+        if new.priority5() < old.priority5() {
+            self.hasten(irq);
+        }
     }
 
     /// The same for an event that may change the physical interrupt behind a hardware-mapped one:
@@ -130,7 +138,7 @@ impl<H: Host> Domain<H> {
         debug_assert_eq!(effect, effect.without_phys(), "of {}", intid.raw());
         let holder = new.place().1.and_then(|id| self.slot(id))?;
         if effect.contains(Effect::PUSH) {
-            if self.push(holder, intid.raw16(), irq) {
+            if self.push(holder, intid.raw16(), irq, new.priority5()) {
                 self.kick(holder);
             }
             // It may have been routed elsewhere while it was on its way: whoever did that
@@ -153,24 +161,27 @@ impl<H: Host> Domain<H> {
         Some(holder)
     }
 
-    /// Pushes a node that has just been moved to `holder`'s inbox. Says whether `holder` must be kicked:
+    /// Pushes a node that has just been moved to `holder`'s inbox of its priority. Says whether `holder` must be kicked:
     /// not if somebody has asked for an exit already that it has not answered.
     #[must_use]
-    pub(crate) fn push(&self, holder: &Vcpu<H::Vcpu>, intid: u16, irq: &Irq) -> bool {
-        let mut head = holder.inbox.load(Ordering::Relaxed);
+    pub(crate) fn push(
+        &self,
+        holder: &Vcpu<H::Vcpu>,
+        intid: u16,
+        irq: &Irq,
+        priority5: u8,
+    ) -> bool {
+        let inbox = holder.inbox(priority5);
+        irq.list.store(priority5, Ordering::Relaxed);
+        let mut head = inbox.load(Ordering::Relaxed);
         loop {
             irq.next.store(head, Ordering::Relaxed);
-            match holder.inbox.compare_exchange_weak(
-                head,
-                intid,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            ) {
+            match inbox.compare_exchange_weak(head, intid, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(now) => head = now,
             }
         }
-        self.must_kick(holder, Flags::empty())
+        self.must_kick(holder, Flags::came_at(priority5))
     }
 
     /// Raises `flags` and asks for an exit. Says whether the caller must kick: not if somebody has asked already and
@@ -226,8 +237,8 @@ impl<H: Host> Domain<H> {
         result
     }
 
-    /// Kicks those who got an interrupt, then sorts their inboxes for them: one that was routed elsewhere again
-    /// while it was on its way must not wait for a vCPU that may be switched off.
+    /// Kicks those who got an interrupt, then sorts their inboxes for them, all of it where one was routed elsewhere again
+    /// while it was on its way: it must not wait for a vCPU that may be switched off.
     fn see_to(&self, mut moved: Moved) {
         // Each turn is one inbox; an interrupt that is routed round in circles is with a running vCPU by then.
         for _ in 0..VcpuId::MAX.saturating_mul(2) {
@@ -238,55 +249,140 @@ impl<H: Host> Domain<H> {
             let Some(v) = members(moved.to).next().and_then(|id| self.slot(id)) else {
                 return;
             };
+            let late = moved.late & moved.to & moved.to.wrapping_neg() != 0;
             moved.to &= moved.to.wrapping_sub(1);
-            if v.inbox.load(Ordering::Acquire) != NIL {
-                self.locked(v, &mut moved, |lists, moved| self.drain(v, lists, moved));
+            moved.late &= moved.to;
+            let more = |moved: &mut Moved| {
+                v.came() != 0
+                    && self.locked(v, moved, |lists, moved| {
+                        self.drain(v, lists, moved);
+                        lists.unsorted() != 0
+                    })
+            };
+            // As many lots as there can be.
+            for _ in 0..LOTS {
+                if !more(&mut moved) || !late {
+                    break;
+                }
             }
         }
     }
 
-    /// Sorts at most [`BATCH`] nodes that are left of an inbox, and as many of `v`'s inbox, into its ready lists. Any CPU, with
-    /// `v`'s lock held.
+    /// Sorts at most [`BATCH`] nodes of `v`'s inboxes, the most urgent first, into its ready lists. Any CPU, with `v`'s lock held.
     pub(crate) fn drain(&self, v: &Vcpu<H::Vcpu>, lists: &mut Lists, moved: &mut Moved) {
-        if lists.rest != NIL {
-            self.sort(v, lists, moved);
-        }
-        // What has come since is not left for later: whoever has brought it has asked for one look.
-        if lists.rest != NIL || v.inbox.load(Ordering::Relaxed) == NIL {
+        self.drain_some(v, v.came(), lists, moved);
+    }
+
+    /// The same for who knows where something has come: the owner, of the flags that it has taken.
+    #[inline]
+    pub(crate) fn drain_some(
+        &self,
+        v: &Vcpu<H::Vcpu>,
+        came: u32,
+        lists: &mut Lists,
+        moved: &mut Moved,
+    ) {
+        lists.came(came);
+        if lists.unsorted() == 0 {
             return;
         }
         // First: between the two, the vCPU may be about to block and find neither.
         v.backlog.store(1, Ordering::Relaxed);
-        lists.rest = v.inbox.swap(NIL, Ordering::AcqRel);
-        let Some(first) = self.node(v, lists.rest) else {
-            return;
-        };
-        let next = first.next.load(Ordering::Relaxed);
-        if next == NIL {
-            // One alone, as it mostly is: equals `sort` then.
-            let intid = core::mem::replace(&mut lists.rest, NIL);
-            self.rehome(v, intid, first, lists, moved);
-        } else {
-            self.sort(v, lists, moved);
+        let mut left = BATCH;
+        while left != 0 && lists.unsorted() != 0 {
+            let priority5 = lists.unsorted().trailing_zeros() as u8;
+            self.drain_one(v, priority5, &mut left, lists, moved);
         }
     }
 
-    /// More than one.
-    fn sort(&self, v: &Vcpu<H::Vcpu>, lists: &mut Lists, moved: &mut Moved) {
+    /// Sorts what is left of a priority's inbox or, if nothing is, what is in it: at most `left` nodes.
+    fn drain_one(
+        &self,
+        v: &Vcpu<H::Vcpu>,
+        priority5: u8,
+        left: &mut usize,
+        lists: &mut Lists,
+        moved: &mut Moved,
+    ) {
+        let mut chain = lists.take_rest(priority5);
+        if chain == NIL {
+            lists.emptied(priority5);
+            chain = v.inbox(priority5).swap(NIL, Ordering::AcqRel);
+        }
+        let Some(first) = self.node(v, chain) else {
+            return;
+        };
+        if first.next.load(Ordering::Relaxed) == NIL {
+            // One alone, as it mostly is: equals `sort` then.
+            *left = left.saturating_sub(1);
+            self.rehome(v, chain, first, lists, moved);
+        } else {
+            let rest = self.sort(v, chain, left, lists, moved);
+            if rest != NIL {
+                lists.set_rest(priority5, rest);
+            }
+        }
+    }
+
+    /// More than one. The rest of the chain, if they are more than `left`.
+    fn sort(
+        &self,
+        v: &Vcpu<H::Vcpu>,
+        chain: u16,
+        left: &mut usize,
+        lists: &mut Lists,
+        moved: &mut Moved,
+    ) -> u16 {
         let mut batch = [NIL; BATCH];
-        let mut taken = 0_usize;
-        for place in &mut batch {
-            let Some(irq) = self.node(v, lists.rest) else {
+        let (mut rest, mut taken) = (chain, 0_usize);
+        for place in batch.iter_mut().take(*left) {
+            let Some(irq) = self.node(v, rest) else {
                 break;
             };
-            *place = lists.rest;
-            lists.rest = irq.next.load(Ordering::Relaxed);
+            *place = rest;
+            rest = irq.next.load(Ordering::Relaxed);
             taken = taken.wrapping_add(1);
         }
+        *left = left.saturating_sub(taken);
         // An inbox is last in, first out.
         for &intid in batch.iter().take(taken).rev() {
             if let Some(irq) = self.node(v, intid) {
                 self.rehome(v, intid, irq, lists, moved);
+            }
+        }
+        rest
+    }
+
+    /// Sorts the inbox that an interrupt is in, whatever else is in there, until it is out of it. So many at a time that others
+    /// may have the lock between, and no more in all than there are interrupts of one priority.
+    fn dig_out(&self, v: &Vcpu<H::Vcpu>, irq: &Irq) {
+        for _ in 0..LOTS {
+            let sorted = self.with_lists(v, |lists, moved| {
+                let mut left = BATCH;
+                if irq.state().is_at(Place::Inbox, v.id()) {
+                    // Something else while it is on its way there.
+                    let priority5 = irq.list.load(Ordering::Relaxed) & 0x1f;
+                    self.drain_one(v, priority5, &mut left, lists, moved);
+                }
+                BATCH.wrapping_sub(left)
+            });
+            // Nothing: it is out, or who has not pushed it yet looks at it afterwards.
+            if sorted == 0 {
+                return;
+            }
+        }
+    }
+
+    /// An interrupt has become more urgent: if it waits unsorted, it does no longer.
+    fn hasten(&self, irq: &Irq) {
+        // As in [`Domain::visit`].
+        fence(Ordering::SeqCst);
+        if let (Place::Inbox, Some(holder)) = irq.state().place()
+            && let Some(v) = self.slot(holder)
+        {
+            self.dig_out(v, irq);
+            if self.must_kick(v, Flags::LOOK) {
+                self.kick(v);
             }
         }
     }
@@ -323,8 +419,13 @@ impl<H: Host> Domain<H> {
                 if let Some(to) = self.slot(target) {
                     let bit = 1_u128.wrapping_shl(u32::from(target.raw()));
                     moved.to |= bit;
-                    if self.push(to, intid, irq) {
+                    if self.push(to, intid, irq, new.priority5()) {
                         moved.kick |= bit;
+                    }
+                    // As after any push: see [`Domain::carry_out`].
+                    fence(Ordering::SeqCst);
+                    if irq.state().misplaced() {
+                        moved.late |= bit;
                     }
                 }
             }
@@ -353,14 +454,8 @@ impl<H: Host> Domain<H> {
             let Some(holder) = irq.state().place().1.and_then(|id| self.slot(id)) else {
                 return;
             };
+            self.dig_out(holder, irq);
             let must_exit = self.with_lists(holder, |lists, moved| {
-                // All of the inbox, if need be: bounded by the number of interrupts there are.
-                loop {
-                    self.drain(holder, lists, moved);
-                    if lists.rest == NIL || !irq.state().is_at(Place::Inbox, holder.id()) {
-                        break;
-                    }
-                }
                 self.revisit(holder, intid.raw16(), irq, lists, moved)
             });
             if must_exit {

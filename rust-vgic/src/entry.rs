@@ -11,7 +11,7 @@ use crate::irq::{Effect, Event, Irq, LrView, NIL, Place, State};
 use crate::list::{Class, Lists};
 use crate::lr::{Groups, Hcr, Vmcr};
 use crate::slots::{bit, bits};
-use crate::sync::Ordering;
+use crate::sync::{AtomicU16, Ordering};
 use crate::vcpu::{Flags, Slot, Vcpu};
 use core::hint::cold_path;
 
@@ -220,15 +220,16 @@ impl<H: Host> Domain<H> {
     #[inline(never)]
     fn enter_busy(&self, v: &Vcpu<H::Vcpu>) {
         let flags = Flags::from_bits_retain(v.flags.load(Ordering::Relaxed));
-        if self.harmless(v).contains(flags) {
-            let intid = v.inbox.load(Ordering::Relaxed);
-            if intid == NIL && flags == Flags::FELL {
+        let came = flags.came();
+        let one = came & came.wrapping_sub(1) == 0;
+        if one && self.harmless(v).contains(flags.difference(Flags::CAME)) {
+            if flags == Flags::FELL {
                 // Equals the general way: the line that fell was of an interrupt which the guest has ended.
                 let flags = v.flags.fetch_and(!Flags::FELL.bits(), Ordering::AcqRel);
                 if flags == Flags::FELL.bits() {
                     return;
                 }
-            } else if self.load_alone(v, intid) {
+            } else if self.load_alone(v, came.trailing_zeros() as u8) {
                 return;
             }
         }
@@ -244,10 +245,14 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// Nothing has changed but that interrupt `intid` has come, alone, and nothing else waits: it goes straight into a free list
+    /// Nothing has changed but that an interrupt of this priority has come, alone, and nothing else waits: it goes straight into a free list
     /// register, and the others stay as they are. Equals [`Domain::prepare_entry`] whenever it says yes; no means to do that.
     #[inline(always)]
-    fn load_alone(&self, v: &Vcpu<H::Vcpu>, intid: u16) -> bool {
+    fn load_alone(&self, v: &Vcpu<H::Vcpu>, priority5: u8) -> bool {
+        let Some(inbox) = v.inboxes.get(usize::from(priority5)) else {
+            return false;
+        };
+        let intid = inbox.load(Ordering::Relaxed);
         let (Some(n), Some(irq)) = (self.free_slot(v), self.node(v, intid)) else {
             return false;
         };
@@ -267,11 +272,14 @@ impl<H: Host> Domain<H> {
         }
         // First the flags, then what they are about; what is more than a kick is for the other way.
         let flags = Flags::from_bits_retain(v.flags.swap(0, Ordering::AcqRel));
-        if unlikely(!self.harmless(v).contains(flags)) {
+        let only = self.harmless(v).union(Flags::came_at(priority5));
+        if unlikely(!only.contains(flags)) {
             v.raise(flags);
             return false;
         }
-        let Some((s, (view, effect))) = self.take_alone(v, intid, irq, on) else {
+        let taken = self.take_alone(v, (inbox, priority5), intid, irq, on);
+        let Some((s, (view, effect))) = taken else {
+            v.raise(flags);
             return false;
         };
         self.use_slot(v, n, slot, intid);
@@ -295,6 +303,7 @@ impl<H: Host> Domain<H> {
     fn take_alone(
         &self,
         v: &Vcpu<H::Vcpu>,
+        (inbox, priority5): (&AtomicU16, u8),
         intid: u16,
         irq: &Irq,
         on: Groups,
@@ -304,9 +313,7 @@ impl<H: Host> Domain<H> {
         if unlikely(lists.any()) {
             return None;
         }
-        let taken = v
-            .inbox
-            .compare_exchange(intid, NIL, Ordering::AcqRel, Ordering::Relaxed);
+        let taken = inbox.compare_exchange(intid, NIL, Ordering::AcqRel, Ordering::Relaxed);
         if unlikely(taken.is_err()) {
             return None;
         }
@@ -320,7 +327,7 @@ impl<H: Host> Domain<H> {
             Some((s, (view, effect)))
         });
         if loaded.is_none() {
-            lists.rest = intid;
+            lists.set_rest(priority5, intid);
             v.backlog.store(1, Ordering::Relaxed);
         }
         loaded.map(|(_, s, said)| (s, said))
@@ -364,7 +371,7 @@ impl<H: Host> Domain<H> {
             if flags.intersects(Flags::LOOK | Flags::FELL) {
                 v.set_stale(v.used.load(Ordering::Relaxed));
             }
-            self.drain(v, lists, moved);
+            self.drain_some(v, flags.came(), lists, moved);
             let groups = self.group_enables();
             let on = groups & vmcr.groups;
             self.empty_slots(v, on, lists, moved);
@@ -497,7 +504,7 @@ impl<H: Host> Domain<H> {
             (Class::Group0, Groups::ZERO, Hcr::VGRP0EIE, Hcr::VGRP0DIE),
             (Class::Group1, Groups::ONE, Hcr::VGRP1EIE, Hcr::VGRP1DIE),
         ];
-        let mut waits = lists.rest != NIL || dirty;
+        let mut waits = lists.unsorted() != 0 || dirty;
         for (class, group, enable, disable) in classes {
             let distributor = groups.contains(group);
             let interface = vmcr.groups.contains(group);

@@ -35,7 +35,7 @@ pub struct Irq {
     pub(crate) prev: AtomicU16,
     /// The physical INTID while HW is set in the word; written before HW, under desc->lock.
     pub(crate) phys: AtomicU16,
-    /// Which ready list. Only under the HOLDER's lock.
+    /// In an inbox its priority, written by the pusher as `next` is; otherwise which ready list, only under the HOLDER's lock.
     pub(crate) list: AtomicU8,
 }
 

@@ -3,10 +3,20 @@
 //!
 //! The lists are intrusive: links are INTIDs, so a node costs four bytes and no pointer is ever followed.
 //! `node` finds the [`Irq`] of an INTID as the holder sees it.
+//!
+//! # What is sorted when
+//!
+//! What is pushed to a vCPU is in one of its inboxes, one for each priority, and is sorted from there into the ready lists: the most
+//! urgent first, and no more than a lot at a time, since the lock is held and interrupts are masked meanwhile. Until all is sorted,
+//! no interrupt gets a list register before one of a higher priority that is not: what is loaded is the most urgent there is,
+//! however much waits. Of one priority it is first come, first served, within a lot.
 
 use crate::irq::{Irq, NIL, State};
 use crate::lr::Groups;
 use crate::sync::Ordering;
+
+/// Priorities of a virtual interrupt: the upper five bits of GICD_IPRIORITYR.
+pub(crate) const PRIORITIES: usize = 32;
 
 /// What a list is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,7 +56,7 @@ struct Ends {
 #[derive(Debug)]
 struct Buckets {
     map: u32,
-    ends: [Ends; 32],
+    ends: [Ends; PRIORITIES],
 }
 
 impl Buckets {
@@ -55,7 +65,7 @@ impl Buckets {
         ends: [Ends {
             head: NIL,
             tail: NIL,
-        }; 32],
+        }; PRIORITIES],
     };
 }
 
@@ -63,16 +73,53 @@ impl Buckets {
 #[derive(Debug)]
 pub(crate) struct Lists {
     classes: [Buckets; 4],
-    /// Nodes taken from the inbox and not sorted yet (their PLACE is still inbox).
-    pub(crate) rest: u16,
+    /// The priorities at which something may not be sorted yet: it is in `rests`, or in the inbox.
+    unsorted: u32,
+    /// Nodes taken from the inbox of a priority and not sorted yet (their PLACE is still inbox), the last first.
+    rests: [u16; PRIORITIES],
 }
 
 impl Lists {
     pub(crate) const fn new() -> Self {
         Self {
             classes: [Buckets::EMPTY; 4],
-            rest: NIL,
+            unsorted: 0,
+            rests: [NIL; PRIORITIES],
         }
+    }
+
+    /// There is something in the inboxes of these priorities.
+    pub(crate) fn came(&mut self, priorities: u32) {
+        self.unsorted |= priorities;
+    }
+
+    /// The priorities at which something may not be sorted yet, as a bit each.
+    pub(crate) fn unsorted(&self) -> u32 {
+        self.unsorted
+    }
+
+    /// The nodes of a priority that were taken from its inbox: first these, then what is in the inbox.
+    pub(crate) fn take_rest(&mut self, priority5: u8) -> u16 {
+        let rest = self.rests.get_mut(usize::from(priority5));
+        rest.map_or(NIL, |rest| core::mem::replace(rest, NIL))
+    }
+
+    /// The inbox of this priority was taken, or what was left of it.
+    pub(crate) fn emptied(&mut self, priority5: u8) {
+        self.unsorted &= !1_u32.wrapping_shl(priority5.into());
+    }
+
+    /// What is left for another time. There was no rest.
+    pub(crate) fn set_rest(&mut self, priority5: u8, chain: u16) {
+        if let Some(rest) = self.rests.get_mut(usize::from(priority5)) {
+            *rest = chain;
+            self.unsorted |= 1_u32.wrapping_shl(priority5.into());
+        }
+    }
+
+    /// Is something of a higher priority than this not sorted yet? That comes first.
+    pub(crate) fn is_behind(&self, priority5: u8) -> bool {
+        self.unsorted.trailing_zeros() < u32::from(priority5)
     }
 
     const fn key_of(state: State) -> u8 {
@@ -98,7 +145,7 @@ impl Lists {
     /// Does anything pending wait here, unsorted included?
     pub(crate) fn backlog(&self) -> bool {
         let [group0, group1, ..] = &self.classes;
-        self.rest != NIL || group0.map | group1.map != 0
+        self.unsorted | group0.map | group1.map != 0
     }
 
     /// Is anything at all on the lists?
@@ -138,11 +185,8 @@ impl Lists {
         *map |= 1_u32.wrapping_shl(u32::from(key & 0x1f));
     }
 
-    /// The highest priority of what is pending here in these groups, if anything is: 0, the highest there is, while not all is sorted.
+    /// The highest priority of what is pending here in these groups, and of what is not sorted yet, if anything is.
     pub(crate) fn most_urgent(&self, on: Groups) -> Option<u8> {
-        if self.rest != NIL {
-            return Some(0);
-        }
         let map = |class, group| {
             if on.contains(group) {
                 self.map(class)
@@ -150,8 +194,9 @@ impl Lists {
                 0
             }
         };
-        let both = map(Class::Group0, Groups::ZERO) | map(Class::Group1, Groups::ONE);
-        (both != 0).then_some(both.trailing_zeros() as u8)
+        let sorted = map(Class::Group0, Groups::ZERO) | map(Class::Group1, Groups::ONE);
+        let all = sorted | self.unsorted;
+        (all != 0).then_some(all.trailing_zeros() as u8)
     }
 
     /// Takes a node off the list it is on.

@@ -121,7 +121,7 @@ impl<H: Host> Domain<H> {
             let irq = self.node(v, best.1)?;
             let s = irq.state();
             if s.ready() && !s.misplaced() && Lists::is_sorted(irq, s) {
-                return Some(best);
+                return (!lists.is_behind(best.0)).then_some(best);
             }
             lists.remove(irq, |n| self.node(v, n));
             self.rehome(v, best.1, irq, lists, moved);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A vCPU's side of the vGIC: its private interrupts, its inbox, its ready lists and its list registers.
+//! A vCPU's side of the vGIC: its private interrupts, its inboxes, its ready lists and its list registers.
 //!
 //! Who may touch what:
 //!
-//! * `flags`, `inbox`: anyone, atomically.
+//! * `flags`, `inboxes`: anyone, atomically.
 //! * `lock` (a leaf; interrupts masked; never two at once): the ready lists. Any CPU may take it and work for the vCPU.
 //! * `slots`, `used`, `stale`, `twice`, `hcr`, `loaded`: the CPU that runs the vCPU, while `epoch` is odd (in the guest, or on the way in or out);
 //!   whoever holds `lock` while `epoch` is even. `Vcpu::is_in_guest` says how to find out.
@@ -16,7 +16,7 @@ use crate::counters::Counters;
 use crate::host::Handle;
 use crate::intid::{IntId, VcpuId};
 use crate::irq::{Irq, NIL, State};
-use crate::list::Lists;
+use crate::list::{Lists, PRIORITIES};
 use crate::lr::{self, Hcr};
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
 use core::marker::PhantomData;
@@ -24,7 +24,7 @@ use core::marker::PhantomData;
 bitflags::bitflags! {
     /// What others ask of a vCPU. Its owner clears them before it looks.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-    pub(crate) struct Flags: u32 {
+    pub(crate) struct Flags: u64 {
         /// Something about an interrupt it holds has changed.
         const LOOK = 1 << 0;
         /// An exit has been asked for, so nobody needs to ask again.
@@ -40,6 +40,21 @@ bitflags::bitflags! {
         const WAITS = 1 << 5;
         /// Raised by the owner: a list register has a hardware-mapped level whose line may fall before the next entry.
         const LINES = 1 << 6;
+        /// A bit for each priority, the highest first: something was pushed to its inbox. In this word because who pushes
+        /// writes to it anyway.
+        const CAME = 0xffff_ffff << 32;
+    }
+}
+
+impl Flags {
+    /// Something was pushed to the inbox of this priority.
+    pub(crate) const fn came_at(priority5: u8) -> Self {
+        Self::from_bits_retain(1_u64.wrapping_shl(priority5 as u32).wrapping_shl(32))
+    }
+
+    /// The priorities of [`Flags::CAME`], as a bit each.
+    pub(crate) const fn came(self) -> u32 {
+        (self.bits() >> 32) as u32
     }
 }
 
@@ -54,8 +69,8 @@ pub(crate) struct Slot {
 // First what each entry and exit touches.
 #[repr(C)]
 pub struct Vcpu<V> {
+    pub(crate) flags: AtomicU64,
     epoch: AtomicU32,
-    pub(crate) flags: AtomicU32,
     /// Not 0 if the next exit has something to look at: a list register in use, or a maintenance interrupt asked for.
     loaded: AtomicU32,
     pub(crate) used: AtomicU32,
@@ -64,13 +79,14 @@ pub struct Vcpu<V> {
     /// Slots whose list register may show an interrupt pending behind itself, as a bit each.
     pub(crate) twice: AtomicU32,
     pub(crate) hcr: AtomicU32,
-    pub(crate) inbox: AtomicU16,
     id: VcpuId,
     /// The host's handle, one more than as a word; 0 while there is none.
     handle: AtomicUsize,
     kind: PhantomData<fn() -> V>,
     /// VMCR as it was last looked at; only a hint for others.
     pub(crate) vmcr: AtomicU32,
+    /// What was pushed and is not sorted into the ready lists, by priority at the time: the last first.
+    pub(crate) inboxes: [AtomicU16; PRIORITIES],
     /// Ready lists, and what of a drained inbox is not sorted into them yet.
     pub(crate) lock: Mutex<Lists>,
     /// Mirrors of what the lists hold, for a look without the lock: 0 means that nothing waits.
@@ -95,8 +111,7 @@ impl<V: Handle> Vcpu<V> {
             id,
             handle: AtomicUsize::new(0),
             kind: PhantomData,
-            flags: AtomicU32::new(Flags::DIRTY.bits()),
-            inbox: AtomicU16::new(NIL),
+            flags: AtomicU64::new(Flags::DIRTY.bits()),
             epoch: AtomicU32::new(0),
             used: AtomicU32::new(0),
             stale: AtomicU32::new(0),
@@ -105,6 +120,7 @@ impl<V: Handle> Vcpu<V> {
             hcr: AtomicU32::new(0),
             vmcr: AtomicU32::new(0),
             lock: Mutex::new(Lists::new()),
+            inboxes: core::array::from_fn(|_| AtomicU16::new(NIL)),
             backlog: AtomicU32::new(0),
             counters: Counters::new(),
             slots: core::array::from_fn(|_| Slot {
@@ -142,6 +158,22 @@ impl<V: Handle> Vcpu<V> {
     pub(crate) fn set_handle(&self, handle: Option<V>) {
         let word = handle.map_or(0, |handle| handle.to_word().wrapping_add(1));
         self.handle.store(word, Ordering::Release);
+    }
+
+    /// The inbox of a priority.
+    #[inline(always)]
+    pub(crate) fn inbox(&self, priority5: u8) -> &AtomicU16 {
+        let [.., last] = &self.inboxes;
+        self.inboxes.get(usize::from(priority5)).unwrap_or(last)
+    }
+
+    /// The priorities whose inbox is not empty, as a bit each: for who has not taken the flags that say so.
+    pub(crate) fn came(&self) -> u32 {
+        let inboxes = self.inboxes.iter().zip(0_u32..);
+        inboxes.fold(0, |came, (inbox, n)| {
+            let any = inbox.load(Ordering::Relaxed) != NIL;
+            came | u32::from(any).wrapping_shl(n)
+        })
     }
 
     /// The SGI or PPI `intid` of this vCPU.

@@ -10,8 +10,11 @@ fn one_alone_is_sorted_as_several_are() {
     for steps in history::all(4) {
         let (short, long) = (Domain::after(&steps), Domain::<Fake>::after(&steps));
         let v = short.v(0);
-        let first = short.node(v, v.inbox.load(Ordering::SeqCst));
-        if v.lock.lock().rest != NIL
+        let came = v.came();
+        let at = came.trailing_zeros() as u8;
+        let first = short.node(v, v.inbox(at).load(Ordering::SeqCst));
+        if v.lock.lock().unsorted() != 0
+            || !came.is_power_of_two()
             || first.is_none_or(|irq| irq.next.load(Ordering::SeqCst) != NIL)
         {
             continue;
@@ -20,8 +23,8 @@ fn one_alone_is_sorted_as_several_are() {
         short.with_lists(v, |lists, moved| short.drain(v, lists, moved));
         let v = long.v(0);
         long.with_lists(v, |lists, moved| {
-            lists.rest = v.inbox.swap(NIL, Ordering::SeqCst);
-            long.sort(v, lists, moved);
+            let chain = v.inbox(at).swap(NIL, Ordering::SeqCst);
+            assert_eq!(long.sort(v, chain, &mut 2, lists, moved), NIL);
         });
         for domain in [&short, &long] {
             domain.enter(0);

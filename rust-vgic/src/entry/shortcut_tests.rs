@@ -16,21 +16,21 @@ fn each_way_into_the_guest_does_what_the_general_one_does() {
             // That the guest has changed what its CPU interface takes is for a maintenance interrupt to say.
             continue;
         }
-        let harmless = short.harmless(v).contains(flags);
-        let came = v.inbox.load(Ordering::SeqCst);
+        let harmless = short.harmless(v).contains(flags.difference(Flags::CAME));
+        let came = flags.came();
         match (flags.is_empty(), came) {
             (true, _) => {
                 assert!(v.enters_idle());
                 idle += 1;
             }
-            (false, NIL) if flags == Flags::FELL && harmless => {
+            (false, 0) if flags == Flags::FELL && harmless => {
                 v.enter_guest();
                 short.enter_busy(v);
                 fell += 1;
             }
             _ => {
                 v.enter_guest();
-                if harmless && short.load_alone(v, came) {
+                if harmless && short.load_alone(v, came.trailing_zeros() as u8) {
                     alone += 1;
                 } else {
                     short.prepare_entry(v);

@@ -160,6 +160,89 @@ fn what_comes_behind_a_long_inbox_is_not_left_for_later() {
     assert!(domain.loaded(0).contains(&340), "{:?}", domain.loaded(0));
 }
 
+/// All SPIs are raised, one after the other, with these priorities.
+fn crowd(priorities: impl Fn(u32) -> u8) -> Domain<Fake> {
+    let domain = fake::v3(1, 960, 0);
+    domain.ctlr.store(3, Ordering::SeqCst);
+    domain.host().cpus[0].vmcr.store(0xf800_0002, SeqCst);
+    (32..992).for_each(|raw| domain.raise(raw, priorities(raw), true));
+    domain
+}
+
+/// The guest serves and ends what is in its list registers, until nothing is; what came, entry by entry.
+fn taken(domain: &Domain<Fake>) -> Vec<Vec<u16>> {
+    std::iter::from_fn(|| {
+        domain.enter(0);
+        let loaded = domain.loaded(0);
+        for raw in &loaded {
+            domain.inject(None, IntId::new(u32::from(*raw)).unwrap(), false);
+        }
+        (domain.host().cpus[0].lrs.iter()).for_each(|lr| lr.store(0, SeqCst));
+        domain.leave(0);
+        (!loaded.is_empty()).then_some(loaded)
+    })
+    .take(1000)
+    .collect()
+}
+
+#[test]
+fn most_urgent_first_whatever_came_after_it() {
+    for urgent in [32, 40, 500, 991] {
+        let domain = crowd(|raw| if raw == urgent { 0x20 } else { 0xa0 });
+        domain.enter(0);
+        let loaded = domain.loaded(0);
+        assert!(loaded.contains(&(urgent as u16)), "{urgent}: {loaded:?}");
+    }
+}
+
+#[test]
+fn most_urgent_first_to_the_last() {
+    let priority = |raw: u32| (raw.wrapping_mul(0x9e37_79b1) >> 24) as u8 & 0xf8;
+    let domain = crowd(priority);
+    let taken = taken(&domain);
+    assert_eq!(taken.iter().flatten().count(), 960);
+    let range = |lot: &[u16]| {
+        let priorities = lot.iter().map(|raw| priority((*raw).into()));
+        (priorities.clone().min().unwrap(), priorities.max().unwrap())
+    };
+    for two in taken.windows(2) {
+        assert!(range(&two[0]).1 <= range(&two[1]).0, "{two:?}");
+    }
+}
+
+/// More than are sorted at once of a group that is off come before it.
+#[test]
+fn most_urgent_first_behind_those_of_a_group_that_is_off() {
+    let domain = fake::v3(1, 960, 0);
+    domain.ctlr.store(3, Ordering::SeqCst);
+    domain.host().cpus[0].vmcr.store(0xf800_0002, SeqCst);
+    // These are in list registers, or wait sorted.
+    (901..992).for_each(|raw| domain.raise(raw, 0xa0, true));
+    domain.enter(0);
+    domain.leave(0);
+    let less = domain.loaded(0);
+    domain.raise(900, 0x40, true);
+    (32..900).for_each(|raw| domain.raise(raw, 0x20, false));
+    let entries = (1..100).find(|_| {
+        domain.enter(0);
+        let loaded = domain.loaded(0);
+        let others = loaded.iter().filter(|raw| !less.contains(raw));
+        assert!(others.clone().all(|raw| *raw == 900), "{loaded:?}");
+        domain.leave(0);
+        loaded.contains(&900)
+    });
+    assert_eq!(entries, Some(4), "868, in lots of 256");
+}
+
+#[test]
+fn most_urgent_first_if_it_becomes_so_while_it_waits_unsorted() {
+    let domain = crowd(|_| 0xa0);
+    let intid = IntId::new(32).unwrap();
+    domain.post(domain.v(0), intid, Event::Priority(0x20));
+    domain.enter(0);
+    assert!(domain.loaded(0).contains(&32), "{:?}", domain.loaded(0));
+}
+
 #[test]
 fn what_comes_alone_and_is_not_for_the_guest_waits() {
     let domain = settled();

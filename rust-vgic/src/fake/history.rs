@@ -173,12 +173,11 @@ impl Domain<Fake> {
         let word = |raw| self.shared(IntId::new(raw)?).map(|irq| irq.state().bits());
         let vcpu = |n: usize| {
             let (v, cpu) = (self.v(n as u32), &self.host.cpus[n]);
-            let mut all: Vec<u64> = [
-                &v.flags, &v.used, &v.stale, &v.hcr, &v.vmcr, &v.backlog, &cpu.hcr,
-            ]
-            .map(|field| field.load(SeqCst).into())
-            .into();
-            all.push(v.inbox.load(SeqCst).into());
+            let mut all: Vec<u64> = [&v.used, &v.stale, &v.hcr, &v.vmcr, &v.backlog, &cpu.hcr]
+                .map(|field| field.load(SeqCst).into())
+                .into();
+            all.push(v.flags.load(SeqCst));
+            all.extend(v.inboxes.iter().map(|inbox| u64::from(inbox.load(SeqCst))));
             all.push(v.epoch().into());
             for (slot, lr) in v.slots.iter().zip(&cpu.lrs) {
                 all.push(slot.intid.load(SeqCst).into());

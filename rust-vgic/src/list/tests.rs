@@ -103,10 +103,10 @@ fn the_most_urgent_is_of_a_group_that_is_on() {
     assert_eq!(ready.lists.most_urgent(Groups::all()), Some(HIGH));
     assert_eq!(ready.lists.most_urgent(Groups::ZERO), Some(LOW));
     assert_eq!(ready.lists.most_urgent(Groups::empty()), None);
-    ready.lists.rest = 0;
+    ready.lists.set_rest(1, 0);
     assert_eq!(
         ready.lists.most_urgent(Groups::empty()),
-        Some(0),
+        Some(1),
         "what is not sorted yet may be anything"
     );
 }
@@ -130,7 +130,7 @@ fn a_backlog_is_what_is_pending_and_not_what_is_only_active() {
     (0..2).for_each(|n| ready.append(n));
     assert!(ready.lists.backlog(), "both groups at once");
     ready.lists = Lists::new();
-    ready.lists.rest = 0;
+    ready.lists.set_rest(3, 0);
     assert!(ready.lists.backlog() && ready.lists.any(), "not sorted yet");
 }
 
