@@ -25,13 +25,15 @@ use crate::list::Class;
 use crate::lr::{Groups, Hcr, Vmcr};
 use crate::slots::{bit, bits};
 use crate::sync::{Ordering, fence};
-use crate::vcpu::{Flags, Vcpu};
+use crate::vcpu::{Flags, UNKNOWN, Vcpu};
 
 impl<H: Host> Domain<H> {
     /// VMCR of the vCPU that is current.
     pub(crate) fn read_vmcr(&self, v: &Vcpu<H::Vcpu>, cpu: &impl CpuInterface) -> Vmcr {
         let raw = cpu.read_vmcr();
-        v.vmcr.store(raw, Ordering::Relaxed);
+        if v.vmcr.load(Ordering::Relaxed) != raw {
+            self.vmcr_changed(v, raw);
+        }
         self.format.vmcr(raw)
     }
 
@@ -103,6 +105,8 @@ impl<H: Host> Domain<H> {
     /// The vCPU is being switched on by PSCI: its CPU interface starts afresh on its next entry.
     /// It does not run; the caller is another vCPU.
     pub fn cpu_on(&self, v: &Vcpu<H::Vcpu>) {
+        // What it was set to before says nothing any more.
+        self.vmcr_changed(v, UNKNOWN);
         v.raise(Flags::RESET | Flags::LOOK);
     }
 
@@ -146,12 +150,17 @@ impl<H: Host> Domain<H> {
         }
         fence(Ordering::SeqCst);
         if v.used.load(Ordering::Relaxed) == 0
-            && v.flags.load(Ordering::Acquire) & Flags::CAME.bits() == 0
+            && v.flags.load(Ordering::Acquire) & Flags::CAME.union(Flags::SWEEP).bits() == 0
+            && v.swept().1 == 0
             && v.backlog.load(Ordering::Relaxed) == 0
         {
             return false;
         }
         let vmcr = self.read_vmcr(v, &self.host.cpu());
+        // Others wait for what it goes through.
+        if v.flags.load(Ordering::Relaxed) & Flags::SWEEP.bits() != 0 || v.swept().1 != 0 {
+            return true;
+        }
         let on = self.group_enables() & vmcr.groups;
         let signalled = |s: State| on.has(s.group1()) && s.priority5() <= vmcr.mask5;
         self.with_lists(v, |lists, moved| {

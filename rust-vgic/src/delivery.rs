@@ -28,10 +28,12 @@ pub(crate) struct Moved {
     kick: u128,
     /// Who of them got one that was routed elsewhere again before it was there.
     late: u128,
+    /// The groups of interrupts that stay because nobody can take them, as a bit each.
+    stay: u32,
 }
 
 /// The members of a set of vCPUs.
-fn members(mut set: u128) -> impl Iterator<Item = VcpuId> {
+pub(crate) fn members(mut set: u128) -> impl Iterator<Item = VcpuId> {
     core::iter::from_fn(move || {
         let id = VcpuId::new(set.trailing_zeros())?;
         set &= set.wrapping_sub(1);
@@ -65,14 +67,19 @@ impl<H: Host> Domain<H> {
         let Some(irq) = self.irq(v, intid) else {
             return;
         };
-        if self.one_of_n.load(Ordering::Relaxed) != 0 {
-            self.choose_target(intid, irq);
-        }
-        let (old, new, effect) = irq.post_line(level);
+        let shares = self.shares();
+        let (old, new, effect) = if shares {
+            self.post_shared(irq, Event::Line(level))
+        } else {
+            irq.post_line(level)
+        };
         if old == new {
             return;
         }
         let holder = self.carry_out(intid, irq, new, effect);
+        if shares {
+            self.see_taken(intid, irq);
+        }
         if level {
             holder.unwrap_or(v).counters.injections.count();
         }
@@ -97,12 +104,16 @@ impl<H: Host> Domain<H> {
     }
 
     /// The same for who has found the interrupt already.
-    pub(crate) fn post_to(&self, intid: IntId, irq: &Irq, event: Event) {
-        let (old, new, effect) = irq.post(event);
+    pub(crate) fn post_to(&self, intid: IntId, irq: &Irq, event: Event) -> (State, State) {
+        let (old, new, effect) = self.post_on(irq, event);
         self.carry_out(intid, irq, new, effect);
         if new.priority5() < old.priority5() {
             self.hasten(irq);
         }
+        if self.shares() {
+            self.see_taken(intid, irq);
+        }
+        (old, new)
     }
 
     /// The same for an event that may change the physical interrupt behind a hardware-mapped one:
@@ -113,7 +124,7 @@ impl<H: Host> Domain<H> {
         };
         let mut changed = None;
         self.with_phys(irq, |phys| {
-            let (_, new, effect) = irq.post(event);
+            let (_, new, effect) = self.post_on(irq, event);
             match phys {
                 Some(phys) if effect.contains(Effect::DEACTIVATE) => phys.set_active(false),
                 Some(phys) if effect.contains(Effect::ACTIVATE) => phys.set_active(true),
@@ -123,6 +134,9 @@ impl<H: Host> Domain<H> {
         });
         if let Some((new, effect)) = changed {
             self.carry_out(intid, irq, new, effect);
+            if self.shares() {
+                self.see_taken(intid, irq);
+            }
         }
     }
 
@@ -214,7 +228,7 @@ impl<H: Host> Domain<H> {
     ) -> R {
         let mut moved = Moved::default();
         let result = self.locked(v, &mut moved, f);
-        if moved.to != 0 {
+        if moved.to != 0 || moved.stay != 0 {
             self.see_to(moved);
         }
         result
@@ -240,6 +254,7 @@ impl<H: Host> Domain<H> {
     /// Kicks those who got an interrupt, then sorts their inboxes for them, all of it where one was routed elsewhere again
     /// while it was on its way: it must not wait for a vCPU that may be switched off.
     fn see_to(&self, mut moved: Moved) {
+        self.want_all(core::mem::replace(&mut moved.stay, 0));
         // Each turn is one inbox; an interrupt that is routed round in circles is with a running vCPU by then.
         for _ in 0..VcpuId::MAX.saturating_mul(2) {
             for v in members(moved.kick).filter_map(|id| self.slot(id)) {
@@ -408,13 +423,16 @@ impl<H: Host> Domain<H> {
             } else {
                 s.unload()
             };
-            Some((self.pass_on(v, intid, s).rehome(v.id()), ()))
+            Some((self.pass_on(v, s).rehome(v.id()), ()))
         });
         let Some((_, new, ())) = done else {
             return false;
         };
         match new.place() {
-            (Place::Ready, _) => lists.append(intid, irq, new, |n| self.node(v, n)),
+            (Place::Ready, _) => {
+                lists.append(intid, irq, new, |n| self.node(v, n));
+                moved.stay |= self.stays(v, new);
+            }
             (Place::Inbox, Some(target)) => {
                 if let Some(to) = self.slot(target) {
                     let bit = 1_u128.wrapping_shl(u32::from(target.raw()));

@@ -11,7 +11,7 @@ use crate::host::{Host, PhysIrq};
 use crate::intid::IntId;
 use crate::irq::{Effect, Event, Irq, Place};
 use crate::registers::{Access, Row, Width, Written};
-use crate::routing::ROUTER;
+use crate::routing::{ANY, IRM, ROUTER};
 use crate::sync::Ordering;
 use crate::vcpu::{Flags, Vcpu};
 
@@ -90,8 +90,7 @@ fn set_enabled<H: Host>(access: &Access<'_, H>, intid: IntId, irq: &Irq, on: boo
         // In a list register its vCPU asks itself, on its way into the guest.
         domain.withdraw_fallen(irq, |s| s.place().0 != Place::Lr);
     }
-    let (old, new, effect) = irq.post(Event::Enable(on));
-    domain.carry_out(intid, irq, new, effect);
+    let (old, new) = domain.post_to(intid, irq, Event::Enable(on));
     if !new.hw() || old.enabled() == new.enabled() {
         return;
     }
@@ -123,11 +122,10 @@ pub(crate) fn set_pending<H: Host>(access: &Access<'_, H>, intid: IntId, irq: &I
     if is_fixed_sgi(access, intid) {
         return;
     }
-    if access.domain.one_of_n.load(Ordering::Relaxed) != 0 {
+    if access.domain.shares() {
         // What the writer can take itself is seen at once.
         let domain = access.domain;
         domain.read_vmcr(access.cur, &domain.host.cpu());
-        domain.choose_target(intid, irq);
     }
     let physical = access.domain.with_phys(irq, |phys| {
         if let Some(phys) = phys {
@@ -264,9 +262,13 @@ pub(crate) fn set_targets<H: Host>(
         return;
     }
     let byte = written.value as u8 & domain.cpu_interfaces();
-    let target = domain.route_to_set(byte, irq.state().group1());
-    domain.post_to(intid, irq, Event::Targets(byte, target));
-    domain.route_physical(irq);
+    if byte.count_ones() > 1 {
+        domain.share();
+    }
+    let routed = irq.update(|s| Some(domain.targeted(s, byte)));
+    if let Some((_, new, effect)) = routed {
+        domain.routed(intid, irq, new, effect);
+    }
 }
 
 /// GICD_IROUTER as the guest wrote it.
@@ -289,14 +291,22 @@ pub(crate) fn set_router<H: Host>(
     let Some(router) = domain.router(intid) else {
         return;
     };
-    let (new, effect) = {
+    if written.value & IRM != 0 {
+        domain.share();
+    }
+    let routed = {
         let _masked = domain.mask();
         let _config = domain.config.lock();
         let raw = written.merge(router.load(Ordering::Relaxed)) & ROUTER;
         router.store(raw, Ordering::Relaxed);
-        let (_, new, effect) = irq.post(Event::Route(domain.route(raw, irq.state().group1())));
-        (new, effect)
+        if raw & IRM != 0 {
+            irq.update(|s| Some(domain.targeted(s, ANY)))
+        } else {
+            let target = domain.route(raw);
+            irq.update(|s| Some(s.apply(Event::Targets(0, target))))
+        }
     };
-    domain.carry_out(intid, irq, new, effect);
-    domain.route_physical(irq);
+    if let Some((_, new, effect)) = routed {
+        domain.routed(intid, irq, new, effect);
+    }
 }

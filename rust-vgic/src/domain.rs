@@ -11,6 +11,7 @@ use crate::lpi::Lpis;
 use crate::lr::Format;
 use crate::slice::try_boxed;
 use crate::sync::{AtomicU32, AtomicU64, Mutex};
+use crate::takers::Takers;
 use crate::vcpu::Vcpu;
 use alloc::boxed::Box;
 
@@ -36,6 +37,8 @@ pub struct Domain<H: Host> {
     pub(crate) split_eoi: AtomicU32,
     /// Not 0 once an interrupt has been routed to any vCPU that can take it.
     pub(crate) one_of_n: AtomicU32,
+    /// Who can take such an interrupt.
+    pub(crate) takers: Takers,
     pub(crate) told: Told,
     /// Serialises configuration writes whose parts must agree. Interrupts masked; above the vCPU locks, below desc->lock.
     pub(crate) config: Mutex<()>,
@@ -112,6 +115,8 @@ impl<H: Host> Domain<H> {
             ctlr: AtomicU32::new(0),
             split_eoi: AtomicU32::new(0),
             one_of_n: AtomicU32::new(0),
+            // A redistributor sleeps at reset.
+            takers: Takers::new(!v3),
             told: Told::new(),
             config: Mutex::new(()),
         })

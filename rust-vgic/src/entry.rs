@@ -71,6 +71,9 @@ impl<H: Host> Domain<H> {
             v.hcr.store(Hcr::EN.bits(), Ordering::Relaxed);
             cpu.write_hcr(Hcr::EN.bits());
             v.raise(Flags::DIRTY);
+            if self.shares() {
+                self.read_vmcr(v, &cpu);
+            }
         }
         for n in bits(used) {
             if let Some(slot) = v.slots.get(n) {
@@ -358,6 +361,10 @@ impl<H: Host> Domain<H> {
         if Flags::from_bits_retain(v.flags.load(Ordering::Acquire)).contains(Flags::RESET) {
             self.reset_cpu_interface(v, &cpu);
         }
+        // So may this.
+        if self.shares() {
+            self.share_in(v, &cpu);
+        }
         // First the flags, then what they are about.
         let flags = Flags::from_bits_retain(v.flags.swap(0, Ordering::AcqRel));
         let vmcr = self.read_vmcr(v, &cpu);
@@ -485,7 +492,9 @@ impl<H: Host> Domain<H> {
         let flags = Flags::from_bits_retain(v.flags.load(Ordering::Relaxed));
         let dirty = flags.contains(Flags::DIRTY);
         let mut hcr = Hcr::EN;
-        if !lists.any() && self.split_eoi.load(Ordering::Relaxed) == 0 && !dirty {
+        if self.shares() {
+            hcr |= self.share_hcr(v, vmcr);
+        } else if !lists.any() && self.split_eoi.load(Ordering::Relaxed) == 0 && !dirty {
             return hcr;
         }
         // With EOImode 1 an interrupt may be deactivated in any order, and on another CPU than acknowledged it:

@@ -22,6 +22,7 @@
 //! | `list` | ready lists |
 //! | [`vcpu`] | a vCPU: inbox, lists, slots, what is in its redistributor |
 //! | [`lpi`] | LPIs: their words and their table |
+//! | `takers` | who can take what several may take |
 //! | [`its`] | an interrupt translation service, its commands and its tables |
 //! | | **a domain** |
 //! | [`domain`] | a domain's vGIC: creation and look-up |
@@ -94,6 +95,7 @@ pub mod slice;
 mod slots;
 mod sync;
 pub mod sysreg;
+mod takers;
 pub mod vcpu;
 
 pub use config::{Config, Error, ItsConfig, LpiConfig, Version};

@@ -181,9 +181,7 @@ fn waker<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
 fn set_waker<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
     let sleep = written.value as u32 & PROCESSOR_SLEEP;
     access.owner.redist.waker.store(sleep, Ordering::Relaxed);
-    if sleep != 0 {
-        access.domain.fell_asleep(access.owner);
-    }
+    access.domain.woke(access.cur, access.owner);
 }
 
 /// GICR_CTLR: EnableLPIs, which can be cleared again (CES), and GICR_INVLPIR with its siblings is there (IR). RWP is

@@ -40,6 +40,8 @@ bitflags::bitflags! {
         const WAITS = 1 << 5;
         /// Raised by the owner: a list register has a hardware-mapped level whose line may fall before the next entry.
         const LINES = 1 << 6;
+        /// Somebody is to go through what several vCPUs may take: see [`crate::routing`].
+        const SWEEP = 1 << 7;
         /// A bit for each priority, the highest first: something was pushed to its inbox. In this word because who pushes
         /// writes to it anyway.
         const CAME = 0xffff_ffff << 32;
@@ -57,6 +59,9 @@ impl Flags {
         (self.bits() >> 32) as u32
     }
 }
+
+/// No value of VMCR: bit 10 is reserved in both formats. It was not looked at.
+pub(crate) const UNKNOWN: u32 = 1 << 10;
 
 /// One list register: which interrupt it holds (or [`NIL`]), and what the hardware was last seen to contain.
 #[derive(Debug)]
@@ -83,8 +88,10 @@ pub struct Vcpu<V> {
     /// The host's handle, one more than as a word; 0 while there is none.
     handle: AtomicUsize,
     kind: PhantomData<fn() -> V>,
-    /// VMCR as it was last looked at; only a hint for others.
+    /// VMCR as it was last looked at, or [`UNKNOWN`].
     pub(crate) vmcr: AtomicU32,
+    /// Where the owner is as it goes through all SPIs, the next one in the upper half; and how many are left.
+    sweep: AtomicU32,
     /// What was pushed and is not sorted into the ready lists, by priority at the time: the last first.
     pub(crate) inboxes: [AtomicU16; PRIORITIES],
     /// Ready lists, and what of a drained inbox is not sorted into them yet.
@@ -118,7 +125,8 @@ impl<V: Handle> Vcpu<V> {
             twice: AtomicU32::new(0),
             loaded: AtomicU32::new(0),
             hcr: AtomicU32::new(0),
-            vmcr: AtomicU32::new(0),
+            vmcr: AtomicU32::new(UNKNOWN),
+            sweep: AtomicU32::new(0),
             lock: Mutex::new(Lists::new()),
             inboxes: core::array::from_fn(|_| AtomicU16::new(NIL)),
             backlog: AtomicU32::new(0),
@@ -244,6 +252,23 @@ impl<V: Handle> Vcpu<V> {
         let more = self.hcr.load(Ordering::Relaxed) ^ Hcr::EN.bits();
         let loaded = self.used.load(Ordering::Relaxed) | more;
         self.loaded.store(loaded, Ordering::Relaxed);
+    }
+
+    /// The owner is to go through so many SPIs, from where it has come to.
+    pub(crate) fn begin_sweep(&self, all: u32) {
+        let (next, _) = self.swept();
+        self.set_swept(next, all);
+    }
+
+    /// The SPI that is next, and how many are left.
+    pub(crate) fn swept(&self) -> (u32, u32) {
+        let sweep = self.sweep.load(Ordering::Relaxed);
+        (sweep >> 16, sweep & 0xffff)
+    }
+
+    pub(crate) fn set_swept(&self, next: u32, left: u32) {
+        let sweep = next.wrapping_shl(16) | left & 0xffff;
+        self.sweep.store(sweep, Ordering::Relaxed);
     }
 
     /// Is it in the guest, or on the way in or out? For others, and only after they have raised

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! 1 of N: who is chosen.
-#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use super::*;
 use crate::Width;
@@ -36,6 +40,35 @@ fn target(domain: &Domain<Fake>, intid: IntId) -> u8 {
     target.unwrap().raw()
 }
 
+/// What the guest of a vCPU writes to its CPU interface.
+fn set_group1(domain: &Domain<Fake>, n: usize, on: bool) {
+    let vmcr = if on { 0xf800_0002 } else { 0xf800_0000 };
+    domain.host().cpus[n].vmcr.store(vmcr, SeqCst);
+}
+
+/// Group 1 is off everywhere, and everybody has been seen so.
+fn all_off() -> (Domain<Fake>, IntId) {
+    let (domain, intid) = any_of_three();
+    (0..3).for_each(|n| set_group1(&domain, n, false));
+    domain.settle();
+    (domain, intid)
+}
+
+/// An exit and an entry of whoever was kicked, until nobody is.
+fn run_kicked(domain: &Domain<Fake>) {
+    for _ in 0..100 {
+        let kicked = domain.host().kicked();
+        for n in &kicked {
+            domain.leave(*n as u32);
+            domain.enter(*n as u32);
+        }
+        if kicked.is_empty() {
+            return;
+        }
+    }
+    panic!("they kick each other for ever");
+}
+
 fn switch(domain: &Domain<Fake>, n: usize, on: bool) {
     let mut off = domain.host().off.lock().unwrap();
     if on {
@@ -61,7 +94,8 @@ fn off_is_worse_than_asleep_and_that_than_a_group_that_is_off() {
     // vCPU 0 is off, 1 asleep, 2 has its group off: as far as is known.
     switch(&domain, 0, false);
     domain.redist_write(v, 0, 0x2_0000 + WAKER, Width::Word, 2);
-    domain.v(2).vmcr.store(0xf800_0000, SeqCst);
+    set_group1(&domain, 2, false);
+    domain.settle();
     domain.inject(None, intid, true);
     assert_eq!(target(&domain, intid), 2);
     let (domain, intid) = any_of_three();
@@ -111,4 +145,219 @@ fn what_the_guest_holds_stays() {
     domain.redist_write(domain.v(0), 0, WAKER, Width::Word, 2);
     domain.enter(0);
     assert_eq!(domain.loaded(0), [INTID as u16]);
+}
+
+#[test]
+fn one_of_n_does_not_trust_what_was_never_read() {
+    let domain = fake::v3(3, 32, 0);
+    domain.ctlr.store(2, SeqCst);
+    let (v, intid) = (domain.v(0), IntId::new(INTID).unwrap());
+    for (region, offset) in [(0, 0), (0, 0x2_0000), (1, 0)] {
+        domain.redist_write(v, region, offset + WAKER, Width::Word, 0);
+    }
+    domain.settle();
+    domain.dist_write(v, 0x6000 + 8 * INTID, Width::Double, IRM);
+    domain.post(v, intid, Event::Enable(true));
+    domain.settle();
+    // vCPU 1 has enabled the group since, and nothing has come that it would have been looked at for.
+    set_group1(&domain, 1, true);
+    domain.inject(None, intid, true);
+    assert_eq!(domain.host().kicked(), [0, 1, 2], "all are asked");
+    for n in 0..3 {
+        domain.leave(n);
+        domain.enter(n);
+    }
+    run_kicked(&domain);
+    assert_eq!((domain.loaded(0), domain.loaded(2)), (vec![], vec![]));
+    assert_eq!(domain.loaded(1), [INTID as u16]);
+    // Once is enough.
+    set_group1(&domain, 1, false);
+    domain.settle();
+    domain.inject(None, IntId::new(INTID + 1).unwrap(), true);
+    assert_eq!(domain.host().kicked(), []);
+}
+
+#[test]
+fn one_of_n_leaves_a_vcpu_whose_group_goes_off_before_it_has_entered() {
+    let (domain, intid) = any_of_three();
+    set_group1(&domain, 0, false);
+    domain.inject(None, intid, true);
+    assert_eq!(domain.host().kicked(), [0]);
+    domain.enter(0);
+    assert_eq!(domain.loaded(0), []);
+    assert_eq!(domain.host().kicked(), [1]);
+    domain.enter(1);
+    assert_eq!(domain.loaded(1), [INTID as u16]);
+}
+
+#[test]
+fn one_of_n_leaves_a_vcpu_whose_group_goes_off_while_it_is_in_a_list_register() {
+    let (domain, intid) = any_of_three();
+    domain.inject(None, intid, true);
+    domain.enter(0);
+    assert_eq!(domain.loaded(0), [INTID as u16]);
+    // A maintenance interrupt tells.
+    let hcr = domain.host().cpus[0].hcr.load(SeqCst);
+    assert_ne!(hcr & Hcr::VGRP1DIE.bits(), 0);
+    set_group1(&domain, 0, false);
+    domain.leave(0);
+    domain.host().kicked();
+    domain.enter(0);
+    assert_eq!(domain.loaded(0), []);
+    assert!(domain.host().kicked().contains(&1));
+    domain.enter(1);
+    assert_eq!(domain.loaded(1), [INTID as u16]);
+}
+
+#[test]
+fn one_of_n_waits_for_who_can_take_it_and_goes_there() {
+    for n in 0..3 {
+        let (domain, intid) = all_off();
+        domain.inject(None, intid, true);
+        run_kicked(&domain);
+        assert!((0..3).all(|n| domain.loaded(n).is_empty()));
+        let hcr = domain.host().cpus[n].hcr.load(SeqCst);
+        assert_ne!(hcr & Hcr::VGRP1EIE.bits(), 0, "it is told");
+        set_group1(&domain, n, true);
+        domain.leave(n as u32);
+        domain.enter(n as u32);
+        run_kicked(&domain);
+        assert_eq!(domain.loaded(n as u32), [INTID as u16], "{n}");
+    }
+}
+
+#[test]
+fn one_of_n_waits_for_who_wakes() {
+    let (domain, intid) = any_of_three();
+    let frames = [(0, 0), (0, 0x2_0000), (1, 0)];
+    for (region, offset) in frames {
+        domain.redist_write(domain.v(0), region, offset + WAKER, Width::Word, 2);
+    }
+    set_group1(&domain, 0, false);
+    domain.settle();
+    domain.inject(None, intid, true);
+    run_kicked(&domain);
+    assert_eq!(domain.loaded(2), []);
+    domain.redist_write(domain.v(0), 1, WAKER, Width::Word, 0);
+    run_kicked(&domain);
+    assert_eq!(domain.loaded(2), [INTID as u16]);
+}
+
+#[test]
+fn one_of_n_leaves_a_vcpu_that_is_switched_off() {
+    for told in [false, true] {
+        let (domain, intid) = any_of_three();
+        let other = IntId::new(INTID + 1).unwrap();
+        domain.dist_write(domain.v(0), 0x6000 + 8 * (INTID + 1), Width::Double, IRM);
+        domain.post(domain.v(0), other, Event::Enable(true));
+        domain.inject(None, intid, true);
+        domain.enter(0);
+        assert_eq!(domain.loaded(0), [INTID as u16]);
+        domain.leave(0);
+        domain.host().kicked();
+        switch(&domain, 0, false);
+        let mut expected = vec![INTID as u16];
+        if told {
+            domain.cpu_off(domain.v(0));
+        } else {
+            domain.inject(None, other, true);
+            expected.push(INTID as u16 + 1);
+        }
+        assert_eq!(domain.host().kicked(), [1]);
+        domain.enter(1);
+        assert_eq!(domain.loaded(1), expected, "told: {told}");
+        // On again: it takes what it can.
+        switch(&domain, 0, true);
+        domain.enter(0);
+        assert_eq!(domain.loaded(0), []);
+        domain.leave(0);
+        assert_eq!(
+            domain.pick(State::reset(None).with_itargets(ANY), true),
+            VcpuId::new(0)
+        );
+    }
+}
+
+#[test]
+fn one_of_n_does_not_go_by_what_a_vcpu_had_before_it_was_switched_on() {
+    let (domain, intid) = any_of_three();
+    switch(&domain, 0, false);
+    domain.cpu_on(domain.v(0));
+    switch(&domain, 0, true);
+    domain.inject(None, intid, true);
+    assert_eq!(target(&domain, intid), 1);
+}
+
+/// All SPIs wait for vCPU 0 when its guest disables the group: a few of them leave on each of its entries.
+#[test]
+fn one_of_n_leaves_in_lots() {
+    let domain = fake::v3(2, 960, 0);
+    domain.ctlr.store(2, SeqCst);
+    let v = domain.v(0);
+    for offset in [0, 0x2_0000] {
+        domain.redist_write(v, 0, offset + WAKER, Width::Word, 0);
+    }
+    (0..2).for_each(|n| set_group1(&domain, n, true));
+    domain.settle();
+    for raw in 32..992 {
+        domain.dist_write(v, 0x6000 + 8 * raw, Width::Double, IRM);
+        domain.post(v, IntId::new(raw).unwrap(), Event::Enable(true));
+        domain.inject(None, IntId::new(raw).unwrap(), true);
+    }
+    let at = |n: u32| {
+        let spis = domain.spis.iter().map(Irq::state);
+        spis.filter(|s| s.place().1 == VcpuId::new(n)).count()
+    };
+    (0..5).for_each(|_| {
+        domain.enter(0);
+        domain.leave(0);
+    });
+    assert_eq!((at(0), at(1)), (960, 0));
+    set_group1(&domain, 0, false);
+    let mut before = 960;
+    for _ in 0..100 {
+        domain.enter(0);
+        let hcr = domain.host().cpus[0].hcr.load(SeqCst);
+        assert!(
+            at(0) == 0 || hcr & Hcr::NPIE.bits() != 0,
+            "it goes on by itself"
+        );
+        domain.leave(0);
+        // What was in list registers besides.
+        assert!(before - at(0) <= MOVES as usize + 4, "{before} {}", at(0));
+        before = at(0);
+    }
+    assert_eq!((at(0), at(1)), (0, 960));
+}
+
+#[test]
+fn one_of_n_of_a_gicv2_goes_to_one_of_its_set() {
+    let domain = fake::v2(4, 32);
+    domain.ctlr.store(1, SeqCst);
+    let intid = IntId::new(INTID).unwrap();
+    for cpu in &domain.host().cpus {
+        cpu.vmcr.store(0xf800_0001, SeqCst);
+    }
+    domain.dist_write(domain.v(0), 0x800 + INTID, Width::Byte, 0b1010);
+    domain.post(domain.v(0), intid, Event::Enable(true));
+    domain.settle();
+    domain.inject(None, intid, true);
+    assert_eq!(target(&domain, intid), 1);
+    domain.host().cpus[1].vmcr.store(0xf800_0000, SeqCst);
+    domain.enter(1);
+    run_kicked(&domain);
+    assert_eq!(
+        (domain.loaded(1), domain.loaded(3)),
+        (vec![], vec![INTID as u16])
+    );
+    // None of the two any more: it stays, and no other gets it.
+    domain.host().cpus[3].vmcr.store(0xf800_0000, SeqCst);
+    domain.leave(3);
+    domain.enter(3);
+    run_kicked(&domain);
+    (0..4).for_each(|n| assert_eq!(domain.loaded(n), [], "{n}"));
+    domain.host().cpus[1].vmcr.store(0xf800_0001, SeqCst);
+    domain.leave(1);
+    domain.enter(1);
+    assert_eq!(domain.loaded(1), [INTID as u16]);
 }
