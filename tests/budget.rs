@@ -7,6 +7,9 @@
 //!
 //! For an optimised build: `cargo test --release --test budget`.
 
+#[path = "budget/many.rs"]
+mod many;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -269,6 +272,9 @@ const VARIABLE: &str = "VGIC_BUDGET_WORKLOAD";
 #[ignore = "run under Valgrind by the others"]
 fn workload() {
     let name = std::env::var(VARIABLE).expect("the name of a workload");
+    if many::run(&name) {
+        return;
+    }
     let machine = Machine::power_on(Profile::GICV3.with_itses(1));
     let domain = Domain::with_vcpus(&machine, Config::dom0(3, 2)).expect("a domain");
     let cpus = linux::boot(&domain);

@@ -514,6 +514,7 @@ impl GuestCpu {
         self.machine.on(self.cpu, |m, p| {
             m.leave(p, || {
                 v.set_down(true);
+                abi::vcpu_off(v.raw());
                 false
             })
         });

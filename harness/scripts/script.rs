@@ -40,6 +40,8 @@ scenarios!(
     "held-kick",
     "level-resampled",
     "lpi",
+    "one-of-n",
+    "one-of-n-targets",
     "other-group",
     "preemption",
     "retarget",

@@ -95,6 +95,7 @@ macro_rules! optional {
 optional! {
     vcpu_inject = vgic_vcpu_inject_irq(v: *mut RawVcpu, virq: c_uint);
     maintenance = vgic_maintenance_interrupt();
+    vcpu_off = vgic_vcpu_off(v: *mut RawVcpu);
     store_word = rvgic_mock_word(d: *mut RawDomain, v: *mut RawVcpu, intid: c_uint, word: *mut u64);
     save_state = mock_save_state(v: *mut RawVcpu);
     restore_state = mock_restore_state(v: *mut RawVcpu);

@@ -78,7 +78,7 @@ impl<H: Host> Domain<H> {
         }
         let holder = self.carry_out(intid, irq, new, effect);
         if shares {
-            self.see_taken(intid, irq);
+            self.see_chosen(intid, irq, old, new);
         }
         if level {
             holder.unwrap_or(v).counters.injections.count();
@@ -111,7 +111,7 @@ impl<H: Host> Domain<H> {
             self.hasten(irq);
         }
         if self.shares() {
-            self.see_taken(intid, irq);
+            self.see_chosen(intid, irq, old, new);
         }
         (old, new)
     }
@@ -124,18 +124,18 @@ impl<H: Host> Domain<H> {
         };
         let mut changed = None;
         self.with_phys(irq, |phys| {
-            let (_, new, effect) = self.post_on(irq, event);
+            let (old, new, effect) = self.post_on(irq, event);
             match phys {
                 Some(phys) if effect.contains(Effect::DEACTIVATE) => phys.set_active(false),
                 Some(phys) if effect.contains(Effect::ACTIVATE) => phys.set_active(true),
                 _ => {}
             }
-            changed = Some((new, effect.without_phys()));
+            changed = Some((old, new, effect.without_phys()));
         });
-        if let Some((new, effect)) = changed {
+        if let Some((old, new, effect)) = changed {
             self.carry_out(intid, irq, new, effect);
             if self.shares() {
-                self.see_taken(intid, irq);
+                self.see_chosen(intid, irq, old, new);
             }
         }
     }
@@ -254,7 +254,9 @@ impl<H: Host> Domain<H> {
     /// Kicks those who got an interrupt, then sorts their inboxes for them, all of it where one was routed elsewhere again
     /// while it was on its way: it must not wait for a vCPU that may be switched off.
     fn see_to(&self, mut moved: Moved) {
-        self.want_all(core::mem::replace(&mut moved.stay, 0));
+        if self.shares() {
+            self.see_stayed(core::mem::replace(&mut moved.stay, 0));
+        }
         // Each turn is one inbox; an interrupt that is routed round in circles is with a running vCPU by then.
         for _ in 0..VcpuId::MAX.saturating_mul(2) {
             for v in members(moved.kick).filter_map(|id| self.slot(id)) {
@@ -267,16 +269,13 @@ impl<H: Host> Domain<H> {
             let late = moved.late & moved.to & moved.to.wrapping_neg() != 0;
             moved.to &= moved.to.wrapping_sub(1);
             moved.late &= moved.to;
-            let more = |moved: &mut Moved| {
-                v.came() != 0
-                    && self.locked(v, moved, |lists, moved| {
-                        self.drain(v, lists, moved);
-                        lists.unsorted() != 0
-                    })
-            };
             // As many lots as there can be.
             for _ in 0..LOTS {
-                if !more(&mut moved) || !late {
+                let more = self.locked(v, &mut moved, |lists, moved| {
+                    self.drain(v, lists, moved);
+                    lists.unsorted() != 0
+                });
+                if !more || !late {
                     break;
                 }
             }
@@ -285,7 +284,7 @@ impl<H: Host> Domain<H> {
 
     /// Sorts at most [`BATCH`] nodes of `v`'s inboxes, the most urgent first, into its ready lists. Any CPU, with `v`'s lock held.
     pub(crate) fn drain(&self, v: &Vcpu<H::Vcpu>, lists: &mut Lists, moved: &mut Moved) {
-        self.drain_some(v, v.came(), lists, moved);
+        self.drain_some(v, v.take_came(), lists, moved);
     }
 
     /// The same for who knows where something has come: the owner, of the flags that it has taken.
@@ -301,8 +300,6 @@ impl<H: Host> Domain<H> {
         if lists.unsorted() == 0 {
             return;
         }
-        // First: between the two, the vCPU may be about to block and find neither.
-        v.backlog.store(1, Ordering::Relaxed);
         let mut left = BATCH;
         while left != 0 && lists.unsorted() != 0 {
             let priority5 = lists.unsorted().trailing_zeros() as u8;

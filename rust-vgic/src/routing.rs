@@ -111,10 +111,10 @@ impl<H: Host> Domain<H> {
     /// What follows from a new route.
     pub(crate) fn routed(&self, intid: IntId, irq: &Irq, new: State, effect: Effect) {
         self.carry_out(intid, irq, new, effect);
+        self.route_physical(irq);
         if self.shares() {
             self.see_taken(intid, irq);
         }
-        self.route_physical(irq);
     }
 
     /// Those that may take an interrupt.
@@ -167,14 +167,7 @@ impl<H: Host> Domain<H> {
     /// The lowest that is switched on. Those found switched off are not asked again.
     fn first_on(&self, set: u128) -> Option<VcpuId> {
         let mut there = members(set).take_while(|id| id.index() < self.vcpus.len());
-        let id = there.find(|id| self.is_on(*id))?;
-        if self.takers.take_found()
-            && let Some(v) = self.slot(id)
-        {
-            // A kick comes with what it was looked for for.
-            v.raise(Flags::SWEEP);
-        }
-        Some(id)
+        there.find(|id| self.is_on(*id))
     }
 
     fn is_on(&self, id: VcpuId) -> bool {
@@ -236,10 +229,19 @@ impl<H: Host> Domain<H> {
         (new, first | then)
     }
 
-    /// After an interrupt has become pending, or has been routed, in a domain with interrupts that several may take: its vCPU may
-    /// be able to take it no longer, and if nobody can, all are to look.
-    pub(crate) fn see_taken(&self, intid: IntId, irq: &Irq) {
+    /// What follows in a domain with interrupts that several may take, once what a transition has left to do is done.
+    pub(crate) fn see_chosen(&self, intid: IntId, irq: &Irq, old: State, new: State) {
+        if old.target() != new.target() {
+            self.route_physical(irq);
+        }
+        self.see_taken(intid, irq);
+    }
+
+    /// The vCPU of an interrupt that has become pending, or has been routed, may be able to take it no longer; if nobody can, all are
+    /// to look.
+    fn see_taken(&self, intid: IntId, irq: &Irq) {
         let mut asked = false;
+        self.see_found();
         // Each turn has found out something new of a vCPU.
         for _ in 0..VcpuId::MAX {
             // Pairs with that of who finds out that a vCPU can take it: either we see that, or it sees the word.
@@ -267,8 +269,9 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// The same of both groups.
-    pub(crate) fn want_all(&self, groups: u32) {
+    /// What [`Domain::stays`] has said of some interrupts, and what was found out while they were looked at. Without a lock.
+    pub(crate) fn see_stayed(&self, groups: u32) {
+        self.see_found();
         for group1 in [false, true] {
             if groups & group_bit(group1) != 0 {
                 self.want(group1);
@@ -392,14 +395,20 @@ impl<H: Host> Domain<H> {
     ///
     /// Process context. A host need not say so; then what is pending at `v` waits until somebody else finds out.
     pub fn cpu_off(&self, v: &Vcpu<H::Vcpu>) {
-        if !self.shares() || self.is_on(v.id()) {
+        if self.shares() && !self.is_on(v.id()) {
+            self.see_found();
+        }
+    }
+
+    /// Somebody may have been found switched off: another one goes through what is pending there. Without a lock.
+    fn see_found(&self) {
+        if !self.takers.take_found() {
             return;
         }
-        // Somebody else goes through what it has.
-        let others = u128::MAX & !self.takers.off.load();
-        if let Some(other) = self.first_on(others).and_then(|id| self.slot(id)) {
-            other.raise(Flags::SWEEP | Flags::KICKED);
-            self.kick(other);
+        let there = u128::MAX & !self.takers.off.load();
+        if let Some(v) = self.first_on(there).and_then(|id| self.slot(id)) {
+            v.raise(Flags::SWEEP | Flags::KICKED);
+            self.kick(v);
         }
     }
 
@@ -445,6 +454,7 @@ impl<H: Host> Domain<H> {
             next = next.wrapping_add(1);
         }
         v.set_swept(next, left);
+        self.see_found();
         if left != 0 {
             v.raise(Flags::DIRTY);
         }

@@ -175,13 +175,20 @@ impl<V: Handle> Vcpu<V> {
         self.inboxes.get(usize::from(priority5)).unwrap_or(last)
     }
 
-    /// The priorities whose inbox is not empty, as a bit each: for who has not taken the flags that say so.
+    /// The priorities at which something was pushed, as a bit each.
     pub(crate) fn came(&self) -> u32 {
-        let inboxes = self.inboxes.iter().zip(0_u32..);
-        inboxes.fold(0, |came, (inbox, n)| {
-            let any = inbox.load(Ordering::Relaxed) != NIL;
-            came | u32::from(any).wrapping_shl(n)
-        })
+        Flags::from_bits_retain(self.flags.load(Ordering::Acquire)).came()
+    }
+
+    /// Takes them, with `lock` held: what is in those inboxes is for the caller to sort.
+    pub(crate) fn take_came(&self) -> u32 {
+        if self.came() == 0 {
+            return 0;
+        }
+        // First: between the two, the vCPU may be about to block and find neither.
+        self.backlog.store(1, Ordering::Relaxed);
+        let flags = self.flags.fetch_and(!Flags::CAME.bits(), Ordering::AcqRel);
+        Flags::from_bits_retain(flags).came()
     }
 
     /// The SGI or PPI `intid` of this vCPU.

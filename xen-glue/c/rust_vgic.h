@@ -93,6 +93,9 @@ void vgic_lines_forget(struct vcpu *v);
 /* To be called by the handler of the maintenance interrupt. */
 void vgic_maintenance_interrupt(void);
 
+/* PSCI CPU_OFF of v, which is down from now on. */
+void vgic_vcpu_off(struct vcpu *v);
+
 #endif /* __ASM_ARM_RUST_VGIC_H__ */
 
 /*

@@ -16,6 +16,9 @@ pub const SPI: u32 = 32;
 pub const PPI: u32 = 27;
 pub const FIRST: [u32; 2] = [16, 17];
 pub const LRS: usize = 2;
+/// VMCR: all priorities, and both groups or none.
+const GROUPS_ON: u32 = 0xf800_0003;
+const GROUPS_OFF: u32 = 0xf800_0000;
 
 /// GICv2 distributor registers.
 pub mod gicd {
@@ -39,6 +42,10 @@ struct Machine {
     /// What the source of a resampled line says, if there is one.
     source: Option<AtomicBool>,
     lrs: [AtomicU64; LRS],
+    /// As PSCI has it.
+    online: AtomicBool,
+    /// VMCR. Not loom's: only the physical CPU that the vCPU is on has it.
+    vmcr: std::sync::atomic::AtomicU32,
 }
 
 impl Machine {
@@ -49,6 +56,8 @@ impl Machine {
             processor: AtomicUsize::new(processor),
             source: resampled.then(|| AtomicBool::new(false)),
             lrs: [AtomicU64::new(0), AtomicU64::new(0)],
+            online: AtomicBool::new(true),
+            vmcr: std::sync::atomic::AtomicU32::new(GROUPS_ON),
         }
     }
 }
@@ -84,7 +93,7 @@ impl CpuInterface for Cpu<'_> {
     }
     fn write_hcr(&self, _value: u32) {}
     fn read_vmcr(&self) -> u32 {
-        0xf800_0003
+        self.0.vmcr.load(Ordering::Relaxed)
     }
     fn active_priorities(&self) -> u32 {
         0
@@ -131,8 +140,8 @@ impl Host for Mock {
     fn is_blocked(&self, vcpu: usize) -> bool {
         self.vcpus[vcpu].blocked.load(Ordering::Relaxed)
     }
-    fn is_online(&self, _vcpu: usize) -> bool {
-        true
+    fn is_online(&self, vcpu: usize) -> bool {
+        self.vcpus[vcpu].online.load(Ordering::Relaxed)
     }
     fn irq_save(&self) -> usize {
         0
@@ -332,6 +341,18 @@ fn fields(d: &Vgic) -> (u64, u32) {
         Format::V2 => (0x3ff, 28),
         Format::V3 { .. } => (0xffff_ffff, 62),
     }
+}
+
+/// The guest of vCPU `n` enables or disables the groups at its CPU interface.
+pub fn set_groups(d: &Vgic, n: usize, on: bool) {
+    let vmcr = if on { GROUPS_ON } else { GROUPS_OFF };
+    d.host().vcpus[n].vmcr.store(vmcr, Ordering::Relaxed);
+}
+
+/// PSCI CPU_OFF of vCPU `n`, which has left the guest.
+pub fn switch_off(d: &Vgic, n: usize) {
+    d.host().vcpus[n].online.swap(false, Ordering::AcqRel);
+    d.cpu_off(vcpu(d, n));
 }
 
 /// The guest moves what its list registers show of an interrupt from one state to another.

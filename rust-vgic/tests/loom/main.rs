@@ -14,5 +14,6 @@ mod injection;
 mod life;
 mod lpi;
 mod machine;
+mod one_of_n;
 mod registers;
 mod routing;

@@ -127,6 +127,15 @@ pub unsafe extern "C" fn vgic_clear_pending_irqs(v: *mut vcpu) {
     }
 }
 
+/// PSCI CPU_OFF of v, which is down from now on.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vgic_vcpu_off(v: *mut vcpu) {
+    // SAFETY: alive, see above.
+    if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
+        vgic.cpu_off(own);
+    }
+}
+
 /// v, which does not run, will next run on another CPU.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn arch_move_irqs(v: *mut vcpu) {
