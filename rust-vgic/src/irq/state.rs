@@ -78,7 +78,7 @@ pub type Target = Option<VcpuId>;
 /// | 27–34 | HOLDER | vCPU number, valid unless idle |
 /// | 35–37 | source of the active SGI | GICv2 |
 /// | 38–40 | source of the SGI that the list register carries | GICv2 |
-/// | 41–48 | of an SGI: its pending sources; of an SPI: GICD_ITARGETSR | GICv2 |
+/// | 41–48 | of an SGI: its pending sources; of an SPI: GICD_ITARGETSR | GICv2; GICv3: all ones if GICD_IROUTER names any vCPU |
 /// | 49 | MAPPED | false: an LPI that no event maps to, never pending |
 /// | 50 | SGI | fixed at creation |
 /// | 51–55 | of an active interrupt: the priority with which it was acknowledged | else 0 |
