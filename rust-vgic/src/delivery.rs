@@ -54,6 +54,12 @@ impl<H: Host> Domain<H> {
     pub fn inject(&self, vcpu: Option<&Vcpu<H::Vcpu>>, intid: IntId, level: bool) {
         // Hosts say again and again how high the lines of a vCPU's timers are.
         let own = vcpu.and_then(|v| v.private(intid));
+        if level && own.is_some() {
+            // Pairs with the fence of who lowers the line, below. The source that has just risen may be a plain store of the host's,
+            // which this look at the line must not overtake: either we see the line lowered, or its source is seen high.
+            // One that falls has no such look to fear, and only private interrupts have a source that is looked at again.
+            fence(Ordering::SeqCst);
+        }
         if !own.is_some_and(|irq| irq.state().is_line_at(level)) {
             self.inject_change(vcpu, intid, level);
         }

@@ -293,6 +293,7 @@ impl<H: Host> Domain<H> {
         }
         let lr = self.encode(v, n, (intid, irq), s, view);
         Self::write_slot(slot, n, &cpu, lr);
+        cpu.sync_written();
         v.set_loaded();
         if effect.contains(Effect::DEACTIVATE) {
             self.deactivate(irq);
@@ -393,6 +394,7 @@ impl<H: Host> Domain<H> {
             }
             v.set_loaded();
         });
+        cpu.sync_written();
         for n in bits(deactivate) {
             // It is this CPU that owns them now: what is in them is what was loaded.
             if let Some((_, _, irq)) = self.occupant(v, n) {

@@ -73,6 +73,8 @@ pub(crate) struct Cpu {
     pub(crate) vmcr: AtomicU32,
     pub(crate) apr: AtomicU32,
     pub(crate) traps_dir: AtomicBool,
+    /// Something was written that a memory-mapped CPU interface need not show yet.
+    pub(crate) unseen: AtomicBool,
 }
 
 impl CpuInterface for &Cpu {
@@ -80,12 +82,14 @@ impl CpuInterface for &Cpu {
         self.lrs[n].load(SeqCst)
     }
     fn write_lr(&self, n: usize, value: u64) {
+        self.unseen.store(true, SeqCst);
         self.lrs[n].store(value, SeqCst);
     }
     fn read_hcr(&self) -> u32 {
         self.hcr.load(SeqCst)
     }
     fn write_hcr(&self, value: u32) {
+        self.unseen.store(true, SeqCst);
         self.hcr.store(value, SeqCst);
     }
     fn read_vmcr(&self) -> u32 {
@@ -95,10 +99,14 @@ impl CpuInterface for &Cpu {
         self.apr.load(SeqCst)
     }
     fn reset(&self) {
+        self.unseen.store(true, SeqCst);
         self.vmcr.store(0, SeqCst);
         self.apr.store(0, SeqCst);
     }
     fn sync(&self) {}
+    fn sync_written(&self) {
+        self.unseen.store(false, SeqCst);
+    }
     fn can_trap_dir(&self) -> bool {
         self.traps_dir.load(SeqCst)
     }

@@ -57,7 +57,8 @@ pub trait Host: Send + Sync + Sized {
     fn relax(&self);
 
     /// The level, now, of a line that the host can look at again (event channel upcall, emulated
-    /// physical timer); `None` where it has no such source.
+    /// physical timer); `None` where it has no such source. Only private interrupts have one. Whoever raises it and then injects
+    /// may do so with plain stores.
     fn line(&self, vcpu: Self::Vcpu, intid: IntId) -> Option<bool>;
 
     /// Runs `f` on a physical interrupt, under its lock and with interrupts masked. `None` if there is no such interrupt.
@@ -136,4 +137,7 @@ pub trait CpuInterface {
     /// Before list registers are read: makes the guest's accesses to a memory-mapped CPU interface visible
     /// (IHI 0069, section 8.1.6), where system registers are read afterwards.
     fn sync(&self);
+    /// After any of these registers were written, on the way into the guest: makes that visible to the guest's accesses to a
+    /// memory-mapped CPU interface, where what was written is system registers. As [`CpuInterface::sync`].
+    fn sync_written(&self);
 }

@@ -221,8 +221,17 @@ impl CpuInterface for Cpu {
     #[inline]
     fn sync(&self) {
         if self.memory_mapped {
-            // SAFETY: a barrier.
-            unsafe { asm!("dsb sy", options(nostack, preserves_flags)) }
+            // A read of a system register may be done before a DSB that precedes it is complete; not so after an ISB.
+            // SAFETY: barriers.
+            unsafe { asm!("dsb sy", "isb", options(nostack, preserves_flags)) }
+        }
+    }
+
+    #[inline]
+    fn sync_written(&self) {
+        if self.memory_mapped {
+            // SAFETY: barriers. In this order: what was written has been executed, and then has arrived.
+            unsafe { asm!("isb", "dsb sy", options(nostack, preserves_flags)) }
         }
     }
 }

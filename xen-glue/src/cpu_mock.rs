@@ -71,6 +71,8 @@ impl CpuInterface for Cpu {
     }
 
     fn sync(&self) {}
+
+    fn sync_written(&self) {}
 }
 
 /// Masks the interrupts of this thread's CPU; returns what it was before.

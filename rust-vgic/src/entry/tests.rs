@@ -133,6 +133,35 @@ fn edge(domain: &Domain<Fake>, raw: u32) {
     domain.inject(None, IntId::new(raw).unwrap(), true);
 }
 
+/// A guest whose CPU interface is in memory sees what was written when it runs, whichever way it was entered.
+#[test]
+fn ordering_of_list_registers_before_the_guest() {
+    let domain = settled();
+    let seen = |what: &str| {
+        let unseen = domain.host().cpus[0].unseen.load(SeqCst);
+        assert!(!unseen, "{what}");
+    };
+    domain.enter(0);
+    seen("nothing");
+    domain.leave(0);
+    edge(&domain, 40);
+    domain.enter(0);
+    seen("one alone");
+    domain.leave(0);
+    edge(&domain, 41);
+    edge(&domain, 42);
+    domain.enter(0);
+    seen("two");
+    domain.leave(0);
+    domain.post(domain.v(0), IntId::new(41).unwrap(), Event::Enable(false));
+    domain.enter(0);
+    seen("one less");
+    domain.leave(0);
+    domain.cpu_on(domain.v(0));
+    domain.enter(0);
+    seen("after CPU_ON");
+}
+
 #[test]
 fn what_comes_while_nothing_else_changes_is_loaded_however_many_they_are() {
     let domain = settled();

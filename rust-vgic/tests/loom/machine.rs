@@ -103,6 +103,7 @@ impl CpuInterface for Cpu<'_> {
     }
     fn reset(&self) {}
     fn sync(&self) {}
+    fn sync_written(&self) {}
 }
 
 pub struct NoPhys;
@@ -153,7 +154,7 @@ impl Host for Mock {
     }
     fn line(&self, vcpu: usize, _intid: IntId) -> Option<bool> {
         let source = self.vcpus[vcpu].source.as_ref()?;
-        Some(source.load(Ordering::SeqCst))
+        Some(source.load(Ordering::Relaxed))
     }
     fn phys<R>(&self, _phys: u16, _f: impl FnOnce(&NoPhys) -> R) -> Option<R> {
         None
