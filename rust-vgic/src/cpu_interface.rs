@@ -122,7 +122,7 @@ impl<H: Host> Domain<H> {
         let intid = u32::try_from(value & mask).ok().and_then(IntId::new);
         let split = self.read_vmcr(cur, &self.host.cpu()).split_eoi;
         if let Some(intid) = intid.filter(|intid| split && !intid.is_lpi()) {
-            self.recall(cur, self.shared(intid).into_iter());
+            self.recall(self.holders(cur, self.shared(intid).into_iter()));
             self.post_phys(cur, intid, Event::ClearActive);
         }
     }

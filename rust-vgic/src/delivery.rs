@@ -529,51 +529,6 @@ impl<H: Host> Domain<H> {
         self.empty_slot_of(v, intid);
         false
     }
-
-    /// Makes the words of these interrupts exact, as far as other vCPUs hold them in list registers: has those that
-    /// are in the guest leave it, and waits for that once. Only from a trap of `cur`, without a lock, interrupts on.
-    ///
-    /// The wait is bounded; if it runs out, the words say what they said at the last exit.
-    pub(crate) fn recall<'i>(&self, cur: &Vcpu<H::Vcpu>, irqs: impl Iterator<Item = &'i Irq>) {
-        let mut asked = 0_u128;
-        for irq in irqs {
-            let state = irq.state();
-            if state.raw_place() != Place::Lr as u8 || state.is_at(Place::Lr, cur.id()) {
-                continue;
-            }
-            let Some(v) = state.place().1.and_then(|id| self.slot(id)) else {
-                continue;
-            };
-            let bit = 1_u128.wrapping_shl(u32::from(v.id().raw()));
-            if asked & bit == 0 {
-                asked |= bit;
-                self.recall_vcpu(v);
-            }
-        }
-    }
-
-    /// Has `v` leave the guest, if it is there, and waits for it.
-    pub(crate) fn recall_vcpu(&self, v: &Vcpu<H::Vcpu>) {
-        /// Turns of the wait. An inter-processor interrupt takes microseconds, and an emulator on a busy machine may take
-        /// a hundred thousand times that: this is ample for both, and still bounded.
-        const TURNS: u32 = if cfg!(loom) { 2 } else { 1 << 22 };
-        v.raise(Flags::LOOK | Flags::KICKED);
-        if !v.is_in_guest() {
-            return;
-        }
-        // Only now: an exit before the flags were raised is not the one that is waited for.
-        let epoch = v.epoch();
-        if epoch & 1 == 0 {
-            return;
-        }
-        self.kick(v);
-        for _ in 0..TURNS {
-            if v.epoch() != epoch {
-                return;
-            }
-            self.host.relax();
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::domain::Domain;
 use crate::host::{Host, PhysIrq};
 use crate::intid::IntId;
 use crate::irq::{Effect, Event, Irq, Place};
+use crate::recall::only;
 use crate::registers::{Access, Row, Width, Written};
 use crate::routing::{ANY, IRM, ROUTER};
 use crate::sync::Ordering;
@@ -51,19 +52,29 @@ pub(crate) fn ctlr<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
     access.domain.ctlr.load(Ordering::Acquire).into()
 }
 
-/// A change concerns whatever is pending anywhere: every vCPU looks again.
+/// A change concerns whatever is pending anywhere: every vCPU looks again. A group that goes off is off once the others have.
 pub(crate) fn set_ctlr<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
     let domain = access.domain;
     let new = written.value as u32 & ENABLE_GROUPS;
-    if domain.ctlr.swap(new, Ordering::AcqRel) == new {
+    let old = domain.ctlr.swap(new, Ordering::AcqRel);
+    if old == new {
         return;
     }
-    for v in domain.created() {
-        if v.id() == access.cur.id() {
-            v.raise(Flags::LOOK);
-        } else {
-            v.raise(Flags::LOOK | Flags::KICKED);
-            domain.kick(v);
+    access.cur.raise(Flags::LOOK);
+    let others = domain.created().filter(|v| v.id() != access.cur.id());
+    for v in others.clone() {
+        v.raise(Flags::LOOK | Flags::KICKED);
+        domain.kick(v);
+    }
+    if old & !new != 0 {
+        let others = others.fold(0, |set, v| set | only(v));
+        match domain.version {
+            Version::V2 => domain.recall(others),
+            Version::V3 => {
+                if domain.call_out(others) != 0 {
+                    domain.writes.begin();
+                }
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::irq::{Irq, State};
 use crate::its::{self, Its};
 use crate::lpi::Lpis;
 use crate::lr::Format;
+use crate::progress::Writes;
 use crate::slice::try_boxed;
 use crate::sync::{AtomicU32, AtomicU64, Mutex};
 use crate::takers::Takers;
@@ -40,6 +41,8 @@ pub struct Domain<H: Host> {
     /// Who can take such an interrupt.
     pub(crate) takers: Takers,
     pub(crate) told: Told,
+    /// What GICD_CTLR.RWP tells of.
+    pub(crate) writes: Writes,
     /// Serialises configuration writes whose parts must agree. Interrupts masked; above the vCPU locks, below desc->lock.
     pub(crate) config: Mutex<()>,
 }
@@ -118,6 +121,7 @@ impl<H: Host> Domain<H> {
             // A redistributor sleeps at reset.
             takers: Takers::new(!v3),
             told: Told::new(),
+            writes: Writes::new(),
             config: Mutex::new(()),
         })
     }

@@ -26,8 +26,8 @@ impl<H: Host + 'static> Domain<H> {
         GICD_ICENABLER  0x180 0x080 W  Bit  0    0     Irq(enabled),        Ones(disable),          Write;
         GICD_ISPENDR    0x200 0x080 W  Bit  0    0     Irq(pending),        Ones(set_pending),      Read;
         GICD_ICPENDR    0x280 0x080 W  Bit  0    0     Irq(pending),        Ones(clear_pending),    Both;
-        GICD_ISACTIVER  0x300 0x080 W  Bit  0    0     Irq(active),         Ones(set_active),       Both;
-        GICD_ICACTIVER  0x380 0x080 W  Bit  0    0     Irq(active),         Ones(clear_active),     Both;
+        GICD_ISACTIVER  0x300 0x080 W  Bit  0    0     Irq(active),         Ones(set_active),       Always;
+        GICD_ICACTIVER  0x380 0x080 W  Bit  0    0     Irq(active),         Ones(clear_active),     Always;
         GICD_IPRIORITYR 0x400 0x400 BW Byte 0    0     Irq(priority),       Irq(set_priority),      Never;
         GICD_ITARGETSR  0x800 0x400 BW Byte 0    0     Irq(targets),        Irq(set_targets),       Never;
         GICD_ICFGR      0xc00 0x100 W  Pair 0    0     Irq(trigger),        Irq(set_trigger),       Never;

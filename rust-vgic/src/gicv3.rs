@@ -15,6 +15,9 @@ use crate::registers::{Access, IIDR, Row, Written, rows};
 /// GICD_CTLR: affinity routing (ARE) and a single security state (DS), both fixed.
 const FIXED_CTLR: u64 = 1 << 4 | 1 << 6;
 
+/// GICD_CTLR.RWP: a write is pending.
+const RWP: u64 = 1 << 31;
+
 impl<H: Host + 'static> Domain<H> {
     /// What belongs to private interrupts is in the redistributors, so arrays begin with INTID 32. GICD_ITARGETSR, GICD_SGIR and
     /// GICD_\[CS\]PENDSGIR are RES0 with affinity routing, as GICD_IGRPMODR and GICD_NSACR are with one security state; they have no row.
@@ -31,20 +34,20 @@ impl<H: Host + 'static> Domain<H> {
         GICD_CLRSPI_NSR   0x0048 0x0004 HW Word   0    0     Reset,              Register(clear_spi), Never;
         GICD_IGROUPR      0x0084 0x007c W  Bit    32   1     Irq(group1),        Irq(set_group1),     Never;
         GICD_ISENABLER    0x0104 0x007c W  Bit    32   0     Irq(enabled),       Ones(enable),        Never;
-        GICD_ICENABLER    0x0184 0x007c W  Bit    32   0     Irq(enabled),       Ones(disable),       Write;
+        GICD_ICENABLER    0x0184 0x007c W  Bit    32   0     Irq(enabled),       Ones(disable),       Rwp;
         GICD_ISPENDR      0x0204 0x007c W  Bit    32   0     Irq(pending),       Ones(set_pending),   Read;
         GICD_ICPENDR      0x0284 0x007c W  Bit    32   0     Irq(pending),       Ones(clear_pending), Both;
-        GICD_ISACTIVER    0x0304 0x007c W  Bit    32   0     Irq(active),        Ones(set_active),    Both;
-        GICD_ICACTIVER    0x0384 0x007c W  Bit    32   0     Irq(active),        Ones(clear_active),  Both;
+        GICD_ISACTIVER    0x0304 0x007c W  Bit    32   0     Irq(active),        Ones(set_active),    Always;
+        GICD_ICACTIVER    0x0384 0x007c W  Bit    32   0     Irq(active),        Ones(clear_active),  Always;
         GICD_IPRIORITYR   0x0420 0x03e0 BW Byte   32   0     Irq(priority),      Irq(set_priority),   Never;
         GICD_ICFGR        0x0c08 0x00f8 W  Pair   32   0     Irq(trigger),       Irq(set_trigger),    Never;
         GICD_IGROUPRnE    0x1000 0x0080 W  Bit    4096 1     Irq(group1),        Irq(set_group1),     Never;
         GICD_ISENABLERnE  0x1200 0x0080 W  Bit    4096 0     Irq(enabled),       Ones(enable),        Never;
-        GICD_ICENABLERnE  0x1400 0x0080 W  Bit    4096 0     Irq(enabled),       Ones(disable),       Write;
+        GICD_ICENABLERnE  0x1400 0x0080 W  Bit    4096 0     Irq(enabled),       Ones(disable),       Rwp;
         GICD_ISPENDRnE    0x1600 0x0080 W  Bit    4096 0     Irq(pending),       Ones(set_pending),   Read;
         GICD_ICPENDRnE    0x1800 0x0080 W  Bit    4096 0     Irq(pending),       Ones(clear_pending), Both;
-        GICD_ISACTIVERnE  0x1a00 0x0080 W  Bit    4096 0     Irq(active),        Ones(set_active),    Both;
-        GICD_ICACTIVERnE  0x1c00 0x0080 W  Bit    4096 0     Irq(active),        Ones(clear_active),  Both;
+        GICD_ISACTIVERnE  0x1a00 0x0080 W  Bit    4096 0     Irq(active),        Ones(set_active),    Always;
+        GICD_ICACTIVERnE  0x1c00 0x0080 W  Bit    4096 0     Irq(active),        Ones(clear_active),  Always;
         GICD_IPRIORITYRnE 0x2000 0x0400 BW Byte   4096 0     Irq(priority),      Irq(set_priority),   Never;
         GICD_ICFGRnE      0x3000 0x0100 W  Pair   4096 0     Irq(trigger),       Irq(set_trigger),    Never;
         GICD_IROUTER      0x6100 0x1ee0 WD Double 32   0     Irq(router),        Irq(set_router),     Never;
@@ -62,9 +65,15 @@ impl<H: Host + 'static> Domain<H> {
     };
 }
 
-/// GICD_CTLR where there is a single security state. RWP is never set: a write has taken effect when it is done.
+/// GICD_CTLR where there is a single security state. RWP is set while a vCPU may still take what a write to GICD_ICENABLER or here
+/// has taken from it: until it has left its guest. Any other write has taken effect when it is done.
 fn ctlr<H: Host>(access: &Access<'_, H>, index: u32) -> u64 {
-    crate::distributor::ctlr(access, index) & u64::from(ENABLE_GROUPS) | FIXED_CTLR
+    let rwp = if access.domain.has_write_pending() {
+        RWP
+    } else {
+        0
+    };
+    crate::distributor::ctlr(access, index) & u64::from(ENABLE_GROUPS) | FIXED_CTLR | rwp
 }
 
 /// GICD_TYPER. CPUNumber is 0, being about legacy operation; all SPIs can be sent to any vCPU (No1N 0).

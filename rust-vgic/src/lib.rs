@@ -28,6 +28,7 @@
 //! | [`domain`] | a domain's vGIC: creation and look-up |
 //! | | **what it does** |
 //! | `delivery` | injection: lock-free, from any context |
+//! | `recall` | vCPUs are called out of their guests, and whether they have come |
 //! | `physical` | hardware-mapped interrupts |
 //! | `routing` | where an SPI goes, also of several vCPUs |
 //! | `entry`, `slots` | list registers: filled and written on entry to the guest, read on exit |
@@ -88,6 +89,7 @@ mod observe;
 mod physical;
 mod progress;
 mod radix;
+mod recall;
 pub mod redistributor;
 pub mod registers;
 mod routing;

@@ -63,11 +63,11 @@ impl<H: Host + 'static> Domain<H> {
         // name        offset bytes widths element first reset read         write                exact
         GICR_IGROUPR0   0x080 0x004 W  Bit  0    1     Irq(group1),         Irq(set_group1),     Never;
         GICR_ISENABLER0 0x100 0x004 W  Bit  0    0     Irq(enabled),        Ones(enable),        Never;
-        GICR_ICENABLER0 0x180 0x004 W  Bit  0    0     Irq(enabled),        Ones(disable),       Write;
+        GICR_ICENABLER0 0x180 0x004 W  Bit  0    0     Irq(enabled),        Ones(disable),       Rwp;
         GICR_ISPENDR0   0x200 0x004 W  Bit  0    0     Irq(pending),        Ones(set_pending),   Read;
         GICR_ICPENDR0   0x280 0x004 W  Bit  0    0     Irq(pending),        Ones(clear_pending), Both;
-        GICR_ISACTIVER0 0x300 0x004 W  Bit  0    0     Irq(active),         Ones(set_active),    Both;
-        GICR_ICACTIVER0 0x380 0x004 W  Bit  0    0     Irq(active),         Ones(clear_active),  Both;
+        GICR_ISACTIVER0 0x300 0x004 W  Bit  0    0     Irq(active),         Ones(set_active),    Always;
+        GICR_ICACTIVER0 0x380 0x004 W  Bit  0    0     Irq(active),         Ones(clear_active),  Always;
         GICR_IPRIORITYR 0x400 0x020 BW Byte 0    0     Irq(priority),       Irq(set_priority),   Never;
         GICR_ICFGR0     0xc00 0x004 W  Pair 0    0b10  Irq(trigger),        Ignored,             Never;
         GICR_ICFGR1     0xc04 0x004 W  Pair 16   0     Irq(trigger),        Irq(set_trigger),    Never;
@@ -185,20 +185,25 @@ fn set_waker<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
 }
 
 /// GICR_CTLR: EnableLPIs, which can be cleared again (CES), and GICR_INVLPIR with its siblings is there (IR). RWP is
-/// set while a change of EnableLPIs is not complete, UWP never: any other write has taken effect when it is done.
+/// set while a change of EnableLPIs is not complete, and while the vCPU may still take what another's write to GICR_ICENABLER0 has
+/// taken from it. UWP is never set: any other write has taken effect when it is done.
 fn ctlr<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
     const CES: u64 = 1 << 1;
     const IR: u64 = 1 << 2;
     const RWP: u64 = 1 << 3;
-    if !access.domain.lpis.exist() {
-        return 0;
-    }
-    let rwp = if access.domain.changing_lpis(access.owner) {
+    let (domain, owner) = (access.domain, access.owner);
+    let lpis = domain.lpis.exist();
+    let changing = lpis && domain.changing_lpis(owner);
+    let rwp = if changing || owner.is_awaited() {
         RWP
     } else {
         0
     };
-    u64::from(access.owner.redist.lpi.enabled()) | CES | IR | rwp
+    if lpis {
+        u64::from(owner.redist.lpi.enabled()) | CES | IR | rwp
+    } else {
+        rwp
+    }
 }
 
 fn set_ctlr<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {

@@ -14,6 +14,7 @@ use crate::host::Host;
 use crate::intid::IntId;
 use crate::irq::Irq;
 use crate::its::Its;
+use crate::recall::only;
 use crate::vcpu::Vcpu;
 use core::cell::Cell;
 use core::fmt;
@@ -192,17 +193,28 @@ pub(crate) enum Write<H: Host> {
     Ones(fn(&Access<'_, H>, IntId, &Irq)),
 }
 
-/// When the words of the interrupts have to be exact: those that are in list registers of vCPUs
-/// that are in the guest are not, until these leave it.
+/// What of an access has to do with the list registers of vCPUs that are in their guests: what these have done there is in no word
+/// before they leave it, and what is written reaches them then ([`crate::recall`]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Exact {
+    /// Nothing.
     Never,
-    /// Before it is read.
+    /// Before it is read, they leave.
     Read,
-    /// Before ones are written to it.
+    /// Once ones have been written to it, they leave before the write is done.
     Write,
-    /// Before either.
+    /// Both.
     Both,
+    /// The same, and also before ones are written: what that does depends on what the guest has done.
+    Always,
+    /// Once ones have been written to it they are to leave; the frame's RWP tells whether they have.
+    Rwp,
+}
+
+impl Exact {
+    const fn before_read(self) -> bool {
+        matches!(self, Self::Read | Self::Both | Self::Always)
+    }
 }
 
 /// One register, or an array of them.
@@ -248,7 +260,7 @@ macro_rules! write {
 pub(crate) use write;
 
 /// A table of registers: a line each, with the columns
-/// name, offset, bytes, widths, element, first INTID, reset value, read, write, when words have to be exact.
+/// name, offset, bytes, widths, element, first INTID, reset value, read, write, when others leave their guests for it.
 macro_rules! rows {
     ($($name:ident $offset:literal $bytes:literal $widths:ident $element:ident $first:literal $reset:tt
        $read:ident $(($reader:path))? , $write:ident $(($writer:path))? , $exact:ident;)*) => {
@@ -395,7 +407,7 @@ impl<'a, H: Host> Access<'a, H> {
                 let Some(run) = self.run(row, span) else {
                     return 0;
                 };
-                if matches!(row.exact, Exact::Read | Exact::Both) {
+                if row.exact.before_read() {
                     self.recall(run.first, run.irqs.iter());
                 }
                 read(self, &run)
@@ -424,11 +436,24 @@ impl<'a, H: Host> Access<'a, H> {
                 let Some(run) = self.run(row, span) else {
                     return;
                 };
-                if matches!(row.exact, Exact::Write | Exact::Both) {
-                    self.recall(run.first, run.ones(value).map(|(_, irq)| irq));
+                let named = || run.ones(value).map(|(_, irq)| irq);
+                if row.exact == Exact::Always {
+                    self.recall(run.first, named());
                 }
                 for (intid, irq) in run.ones(value) {
                     write(self, intid, irq);
+                }
+                match row.exact {
+                    Exact::Never | Exact::Read => {}
+                    Exact::Write | Exact::Both | Exact::Always => self.recall(run.first, named()),
+                    Exact::Rwp => {
+                        let holders = self.domain.holders(self.cur, named());
+                        let inside = self.domain.call_out(holders);
+                        // A redistributor's is about one vCPU, which says itself whether it is awaited.
+                        if inside != 0 && !run.first.is_private() {
+                            self.domain.writes.begin();
+                        }
+                    }
                 }
             }
         }
@@ -442,14 +467,17 @@ impl<'a, H: Host> Access<'a, H> {
         self.domain.reserved(self.cur, at);
     }
 
-    /// Makes the words of these interrupts, of which `first` is a neighbour, exact. Those of `cur` are: it has left its guest
-    /// for this access.
+    /// Has who may have these interrupts, of which `first` is a neighbour, leave the guest, and waits for it. Not `cur`, which has
+    /// left its own for this access.
     fn recall<'i>(&self, first: IntId, mut irqs: impl Iterator<Item = &'i Irq>) {
-        if !first.is_private() {
-            self.domain.recall(self.cur, irqs);
+        let set = if !first.is_private() {
+            self.domain.holders(self.cur, irqs)
         } else if self.owner.id() != self.cur.id() && irqs.next().is_some() {
-            self.domain.recall_vcpu(self.owner);
-        }
+            only(self.owner)
+        } else {
+            0
+        };
+        self.domain.recall(set);
     }
 }
 

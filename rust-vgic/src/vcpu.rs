@@ -42,6 +42,9 @@ bitflags::bitflags! {
         const LINES = 1 << 6;
         /// Somebody is to go through what several vCPUs may take: see [`crate::routing`].
         const SWEEP = 1 << 7;
+        /// Its exit is awaited: what its guest may have taken before is told then, and what was taken from it is gone. Raised
+        /// together with [`Flags::KICKED`] alone, so that there is an exit to come.
+        const AWAITED = 1 << 8;
         /// A bit for each priority, the highest first: something was pushed to its inbox. In this word because who pushes
         /// writes to it anyway.
         const CAME = 0xffff_ffff << 32;
@@ -283,6 +286,14 @@ impl<V: Handle> Vcpu<V> {
     pub(crate) fn is_in_guest(&self) -> bool {
         fence(Ordering::SeqCst);
         self.epoch.load(Ordering::Acquire) & 1 != 0
+    }
+
+    /// Has it still not left the guest since somebody raised [`Flags::AWAITED`]? Once it has, its words are exact, and before it
+    /// enters the guest again it looks at what was changed.
+    pub(crate) fn is_awaited(&self) -> bool {
+        // In this order: who has entered the guest again has taken the flag before.
+        let flags = Flags::from_bits_retain(self.flags.load(Ordering::Acquire));
+        flags.contains(Flags::AWAITED) && self.is_in_guest()
     }
 
     /// The epoch now; it changes when the vCPU leaves the guest.

@@ -23,6 +23,7 @@ pub const FLOORS: &[&[&str]] = &[
         "lpi::registers",
         "observe",
         "physical",
+        "recall",
         "routing",
         "slots",
     ],

@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::intid::IntId;
 use crate::irq::Event;
 use crate::progress::Progress;
+use crate::recall::only;
 use crate::sync::{Ordering, fence};
 use crate::vcpu::Vcpu;
 
@@ -76,7 +77,7 @@ impl<H: Host> Domain<H> {
         let on = registers.enabled();
         if !on {
             // What the guest has acknowledged is not pending any more.
-            self.recall_vcpu(v);
+            self.recall(only(v));
         }
         for first in self
             .lpis

@@ -190,7 +190,6 @@ fn another_vcpu_leaves_its_guest_for_a_look() {
         (0x280, false),
         (0x300, false),
         (0x380, false),
-        (0x180, true),
         (0x280, true),
         (0x300, true),
         (0x380, true),
