@@ -32,6 +32,16 @@ pub(crate) struct Moved {
     stay: u32,
 }
 
+/// What a visit under the holder's lock leaves to be done without it.
+#[must_use]
+enum Left {
+    Nothing,
+    /// The holder must leave the guest for it.
+    Exit,
+    /// Nothing is left of the interrupt but that its physical one is active.
+    Orphan,
+}
+
 /// The members of a set of vCPUs.
 pub(crate) fn members(mut set: u128) -> impl Iterator<Item = VcpuId> {
     core::iter::from_fn(move || {
@@ -465,7 +475,10 @@ impl<H: Host> Domain<H> {
     }
 
     /// Sees to an interrupt that may be on a list where it does not belong: routed elsewhere, or of another
-    /// priority or group.
+    /// priority or group; or in a list register with nothing left of it but an active physical interrupt.
+    ///
+    /// For the last it takes the lock of the physical interrupt. An injection may come here with that held, but never to find one
+    /// of those: what was pending by it is cleared under the same lock.
     pub(crate) fn visit(&self, intid: IntId, irq: &Irq) {
         // Pairs with the fence after a push: either we find the node in the inbox, or its pusher finds what we changed.
         fence(Ordering::SeqCst);
@@ -476,20 +489,20 @@ impl<H: Host> Domain<H> {
                 return;
             };
             self.dig_out(holder, irq);
-            let must_exit = self.with_lists(holder, |lists, moved| {
+            let left = self.with_lists(holder, |lists, moved| {
                 self.revisit(holder, intid.raw16(), irq, lists, moved)
             });
-            if must_exit {
-                self.kick(holder);
+            match left {
+                Left::Exit => self.kick(holder),
+                Left::Orphan => self.let_go(irq),
+                Left::Nothing if irq.state().misplaced() => continue,
+                Left::Nothing => {}
             }
-            if must_exit || !irq.state().misplaced() {
-                return;
-            }
+            return;
         }
     }
 
-    /// The part of [`Domain::visit`] under the holder's lock. Says whether the holder must leave the guest for it.
-    #[must_use]
+    /// The part of [`Domain::visit`] under the holder's lock.
     fn revisit(
         &self,
         v: &Vcpu<H::Vcpu>,
@@ -497,7 +510,7 @@ impl<H: Host> Domain<H> {
         irq: &Irq,
         lists: &mut Lists,
         moved: &mut Moved,
-    ) -> bool {
+    ) -> Left {
         let state = irq.state();
         if state.is_at(Place::Ready, v.id()) {
             if state.misplaced() || !state.deliverable() || !Lists::is_sorted(irq, state) {
@@ -505,29 +518,46 @@ impl<H: Host> Domain<H> {
                 self.rehome(v, intid, irq, lists, moved);
                 // With its new priority or group it may be the one to be signalled now.
                 let now = irq.state();
-                return now.is_at(Place::Ready, v.id())
-                    && now.ready()
-                    && self.must_kick(v, Flags::LOOK);
+                if now.is_at(Place::Ready, v.id()) && now.ready() {
+                    return self.exit_for(v, Flags::LOOK);
+                }
             }
-            return false;
+            return Left::Nothing;
         }
-        if !state.is_at(Place::Lr, v.id()) || !state.misplaced() {
-            return false;
+        if !state.is_at(Place::Lr, v.id()) || !(state.misplaced() || state.orphaned()) {
+            return Left::Nothing;
         }
-        // First the flag, then the epoch: either the owner sees the flag on entry, or we see it in the guest.
+        // First the flag, then the epoch: either the owner sees the flag, on its way into the guest or out of it, or we see it
+        // in the guest.
         v.raise(Flags::LOOK);
         if v.is_in_guest() {
-            return self.must_kick(v, Flags::empty());
+            return self.exit_for(v, Flags::empty());
         }
         // Only from here on it stays there: the owner may just have left the guest, and folded it.
         if !irq.state().is_at(Place::Lr, v.id()) {
-            return false;
+            return Left::Nothing;
         }
-        if !self.rehome(v, intid, irq, lists, moved) {
-            return self.must_kick(v, Flags::empty());
+        let mut left = Left::Nothing;
+        // What refuses is an orphan, unless it has just ceased to be one.
+        while !self.rehome(v, intid, irq, lists, moved) {
+            let out = |s: State| s.orphaned().then(|| (s.unload().idle(), ()));
+            if irq.update(out).is_some() {
+                left = Left::Orphan;
+                break;
+            }
         }
+        // The hardware keeps what it had; the vCPU's next entry writes over it before the guest runs.
         self.empty_slot_of(v, intid);
-        false
+        left
+    }
+
+    /// The vCPU is to leave the guest, if nobody has asked for that already.
+    fn exit_for(&self, v: &Vcpu<H::Vcpu>, flags: Flags) -> Left {
+        if self.must_kick(v, flags) {
+            Left::Exit
+        } else {
+            Left::Nothing
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::irq::{Effect, Event, Irq, LrView, NIL, Place, State};
 use crate::list::{Class, Lists};
 use crate::lr::{Groups, Hcr, Vmcr};
 use crate::slots::{bit, bits};
-use crate::sync::{AtomicU16, Ordering};
+use crate::sync::{AtomicU16, Ordering, fence};
 use crate::vcpu::{Flags, Slot, Vcpu};
 use core::hint::cold_path;
 
@@ -22,7 +22,8 @@ struct Later {
     look: bool,
     /// A list register was not as it had been written.
     changed: bool,
-    /// Slots whose interrupt is routed to another vCPU and was kept here only by being active.
+    /// Slots whose interrupt is routed to another vCPU and was kept here only by being active, or has nothing left but an active
+    /// physical interrupt.
     moves: u32,
 }
 
@@ -82,6 +83,12 @@ impl<H: Host> Domain<H> {
         }
         v.set_loaded();
         v.leave_guest();
+        // Pairs with the fence of who visits an interrupt: either we see the flag, or we are seen to have left the guest. There
+        // may be no next entry.
+        fence(Ordering::SeqCst);
+        if Flags::from_bits_retain(v.flags.load(Ordering::Relaxed)).contains(Flags::LOOK) {
+            later.moves |= self.astray(v);
+        }
         if later.changed {
             v.counters.changed_exits.count();
         }
@@ -135,7 +142,7 @@ impl<H: Host> Domain<H> {
                     return Some((s, ()));
                 }
                 let s = s.fold(pending, holds, self.format.standing(seen));
-                // An orphan's physical interrupt is deactivated on the next entry, out of this.
+                // An orphan's physical interrupt is deactivated out of this, once the guest is left: see below.
                 let gone = !s.deliverable() && !s.orphaned();
                 Some((if gone { s.unload().idle() } else { s }, ()))
             }) else {
@@ -154,13 +161,25 @@ impl<H: Host> Domain<H> {
             v.set_stale(bit(n));
         }
         let state = irq.state();
-        if state.misplaced() {
+        if state.misplaced() || state.orphaned() {
             later.moves |= bit(n);
         }
         // Its line may fall before the guest is entered again.
         if state.hangs_on_line() {
             v.raise(Flags::LINES);
         }
+    }
+
+    /// Slots whose interrupt has no business there any more, and must not wait for the next entry.
+    #[cold]
+    fn astray(&self, v: &Vcpu<H::Vcpu>) -> u32 {
+        let used = bits(v.used.load(Ordering::Relaxed));
+        used.fold(0, |found, n| match self.occupant(v, n) {
+            Some((_, _, irq)) if irq.state().misplaced() || irq.state().orphaned() => {
+                found | bit(n)
+            }
+            _ => found,
+        })
     }
 
     /// The guest ended as many interrupts that no list register held. With EOImode 0 the last to be acknowledged is the first to end,

@@ -110,10 +110,23 @@ impl<H: Host> Domain<H> {
             || state.pending() && (physical.is_none() || !state.level())
     }
 
-    /// Deactivates the physical interrupt behind `irq`.
+    /// Deactivates the physical interrupt behind `irq`, for which nobody answers any more.
     pub(crate) fn deactivate(&self, irq: &Irq) {
         self.with_phys(irq, |phys| {
-            if let Some(phys) = phys {
+            // Unless somebody does again by now, who has made it active, or relies on that it is.
+            let answers = |s: State| s.phys() || s.phys_lr();
+            if let Some(phys) = phys.filter(|_| !answers(irq.state())) {
+                phys.set_active(false);
+            }
+        });
+    }
+
+    /// Deactivates the physical interrupt behind one of which nothing else is left, and which was just taken out of a list
+    /// register: nobody would load it again for that.
+    pub(crate) fn let_go(&self, irq: &Irq) {
+        self.with_phys(irq, |phys| {
+            let gone = irq.update(|s| (s.phys() && s.orphaned()).then(|| (s.with_phys(false), ())));
+            if let (Some(phys), Some(_)) = (phys, gone) {
                 phys.set_active(false);
             }
         });
@@ -134,3 +147,6 @@ impl<H: Host> Domain<H> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

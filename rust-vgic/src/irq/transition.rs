@@ -62,7 +62,8 @@ bitflags::bitflags! {
         const LOOK = 1 << 1;
         /// … and should do so now, so have it leave the guest.
         const KICK = 1 << 2;
-        /// It is on a list where it no longer belongs: visit its holder.
+        /// It is on a list where it no longer belongs, or in a list register only because its physical interrupt is active: visit
+        /// its holder.
         const VISIT = 1 << 3;
         /// The physical interrupt has to be deactivated.
         const DEACTIVATE = 1 << 4;
@@ -231,6 +232,9 @@ impl State {
             // a line that fell a moment later. Everything else should be seen soon.
             if !old.line() || self.line() {
                 effect |= Effect::KICK;
+            }
+            if self.orphaned() {
+                effect |= Effect::VISIT;
             }
         } else {
             if self.deliverable() && !old.deliverable() {

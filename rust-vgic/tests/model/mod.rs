@@ -405,6 +405,8 @@ impl Model {
                 duties.look = true;
                 let line_fell = old.line_high && !self.line_high;
                 duties.kick = !line_fell;
+                // The vCPU may never come back for it.
+                duties.visit = self.physical_is_active() && !self.will_end_one_day();
             }
         }
         let rerouted = self.route != old.route;
