@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A host for the models, on loom's atomics: vCPUs, the physical CPUs they are on, and inter-processor interrupts.
 
-use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use loom::sync::{Arc, Mutex};
 use loom::thread;
 use rust_vgic::lr::Format;
+use rust_vgic::redistributor::Region;
 use rust_vgic::{
     Config, CpuInterface, Domain, Host, IntId, LpiConfig, PhysIrq, Vcpu, VcpuId, Version, Width,
 };
@@ -19,6 +20,8 @@ pub const LRS: usize = 2;
 /// VMCR: all priorities, and both groups or none.
 const GROUPS_ON: u32 = 0xf800_0003;
 const GROUPS_OFF: u32 = 0xf800_0000;
+/// The physical interrupt that [`SPI`] can be mapped to.
+const PHYS: u16 = 77;
 
 /// GICv2 distributor registers.
 pub mod gicd {
@@ -28,10 +31,19 @@ pub mod gicd {
     pub const ICENABLER0: u32 = 0x180;
     pub const ICENABLER1: u32 = 0x184;
     pub const ISPENDR1: u32 = 0x204;
+    pub const ICPENDR1: u32 = 0x284;
     pub const ISACTIVER1: u32 = 0x304;
+    pub const ICACTIVER1: u32 = 0x384;
     pub const IPRIORITYR32: u32 = 0x420;
     pub const ITARGETSR32: u32 = 0x820;
     pub const ICFGR2: u32 = 0xc08;
+}
+
+/// Redistributor registers, in both of its frames.
+pub mod gicr {
+    pub const CTLR: u64 = 0;
+    pub const ISENABLER0: u64 = 0x1_0100;
+    pub const ICENABLER0: u64 = 0x1_0180;
 }
 
 /// A vCPU as the host knows it. Its list registers go with it from one physical CPU to another, as a context switch has it.
@@ -69,6 +81,8 @@ pub struct Mock {
     /// Guest memory. What is in it is not loom's, and is as it was written last; `touched` has loom try its accesses in all orders.
     memory: std::sync::Mutex<BTreeMap<u64, u8>>,
     touched: AtomicBool,
+    /// What is behind [`SPI`] where it is hardware-mapped.
+    physical: Mutex<Physical>,
     /// What models ask afterwards. Not loom's: looking at it must not order anything.
     pub kicks: std::sync::atomic::AtomicUsize,
     pub waits: std::sync::atomic::AtomicUsize,
@@ -106,12 +120,17 @@ impl CpuInterface for Cpu<'_> {
     fn sync_written(&self) {}
 }
 
-pub struct NoPhys;
+/// The physical interrupt that there is, an edge. The hardware changes it without a lock.
+pub struct Physical {
+    active: AtomicBool,
+}
 
-impl PhysIrq for NoPhys {
+impl PhysIrq for Physical {
     fn set_enabled(&self, _on: bool) {}
     fn set_trigger(&self, _level: bool) {}
-    fn set_active(&self, _on: bool) {}
+    fn set_active(&self, on: bool) {
+        self.active.store(on, Ordering::Relaxed);
+    }
     fn set_pending(&self, _on: bool) {}
     fn is_pending(&self) -> bool {
         false
@@ -120,7 +139,7 @@ impl PhysIrq for NoPhys {
 
 impl Host for Mock {
     type Vcpu = usize;
-    type Phys = NoPhys;
+    type Phys = Physical;
 
     fn name(&self) -> impl std::fmt::Display {
         "domain"
@@ -156,8 +175,8 @@ impl Host for Mock {
         let source = self.vcpus[vcpu].source.as_ref()?;
         Some(source.load(Ordering::Relaxed))
     }
-    fn phys<R>(&self, _phys: u16, _f: impl FnOnce(&NoPhys) -> R) -> Option<R> {
-        None
+    fn phys<R>(&self, phys: u16, f: impl FnOnce(&Physical) -> R) -> Option<R> {
+        (phys == PHYS).then(|| f(&self.physical.lock().unwrap()))
     }
     fn phys_affinity(&self, _phys: u16, _vcpu: usize) {}
     fn may_set_trigger(&self) -> bool {
@@ -230,6 +249,65 @@ pub fn resampled_domain() -> Arc<Vgic> {
     domain_with(1, true)
 }
 
+/// Two vCPUs, and [`SPI`] is mapped to a physical interrupt.
+pub fn hardware_domain() -> Arc<Vgic> {
+    let d = domain(2);
+    write(&d, 0, gicd::ICENABLER1, 1);
+    d.connect(intid(SPI), PHYS).unwrap();
+    write(&d, 0, gicd::ISENABLER1, 1);
+    d
+}
+
+/// The physical interrupt fires, unless it is active: then it cannot. Its handler runs under its lock.
+pub fn fire(d: &Vgic) -> bool {
+    let physical = d.host().physical.lock().unwrap();
+    let fires = !physical.active.swap(true, Ordering::AcqRel);
+    if fires {
+        inject(d);
+    }
+    fires
+}
+
+/// Is the physical interrupt active?
+pub fn is_physical_active(d: &Vgic) -> bool {
+    let physical = d.host().physical.lock().unwrap();
+    physical.active.load(Ordering::Relaxed)
+}
+
+/// A GICv3 domain of two vCPUs whose guest has switched it on, with [`SPI`] and [`PPI`] as in the other.
+pub fn gicv3_domain() -> Arc<Vgic> {
+    let config = Config {
+        version: Version::V3,
+        vcpus: 2,
+        spis: 32,
+        espis: 0,
+        list_registers: LRS,
+        format: Format::V3 { sources: false },
+        regions: &[Region {
+            base: 0x1000_0000,
+            size: 0x4_0000,
+        }],
+        lpis: LpiConfig::default(),
+        its: &[],
+    };
+    let d = create(&config, false);
+    write(&d, 0, gicd::CTLR, 0b10);
+    write(&d, 0, gicd::ICFGR2, 2);
+    write(&d, 0, gicd::ISENABLER1, 1);
+    write_redistributor(&d, 0, gicr::ISENABLER0, 1 << PPI);
+    Arc::new(d)
+}
+
+/// vCPU `n` writes a word of vCPU 0's redistributor.
+pub fn write_redistributor(d: &Vgic, n: usize, offset: u64, value: u64) {
+    d.redist_write(vcpu(d, n), 0, offset, Width::Word, value);
+}
+
+/// vCPU `n` reads it.
+pub fn read_redistributor(d: &Vgic, n: usize, offset: u64) -> u64 {
+    d.redist_read(vcpu(d, n), 0, offset, Width::Word)
+}
+
 /// A domain as its host creates it.
 pub fn create(config: &Config<'_>, resampled: bool) -> Vgic {
     let host = Mock {
@@ -237,6 +315,9 @@ pub fn create(config: &Config<'_>, resampled: bool) -> Vgic {
         ipi: [false; 3].map(AtomicBool::new),
         memory: Default::default(),
         touched: AtomicBool::new(false),
+        physical: Mutex::new(Physical {
+            active: AtomicBool::new(false),
+        }),
         kicks: Default::default(),
         waits: Default::default(),
     };

@@ -10,10 +10,12 @@
 //! The core knows no reset of a whole domain: a vCPU's CPU interface starts afresh when it is switched on, and nothing else does.
 #![cfg(loom)]
 
+mod done;
 mod injection;
 mod life;
 mod lpi;
 mod machine;
 mod one_of_n;
+mod owed;
 mod registers;
 mod routing;
