@@ -3,9 +3,9 @@
 //! away from them may still be taken by them.
 //!
 //! A write that takes something away has been done once those who had it in a list register have left the guest: they look at
-//! it before they enter again. GICv3 says so to who asks, in GICD_CTLR.RWP (IHI 0069, section 12.9.4: I[SC]ENABLER and
-//! group enables that become 0) and GICR_CTLR.RWP (12.11.2). A GICv2 has no such bit: there the write waits, as it does with
-//! both for what no RWP is about.
+//! it before they enter again. GICv3 says so to who asks, in GICD_CTLR.RWP (IHI 0069, section 12.9: GICD_ICENABLER, and group
+//! enables that become 0) and GICR_CTLR.RWP (12.11: GICR_ICENABLER0). A GICv2 has no such bit: there the write waits, as with
+//! both it does for what no RWP is about.
 
 use crate::delivery::members;
 use crate::domain::Domain;
@@ -59,8 +59,8 @@ impl<H: Host> Domain<H> {
         inside
     }
 
-    /// Has these vCPUs leave the guest, and waits for all that were in it. Then the words of what they hold are exact, and what was
-    /// taken from them is gone. Only from a trap, without a lock, interrupts on.
+    /// Has these vCPUs leave the guest, and waits for all that were in it. Then the words of what they hold are exact, and what
+    /// was taken from them is gone. Only from a trap, without a lock, interrupts on.
     ///
     /// The wait is bounded; if it runs out, the words say what they said at the last exit.
     pub(crate) fn recall(&self, set: Set) {

@@ -47,3 +47,6 @@ mod model {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;
