@@ -83,11 +83,14 @@ impl<H: Host> Domain<H> {
         }
         v.set_loaded();
         v.leave_guest();
-        // Pairs with the fence of who visits an interrupt: either we see the flag, or we are seen to have left the guest. There
-        // may be no next entry.
-        fence(Ordering::SeqCst);
-        if Flags::from_bits_retain(v.flags.load(Ordering::Relaxed)).contains(Flags::LOOK) {
-            later.moves |= self.astray(v);
+        if v.used.load(Ordering::Relaxed) != 0 {
+            // Pairs with the fence of who visits an interrupt: either we see the flag, or we are seen to have left the guest.
+            // There may be no next entry.
+            fence(Ordering::SeqCst);
+            let flags = Flags::from_bits_retain(v.flags.load(Ordering::Relaxed));
+            if flags.contains(Flags::LOOK) {
+                later.moves |= self.astray(v);
+            }
         }
         if later.changed {
             v.counters.changed_exits.count();
@@ -161,7 +164,7 @@ impl<H: Host> Domain<H> {
             v.set_stale(bit(n));
         }
         let state = irq.state();
-        if state.misplaced() || state.orphaned() {
+        if state.misplaced() {
             later.moves |= bit(n);
         }
         // Its line may fall before the guest is entered again.

@@ -9,7 +9,7 @@
 
 use crate::delivery::members;
 use crate::domain::Domain;
-use crate::host::Host;
+use crate::host::{Handle, Host};
 use crate::irq::{Irq, Place};
 use crate::vcpu::{Flags, Vcpu};
 
@@ -21,10 +21,7 @@ const TURNS: u32 = if cfg!(loom) { 2 } else { 1 << 22 };
 pub(crate) type Set = u128;
 
 /// A vCPU as such a bit.
-pub(crate) fn only<V>(v: &Vcpu<V>) -> Set
-where
-    V: crate::host::Handle,
-{
+pub(crate) fn only<V: Handle>(v: &Vcpu<V>) -> Set {
     1_u128.wrapping_shl(v.id().raw().into())
 }
 
@@ -36,9 +33,7 @@ impl<H: Host> Domain<H> {
         irqs: impl Iterator<Item = &'i Irq>,
     ) -> Set {
         irqs.fold(0, |set, irq| match irq.state().place() {
-            (Place::Lr, Some(id)) if id != cur.id() => {
-                set | self.slot(id).map_or(0, |holder| only(holder))
-            }
+            (Place::Lr, Some(id)) if id != cur.id() => set | self.slot(id).map_or(0, only),
             _ => set,
         })
     }
