@@ -218,8 +218,11 @@ fn owed_nothing_for_a_level_that_fell() {
         domain.held(true, Taken::No);
         domain.host.change(SPI, |phys| phys.pending = false);
         domain.leave(1);
-        assert!(!domain.host.phys_state(SPI).active);
         domain.does(Route);
+        domain.enter(0);
+        assert_eq!(domain.loaded(0), []);
+        assert!(!domain.host.phys_state(SPI).active);
+        domain.leave(0);
         domain.fire();
         domain.enter(0);
         assert_eq!(domain.loaded(0), [SPI]);
