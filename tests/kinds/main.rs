@@ -3,7 +3,9 @@
 //!
 //! Those that are about list registers play with few and with many of them, for a guest must see no difference.
 
+mod done;
 mod lines;
+mod owed;
 mod priorities;
 
 use recording::text::Script;
