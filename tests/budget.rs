@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command as Process, Output};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use vgic_harness::guests::guest::{GuestCpu, Size, Store};
 use vgic_harness::guests::its::{self, Command, FIRST_LPI, Its, command, gits};
 use vgic_harness::guests::linux::{self, gicr};
@@ -111,6 +112,41 @@ fn few_among_many(guest: &Guest) {
 
 fn nothing_mapped(_: &Guest) {}
 
+/// Every LPI pending, with its collection having gone nowhere and back.
+fn all_pending_again(guest: &Guest) {
+    all_pending(guest);
+    send_all(guest, (0..2).map(|n| mapc_off_and_on(n, &guest.its)));
+}
+
+/// The same for every LPI there can be, 57,344: seven devices.
+fn every_lpi_pending_again(guest: &Guest) {
+    const EVERY: u32 = 7 * EVENTS;
+    let table = vec![0xa1; EVERY as usize];
+    assert!(guest.domain.write_memory(its::PROPERTIES, &table));
+    let of = |n: u32| (DEVICE + n / EVENTS, n % EVENTS);
+    let devices = (0..7).map(|n| command::mapd(DEVICE + n, 13, guest.its.itt(DEVICE + n)));
+    send_all(guest, devices);
+    send_all(
+        guest,
+        (0..EVERY).map(|n| command::mapti(of(n).0, of(n).1, FIRST_LPI + n, 0)),
+    );
+    send_all(guest, (0..EVERY).map(|n| command::int(of(n).0, of(n).1)));
+    send_all(guest, (0..2).map(|n| mapc_off_and_on(n, &guest.its)));
+}
+
+/// Every LPI pending and disabled, and enabled in memory since.
+fn all_pending_disabled(guest: &Guest) {
+    all_mapped(guest);
+    let configure = |byte| {
+        let table = vec![byte; ALL as usize];
+        assert!(guest.domain.write_memory(its::PROPERTIES, &table));
+    };
+    configure(0xa0);
+    send_all(guest, std::iter::once(command::invall(0)));
+    send_all(guest, (0..ALL).map(|n| int(n, &guest.its)));
+    configure(0xa1);
+}
+
 fn int(n: u32, _: &Its) -> Command {
     let (device, event) = device_of(n);
     command::int(device, event)
@@ -168,6 +204,14 @@ fn mapc_all(n: u32, _: &Its) -> Command {
     command::mapc(0, 1 - n as usize % 2)
 }
 
+fn mapc_off_and_on(n: u32, _: &Its) -> Command {
+    if n % 2 == 0 {
+        command::unmapc(0)
+    } else {
+        command::mapc(0, 0)
+    }
+}
+
 fn mapc_few(n: u32, _: &Its) -> Command {
     command::mapc(1, n as usize % 2)
 }
@@ -212,7 +256,14 @@ const WORKLOADS: &[Workload] = &[
     ("MAPD",                        TRAPS, &[mapd_small, unmapd],   nothing_mapped),
     ("MAPD of devices with events", ONCE,  &[mapd],                 all_pending),
     ("MAPC",                        LONG,  &[mapc_all],             all_pending),
+    ("MAPC off and on",             LONG,  &[mapc_off_and_on],      all_pending),
+    ("MOVI after MAPC off and on",  TRAPS, &[movi],                 all_pending_again),
+    ("MOVI of one of 57,344",       ONCE,  &[movi_one],             every_lpi_pending_again),
     ("MAPC of few",                 TRAPS, &[mapc_few],             few_among_many),
+    ("INV that enables",            TRAPS, &[inv],                  all_pending_disabled),
+    ("INVALL that enables",         ONCE,  &[invall],               all_pending_disabled),
+    ("INVALL, then MOVI",           ONCE,  &[invall, movi_one],     all_pending_disabled),
+    (TOGGLED,                       TRAPS, &[sync],                 nothing_mapped),
     ("INVALL",                      LONG,  &[invall],               all_pending),
     (INVALL_ALONE,                  TRAPS, &[invall_few],           few_mapped),
     (INVALL_AMONG,                  TRAPS, &[invall_few],           few_among_many),
@@ -240,6 +291,8 @@ const REDISTRIBUTOR: &[Redistributor] = &[
     ("EnableLPIs, none mapped",     ON_AND_OFF, pending_table_full),
     ("GICR_INVALLR",                INVALLR,    all_pending),
 ];
+/// Commands of a vCPU while another takes the tables of the ITS away again and again.
+const TOGGLED: &str = "SYNC, GITS_BASER toggled";
 const INVALL_ALONE: &str = "INVALL of few";
 const INVALL_AMONG: &str = "INVALL of few among many";
 
@@ -305,8 +358,30 @@ fn workload() {
     let address = its.base + gits::CWRITER;
     let end = COMMANDS as u64 * 32;
     let again = |_: &usize| one_trap(cpu, address, Size::Double, end) == Store::Again;
-    let traps = (0..*most).take_while(again);
-    println!("{} traps", traps.count());
+    let stop = AtomicBool::new(name != TOGGLED);
+    std::thread::scope(|scope| {
+        // A table can be taken away only while the ITS is off.
+        scope.spawn(|| {
+            while !stop.load(Relaxed) {
+                for (offset, value) in [
+                    (gits::CTLR, 0),
+                    (gits::BASER, 0),
+                    (gits::BASER, gits::VALID | QUEUE),
+                    (gits::CTLR, 1),
+                ] {
+                    let size = if offset == gits::CTLR {
+                        Size::Word
+                    } else {
+                        Size::Double
+                    };
+                    let _ = cpus[0].store_once(its.base + offset, size, value);
+                }
+            }
+        });
+        let traps = (0..*most).take_while(again);
+        println!("{} traps", traps.count());
+        stop.store(true, Relaxed);
+    });
 }
 
 /// The instructions of each trap of a workload; `None` where they cannot be counted, which it says past the test runner.

@@ -51,7 +51,8 @@ pub struct Config<'a> {
 pub struct LpiConfig {
     /// Bits of an INTID: 14 to 16, or 0 for no LPIs. List registers have room for 16.
     pub id_bits: u32,
-    /// LPIs that may have been mapped in the domain's life, a multiple of 256: bounds its memory.
+    /// LPIs that may have been mapped in the domain's life, a multiple of 256: bounds its memory. As many again may have been pending
+    /// in a redistributor's table without having been mapped.
     pub most: u32,
     /// Devices that may be mapped at a time, over all ITSes.
     pub devices: u32,

@@ -436,7 +436,9 @@ impl<H: Host> Domain<H> {
             } else {
                 s.unload()
             };
-            Some((self.pass_on(v, s).rehome(v.id()), ()))
+            let s = self.pass_on(v, s).rehome(v.id());
+            let waits = s.is_at(Place::Ready, v.id()) && self.is_withheld(v, intid);
+            Some((if waits { s.idle() } else { s }, ()))
         });
         let Some((_, new, ())) = done else {
             return false;
@@ -463,15 +465,6 @@ impl<H: Host> Domain<H> {
             _ => {}
         }
         true
-    }
-
-    /// Sorts the inbox that an interrupt has just been pushed to, so far as one hold of the lock goes.
-    pub(crate) fn drain_around(&self, irq: &Irq) {
-        if let (Place::Inbox, Some(holder)) = irq.state().place()
-            && let Some(v) = self.slot(holder)
-        {
-            self.with_lists(v, |lists, moved| self.drain(v, lists, moved));
-        }
     }
 
     /// Sees to an interrupt that may be on a list where it does not belong: routed elsewhere, or of another

@@ -92,9 +92,12 @@ impl<H: Host> Domain<H> {
             return Ok(());
         }
         if !v.redist.lpi.enabled() {
+            let pending = |s: State| s.pending() && s.is_for(v.id());
+            let here = (self.lpis.all(0)).filter(|(_, lpi)| pending(lpi.irq.state()));
             return writeln!(
                 out,
-                "   LPIs: off in GICR_CTLR; what was pending is in the guest's table"
+                "   LPIs: off in GICR_CTLR; what was pending is in the guest's table, and {} have come since",
+                here.count()
             );
         }
         let all = self.lpis.all(0);

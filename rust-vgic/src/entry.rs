@@ -349,6 +349,9 @@ impl<H: Host> Domain<H> {
             if !alone || !s.ready() || !on.has(s.group1()) || !s.is_for(v.id()) {
                 return None;
             }
+            if unlikely(self.is_withheld(v, intid)) {
+                return None;
+            }
             let (s, view, effect) = s.placed(Place::Lr, v.id()).load(true);
             Some((s, (view, effect)))
         });

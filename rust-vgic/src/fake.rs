@@ -131,6 +131,8 @@ pub(crate) struct Fake {
     pub(crate) before_phys: Mutex<Option<Hook>>,
     /// What happens while somebody waits.
     pub(crate) while_waiting: Mutex<Option<Hook>>,
+    /// What happens while guest memory is read.
+    pub(crate) while_reading: Mutex<Option<Hook>>,
     /// Guest memory: pages that are there.
     pub(crate) memory: Mutex<HashMap<u64, [u8; 4096]>>,
     /// Reads of guest memory.
@@ -142,6 +144,8 @@ pub(crate) struct Fake {
     pub(crate) routes: Mutex<HashMap<(u16, u32, u32), usize>>,
     /// The host maps nothing more.
     pub(crate) refuses: AtomicBool,
+    /// Nor, if this is not 0, a device with more events, as a power of 2.
+    pub(crate) most_bits: AtomicUsize,
 }
 
 impl Fake {
@@ -239,6 +243,10 @@ impl Host for Fake {
     fn read_guest(&self, address: u64, to: &mut [u8]) -> bool {
         self.reads.fetch_add(1, SeqCst);
         assert!(address >> 52 == 0, "beyond any address: {address:#x}");
+        let hook = self.while_reading.lock().unwrap().take();
+        if let Some(mut hook) = hook {
+            hook();
+        }
         // What is read is aligned to its size.
         let memory = self.memory.lock().unwrap();
         let page = memory.get(&(address & !0xfff));
@@ -258,11 +266,15 @@ impl Host for Fake {
         let mut devices = self.devices.lock().unwrap();
         match event_bits {
             Some(_) if self.refuses.load(SeqCst) => return false,
+            Some(bits) if (1..bits as usize).contains(&self.most_bits.load(SeqCst)) => {
+                return false;
+            }
             Some(bits) => assert_eq!(devices.insert((its, device), bits), None),
             None => {
                 assert!(devices.remove(&(its, device)).is_some());
-                let events = self.events.lock().unwrap();
-                assert!(!events.keys().any(|(i, d, _)| (*i, *d) == (its, device)));
+                let others = |i, d| (i, d) != (its, device);
+                (self.events.lock().unwrap()).retain(|(i, d, _), _| others(*i, *d));
+                (self.routes.lock().unwrap()).retain(|(i, d, _), _| others(*i, *d));
             }
         }
         true
@@ -271,9 +283,12 @@ impl Host for Fake {
         if self.refuses.load(SeqCst) {
             return false;
         }
-        let mut events = self.events.lock().unwrap();
-        assert_eq!(events.insert((its, device, event), intid), None);
-        true
+        let there = self.devices.lock().unwrap().contains_key(&(its, device));
+        if there {
+            let mut events = self.events.lock().unwrap();
+            events.insert((its, device, event), intid);
+        }
+        there
     }
     fn unmap_event(&self, its: u16, device: u32, event: u32) {
         let gone = self.events.lock().unwrap().remove(&(its, device, event));

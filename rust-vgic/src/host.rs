@@ -82,13 +82,13 @@ pub trait Host: Send + Sync + Sized {
         false
     }
 
-    /// A device of ITS number `its` is mapped for 2^`event_bits` events, or unmapped, all its events before it.
+    /// A device of ITS number `its` that is not mapped is mapped for 2^`event_bits` events; or it is unmapped, and with it all its events.
     /// No: the host refuses. Process context; may wait for a physical ITS.
     fn map_device(&self, _its: u16, _device: u32, _event_bits: Option<u32>) -> bool {
         true
     }
 
-    /// An event of a mapped device becomes `intid`. No: the host refuses. As [`Host::map_device`].
+    /// An event of a mapped device becomes `intid`, whatever it was before. No: the host refuses, and it stays that. As [`Host::map_device`].
     fn map_event(&self, _its: u16, _device: u32, _event: u32, _intid: IntId) -> bool {
         true
     }

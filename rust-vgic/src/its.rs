@@ -14,7 +14,8 @@
 //! of LPIs; never to find out where anything of the host's is, and nothing twice. All that a guest can make is counted against
 //! the limits of [`LpiConfig`](crate::LpiConfig).
 //!
-//! Injection needs nothing of this: who has translated a message has the INTID, and [`Domain::inject_lpi`](crate::Domain::inject_lpi) does the rest.
+//! Injection needs nothing of this but whether the ITS is enabled: who has translated a message has the INTID, and
+//! [`Domain::inject_lpi`](crate::Domain::inject_lpi) does the rest.
 
 mod command;
 mod dump;
@@ -36,6 +37,8 @@ const BASER_TYPES: [u64; 2] = [
     1 << 56 | (ENTRY.wrapping_sub(1)) << 48,
     4 << 56 | (ENTRY.wrapping_sub(1)) << 48,
 ];
+/// GITS_BASER.Page_Size at reset: 64 KiB. The architecture leaves it open; others have this, and tests of theirs expect it.
+const PAGE_SIZE: u64 = 2 << 8;
 
 /// An ITS of a domain.
 pub(crate) struct Its {
@@ -54,8 +57,13 @@ pub(crate) struct Its {
     /// 1 while a vCPU works off the queue, or unmaps an event of this ITS for another. Only that one changes `tables`,
     /// CREADR and the cursor.
     busy: AtomicU32,
-    /// Where the command at CREADR goes on, if it was begun.
+    /// 1 while a command has been begun and is not done: `tables` has it. It is done before anything else is, also if the ITS is
+    /// disabled meanwhile, which is not quiescent until then.
+    begun: AtomicU32,
+    /// Where that goes on.
     cursor: AtomicU32,
+    /// What it waits for, of SYNC: see [`Domain::has_seen`](crate::Domain::has_seen).
+    awaited: AtomicU64,
     /// The guest has taken its tables away: what is mapped has to go before the next command.
     stale: AtomicU32,
     tables: Mutex<Tables>,
@@ -74,8 +82,10 @@ impl Its {
             cbaser: AtomicU64::new(0),
             creadr: AtomicU32::new(0),
             cwriter: AtomicU32::new(0),
-            basers: BASER_TYPES.map(AtomicU64::new),
+            basers: BASER_TYPES.map(|fixed| AtomicU64::new(fixed | PAGE_SIZE)),
             busy: AtomicU32::new(0),
+            begun: AtomicU32::new(0),
+            awaited: AtomicU64::new(0),
             cursor: AtomicU32::new(0),
             stale: AtomicU32::new(0),
             tables: Mutex::new(Tables::new(config)),
@@ -84,8 +94,15 @@ impl Its {
         }
     }
 
-    fn is_enabled(&self) -> bool {
+    /// GITS_CTLR.Enabled.
+    pub(crate) fn is_enabled(&self) -> bool {
         self.enabled.load(Ordering::Acquire) != 0
+    }
+
+    /// GITS_CTLR.Quiescent, once it is disabled: nobody works for it, no command is half done, and nothing is left to be unmapped.
+    fn is_idle(&self) -> bool {
+        let parts = [&self.busy, &self.begun, &self.stale];
+        parts.iter().all(|part| part.load(Ordering::Acquire) == 0)
     }
 }
 

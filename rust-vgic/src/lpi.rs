@@ -7,12 +7,21 @@
 //!
 //! Beside the word is what an ITS keeps of the LPI: whose it is, and its neighbours in its collection, so that a command
 //! about a collection costs what that collection has.
+//!
+//! # Where one is pending
+//!
+//! Messages go where the collection goes, [`Lpi::route`]. TARGET of the word is where it is pending, if it is: mostly that is the same,
+//! but MOVALL moves what is pending and no route (IHI 0069, 5.3). A message merges with what is pending, wherever that is.
+//!
+//! Where GICR_CTLR.EnableLPIs is 0, no LPI is loaded into a list register. What MOVI, MAPC or MOVALL bring there, and what was on
+//! its way when LPIs were disabled, stays pending in its word and on no list, until it is moved on or LPIs are enabled: it is then pending
+//! beside what the pending table has. The table itself is written when LPIs are disabled, and at no other time.
 
 use crate::config::{Error, LpiConfig};
-use crate::intid::IntId;
-use crate::irq::{Irq, NIL, State};
+use crate::intid::{IntId, VcpuId};
+use crate::irq::{Irq, NIL, State, Target};
 use crate::slice::try_boxed;
-use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Mutex, Ordering};
 use alloc::boxed::Box;
 use once_cell::race::OnceBox;
 
@@ -27,6 +36,8 @@ pub(crate) struct Lpi {
     pub(crate) irq: Irq,
     /// One more than the index of the ITS that has mapped an event to it; 0: none has. Who changes it from 0 has it.
     owner: AtomicU16,
+    /// The vCPU that its collection goes to; [`Lpi::NOWHERE`]: none.
+    route: AtomicU8,
     /// Its collection's list. Under the lock of the owner's tables.
     pub(crate) next: AtomicU16,
     pub(crate) prev: AtomicU16,
@@ -39,8 +50,10 @@ pub(crate) struct Lpi {
 pub(crate) struct Lpis {
     pages: Box<[OnceBox<[Lpi; PAGE]>]>,
     pub(crate) id_bits: u32,
-    /// Pages that may still be made.
+    /// Pages that may still be made for what is mapped.
     pages_left: Budget,
+    /// The same, as many again, for what is pending in a guest's table without ever having been mapped: a table of ones takes none of the others.
+    table_pages_left: Budget,
     pub(crate) devices_left: Budget,
     pub(crate) events_left: Budget,
     /// GICR_PROPBASER: GICR_TYPER.CommonLPIAff = 0 makes it the same for all redistributors.
@@ -104,6 +117,7 @@ impl Lpis {
             pages: try_boxed(numbers / PAGE, |_| OnceBox::new()).ok_or(Error::NoMemory)?,
             id_bits: config.id_bits,
             pages_left: Budget::new((config.most as usize / PAGE) as u32),
+            table_pages_left: Budget::new((config.most as usize / PAGE) as u32),
             devices_left: Budget::new(config.devices),
             events_left: Budget::new(config.events),
             propbaser: AtomicU64::new(0),
@@ -133,18 +147,27 @@ impl Lpis {
         self.get(IntId::new(raw.into())?)
     }
 
-    /// An LPI, whose page is made if it is not there. Process context.
-    fn make(&self, intid: IntId) -> Option<&Lpi> {
+    /// An LPI that is to be mapped, whose page is made if it is not there. Process context.
+    pub(crate) fn make(&self, intid: IntId) -> Option<&Lpi> {
+        self.make_from(&self.pages_left, intid)
+    }
+
+    /// The same of one that a pending table has.
+    fn make_pending(&self, intid: IntId) -> Option<&Lpi> {
+        self.make_from(&self.table_pages_left, intid)
+    }
+
+    fn make_from(&self, left: &Budget, intid: IntId) -> Option<&Lpi> {
         let index = intid.raw().checked_sub(IntId::LPI)? as usize;
         let page = self.pages.get(index / PAGE)?;
         if page.get().is_none() {
-            if !self.pages_left.take() {
+            if !left.take() {
                 return None;
             }
             let made = try_boxed(PAGE, |_| Lpi::new()).and_then(|page| page.try_into().ok());
             // Either there was no memory, or another vCPU was faster.
             if made.is_none_or(|made| page.set(made).is_err()) {
-                self.pages_left.give_back();
+                left.give_back();
             }
         }
         page.get()?.get(index % PAGE)
@@ -193,6 +216,9 @@ impl Lpis {
 }
 
 impl Lpi {
+    /// [`Lpi::route`] as stored, of none.
+    const NOWHERE: u8 = u8::MAX;
+
     fn new() -> Self {
         let state = State::reset(None)
             .with_level(false)
@@ -201,6 +227,7 @@ impl Lpi {
         Self {
             irq: Irq::new(state),
             owner: AtomicU16::new(0),
+            route: AtomicU8::new(Self::NOWHERE),
             next: AtomicU16::new(NIL),
             prev: AtomicU16::new(NIL),
             device: AtomicU32::new(0),
@@ -208,22 +235,43 @@ impl Lpi {
         }
     }
 
-    /// The ITS that has mapped an event to it, the device and the event. Stays so while that ITS does no work.
+    /// Where its messages go.
+    pub(crate) fn route(&self) -> Target {
+        VcpuId::new(self.raw_route().into())
+    }
+
+    /// The same as in a word.
+    fn raw_route(&self) -> u8 {
+        self.route.load(Ordering::Relaxed)
+    }
+
+    /// Under the configuration lock, or by who works for its ITS. What is pending is yet to follow.
+    fn set_route(&self, target: Target) {
+        let raw = target.map_or(Self::NOWHERE, VcpuId::raw);
+        self.route.store(raw, Ordering::Relaxed);
+    }
+
+    /// The number of the ITS that has mapped an event to it.
+    pub(crate) fn its(&self) -> Option<u16> {
+        self.owner.load(Ordering::Acquire).checked_sub(1)
+    }
+
+    /// That, the device and the event. Stays so while that ITS does no work.
     pub(crate) fn mapped_by(&self) -> Option<(u16, (u32, u32))> {
-        let its = self.owner.load(Ordering::Acquire).checked_sub(1)?;
+        let its = self.its()?;
         let device = self.device.load(Ordering::Relaxed);
         Some((its, (device, self.event.load(Ordering::Relaxed))))
     }
 
-    /// Gives it to an event of ITS number `its`, if no event has it. Under the configuration lock.
-    #[must_use]
-    fn claim(&self, its: u16, (device, event): (u32, u32)) -> bool {
-        let free = self.owner.load(Ordering::Acquire) == 0;
-        if free {
-            self.device.store(device, Ordering::Relaxed);
-            self.event.store(event, Ordering::Relaxed);
-            self.owner.store(its.wrapping_add(1), Ordering::Release);
-        }
-        free
+    /// An event of ITS number `its` has it. Under the configuration lock if none had, else by who works for the ITS of that.
+    fn own(&self, its: u16, (device, event): (u32, u32)) {
+        self.device.store(device, Ordering::Relaxed);
+        self.event.store(event, Ordering::Relaxed);
+        self.owner.store(its.wrapping_add(1), Ordering::Release);
+    }
+
+    /// No event has it any more.
+    pub(crate) fn disown(&self) {
+        self.owner.store(0, Ordering::Release);
     }
 }

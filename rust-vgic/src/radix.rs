@@ -110,6 +110,18 @@ impl<T> Radix<T> {
         done
     }
 
+    /// Makes room for a value, so that the next [`Radix::insert`] there cannot fail; [`Radix::remove`] gives it back.
+    ///
+    /// # Errors
+    /// There is no memory.
+    pub(crate) fn reserve(&mut self, index: u32) -> Result<(), Full> {
+        let done = self.place(index, true).map(|_| ());
+        if done.is_err() {
+            Self::prune(&mut self.root, index, self.steps);
+        }
+        done
+    }
+
     /// Takes a value out, and frees the nodes that are empty without it.
     pub(crate) fn remove(&mut self, index: u32) -> Option<T> {
         let taken = self.place(index, false).ok()?.take();

@@ -250,7 +250,7 @@ fn invallr<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
     }
 }
 
-/// GICR_SYNCR.Busy: GICR_INVALLR has not had all of its effect.
+/// GICR_SYNCR.Busy: GICR_INVALLR or GICR_INVLPIR has not had all of its effect.
 fn syncr<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
     access.domain.invalidating(access.cur, access.owner).into()
 }

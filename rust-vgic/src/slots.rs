@@ -40,7 +40,11 @@ impl<H: Host> Domain<H> {
                 continue;
             };
             let s = irq.state();
-            let stays = s.active() || (s.ready() && on.has(s.group1()) && s.is_for(v.id()));
+            let stays = s.active()
+                || (s.ready()
+                    && on.has(s.group1())
+                    && s.is_for(v.id())
+                    && !self.is_withheld(v, intid));
             // What refuses is an orphan: loading it will show nothing and deactivate the physical interrupt.
             if stays {
                 continue;
@@ -120,7 +124,11 @@ impl<H: Host> Domain<H> {
             }?;
             let irq = self.node(v, best.1)?;
             let s = irq.state();
-            if s.ready() && !s.misplaced() && Lists::is_sorted(irq, s) {
+            if s.ready()
+                && !s.misplaced()
+                && Lists::is_sorted(irq, s)
+                && !self.is_withheld(v, best.1)
+            {
                 return (!lists.is_behind(best.0)).then_some(best);
             }
             lists.remove(irq, |n| self.node(v, n));

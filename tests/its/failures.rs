@@ -18,12 +18,81 @@ fn a_device_that_the_host_refuses_is_not_mapped() {
     its.map_device(&cpus[0], DEVICE, LPI, 2, |_| 0);
     send(&domain, DEVICE, 1);
     assert_eq!(taken(&cpus), [vec![LPI + 1]]);
-    // One that is mapped stays unmapped if the host does not take it back.
+    // One that is mapped is mapped anew, without events, if the host need not be asked.
     domain.refuse_devices(true);
     its.send(&cpus[0], &[command::mapd(DEVICE, 5, its.itt(DEVICE))]);
-    assert!(!domain.send_msi(0, DEVICE, 1));
+    send(&domain, DEVICE, 1);
     its.send(&cpus[0], &[command::int(DEVICE, 1)]);
     assert_eq!(taken(&cpus), [vec![]]);
+    its::configure(&domain, LPI + 31, 0xa0, true);
+    its.send(&cpus[0], &[command::mapti(DEVICE, 31, LPI + 31, 0)]);
+    send(&domain, DEVICE, 31);
+    assert_eq!(taken(&cpus), [vec![LPI + 31]]);
+}
+
+/// The host has fewer LPIs than MAPD of a mapped device asks for: it stays as it was, and its events with it.
+#[test]
+fn refused_mapd_leaves_the_device_with_its_events() {
+    boot!(SMALL, 2, domain, cpus, its);
+    its.map_device(&cpus[0], DEVICE, LPI, 4, |n| n as u16 % 2);
+    its.send(&cpus[0], &[command::mapd(DEVICE + 1, 15, its.itt(1))]);
+    let before = faults::live();
+    for _ in 0..3 {
+        its.send(&cpus[0], &[command::mapd(DEVICE, 15, its.itt(DEVICE))]);
+        assert_eq!(faults::live(), before);
+        (0..4).for_each(|event| send(&domain, DEVICE, event));
+        let mut got = taken(&cpus);
+        got.iter_mut().for_each(|lpis| lpis.sort_unstable());
+        assert_eq!(got, [vec![LPI, LPI + 2], vec![LPI + 1, LPI + 3]]);
+        let lpi = domain.physical_lpi(0, DEVICE, 1).expect("a mapping");
+        assert_eq!(domain.machine.gic.lpi_target(lpi), 1);
+    }
+    let off = [
+        command::unmapd(DEVICE + 1),
+        command::mapd(DEVICE, 15, its.itt(DEVICE)),
+    ];
+    its.send(&cpus[0], &off);
+    send(&domain, DEVICE, 1);
+    assert_eq!(taken(&cpus), [vec![], vec![]], "mapped anew");
+}
+
+/// Each allocation that a command makes fails in turn: what was mapped works as it did.
+#[test]
+fn refused_commands_change_nothing_at_each_allocation() {
+    // Another event's LPI, one on a page of its own, an event on a node of its own, and a device of more events.
+    let commands: [fn(&Its) -> its::Command; 4] = [
+        |_| command::mapti(DEVICE, 0, 60_000, 1),
+        |_| command::mapti(DEVICE, 900, LPI + 1, 1),
+        |_| command::mapti(DEVICE, 900, 60_000, 1),
+        |its| command::mapd(DEVICE, 13, its.itt(DEVICE)),
+    ];
+    for (which, command) in commands.into_iter().enumerate() {
+        let mut refused = 0;
+        for n in 0.. {
+            boot!(SMALL, 2, domain, cpus, its);
+            its.map_device(&cpus[0], DEVICE, LPI, 1, |_| 0);
+            its.send(&cpus[0], &[command::mapd(DEVICE, 10, its.itt(DEVICE))]);
+            let both = [
+                command::mapti(DEVICE, 0, LPI, 0),
+                command::mapti(DEVICE, 1, LPI + 1, 1),
+            ];
+            its::configure(&domain, LPI + 1, 0xa0, true);
+            its.send(&cpus[0], &both);
+            let before = faults::live();
+            faults::fail_nth(n);
+            its.send(&cpus[0], &[command(&its)]);
+            if !faults::fail_none() {
+                break;
+            }
+            refused += 1;
+            (0..2).for_each(|event| send(&domain, DEVICE, event));
+            let what = format!("command {which}, allocation {n}");
+            assert_eq!(taken(&cpus), [vec![LPI], vec![LPI + 1]], "{what}");
+            // A page of LPIs stays, once it is made.
+            assert!(faults::live() <= before + 1, "{what}");
+        }
+        assert!(refused > 0, "command {which} allocates");
+    }
 }
 
 #[test]

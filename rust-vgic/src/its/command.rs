@@ -38,7 +38,7 @@ pub(crate) enum Command {
     /// That of any LPI of a collection has.
     Invall { icid: u16 },
     /// What came before has taken effect at a redistributor.
-    Sync,
+    Sync { target: u64 },
 }
 
 /// The numbers of commands (IHI 0069, section 5.3).
@@ -113,7 +113,7 @@ const fn field(word: u64, to: u32, from: u32) -> u64 {
 }
 
 /// A command of the queue: what it says, and its number for errors.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
     number: u8,
     words: [u64; 4],
@@ -191,7 +191,9 @@ impl Entry {
             number::CLEAR => Command::Clear { device, event },
             number::INV => Command::Inv { device, event },
             number::INVALL => Command::Invall { icid },
-            number::SYNC => Command::Sync,
+            number::SYNC => Command::Sync {
+                target: target(two),
+            },
             _ => return Err(self.error(Reason::Unknown)),
         })
     }
@@ -251,7 +253,8 @@ mod tests {
             icid: 3,
         };
         assert_eq!(movi.decode(), Ok(moved));
-        assert_eq!(entry([5, 0, 0, 0]).decode(), Ok(Command::Sync));
+        let sync = entry([5, 0, 6 << 16, 0]);
+        assert_eq!(sync.decode(), Ok(Command::Sync { target: 6 }));
         for (number, command) in [
             (
                 0x0f,
@@ -296,6 +299,7 @@ mod tests {
             (0x01, Reason::UnmappedInterrupt, 0x01_0107),
             (0x01, Reason::UnmappedCollection, 0x01_0109),
             (0x03, Reason::UnmappedInterrupt, 0x01_0307),
+            (0x03, Reason::UnmappedCollection, 0x01_0309),
             (0x04, Reason::UnmappedInterrupt, 0x01_0507),
             (0x08, Reason::DeviceRange, 0x01_0801),
             (0x08, Reason::SizeOrTarget, 0x01_0802),

@@ -13,16 +13,15 @@ impl Its {
     /// # Errors
     /// Those of `out`.
     pub(crate) fn dump(&self, lpis: &Lpis, out: &mut impl Write) -> fmt::Result {
-        let busy = self.busy.load(Ordering::Relaxed) | self.stale.load(Ordering::Relaxed);
         let read = self.creadr.load(Ordering::Relaxed);
         let own = |lpi: &Lpi| lpi.mapped_by().is_some_and(|(its, _)| its == self.index);
         write!(
             out,
             "  vGIC: ITS {}: {}, CBASER {:#x}, CWRITER {:#x}, CREADR {:#x}{}, {} events mapped",
             self.index,
-            match (self.is_enabled(), busy) {
+            match (self.is_enabled(), self.is_idle()) {
                 (true, _) => "enabled",
-                (false, 0) => "disabled and quiescent",
+                (false, true) => "disabled and quiescent",
                 _ => "disabled, but not quiescent",
             },
             self.cbaser.load(Ordering::Relaxed),

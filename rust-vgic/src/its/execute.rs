@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What each command does (IHI 0069, section 5.3).
 //!
-//! A command with something wrong about it is ignored. One that concerns many LPIs spends the budget of the trap, and says
+//! A command with something wrong about it is ignored, also one that is refused: it changes nothing. One that concerns many LPIs spends the budget of the trap, and says
 //! [`Progress::Again`] when that is gone; it is then executed once more, from the ITS's cursor or with what is left.
 
 use super::Its;
 use super::command::{Command, Reason};
 use super::queue::Budget;
-use super::tables::{Device, Mapped, Tables};
+use super::tables::{Anew, Device, Mapped, Tables};
 use crate::domain::Domain;
 use crate::host::Host;
 use crate::intid::{IntId, VcpuId};
-use crate::irq::{Event, NIL};
+use crate::irq::{self, NIL};
 use crate::lpi::{Lpi, Lpis};
 use crate::progress::Progress;
 use crate::radix::Radix;
 use crate::sync::Ordering;
+
+/// The host is asked for at least so many events of a device, as a power of 2.
+const HOST_BITS: u32 = 5;
+
+/// An event of a device, and whose device it is.
+type Event<'a> = (&'a Its, (u32, u32));
 
 type Executed = Result<Progress, Reason>;
 
@@ -57,12 +63,13 @@ impl<H: Host> Domain<H> {
             }
             Command::Int { device, event } => {
                 let (intid, lpi) = self.lpi_of(its, device, event)?;
+                lpi.route().ok_or(Reason::UnmappedCollection)?;
                 self.send_lpi(intid, lpi);
                 Ok(Progress::Done)
             }
             Command::Clear { device, event } => {
                 let (intid, lpi) = self.lpi_of(its, device, event)?;
-                self.post_to(intid, &lpi.irq, Event::ClearPending);
+                self.post_to(intid, &lpi.irq, irq::Event::ClearPending);
                 Ok(Progress::Done)
             }
             Command::Inv { device, event } => {
@@ -71,8 +78,18 @@ impl<H: Host> Domain<H> {
                 Ok(Progress::Done)
             }
             Command::Invall { icid } => self.invall(its, icid, budget),
-            // Everything has taken effect when its command is done.
-            Command::Sync => Ok(Progress::Done),
+            Command::Sync { target } => Ok(self.sync(its, target)),
+        }
+    }
+
+    /// Words have changed when a command is done. So have list registers, if the vCPU is out of the guest, or has left it since:
+    /// whoever changes what is in one has asked it to. Who names no redistributor waits for none.
+    fn sync(&self, its: &Its, target: u64) -> Progress {
+        let v = self.processor(target).ok().and_then(|id| self.slot(id));
+        if v.is_none_or(|v| self.has_seen(v, &its.awaited)) {
+            Progress::Done
+        } else {
+            Progress::Again
         }
     }
 
@@ -109,26 +126,29 @@ impl<H: Host> Domain<H> {
         budget: &mut Budget,
     ) -> Executed {
         self.in_range(its, device)?;
-        if table.is_some_and(|(event_bits, _)| event_bits > its.event_bits) {
+        let Some((event_bits, itt)) = table else {
+            return Ok(self.unmap_device(its, device, budget));
+        };
+        if event_bits > its.event_bits {
             return Err(Reason::SizeOrTarget);
         }
-        if self.unmap_device(its, device, budget) == Progress::Again {
-            return Ok(Progress::Again);
+        // More than asked for costs the host nothing, and may spare it from being asked again.
+        let host_bits = event_bits.max(HOST_BITS).min(its.event_bits);
+        let found = its.tables.lock().devices.get(device).map(|d| d.host_bits);
+        match found {
+            None => self.map_new_device(its, device, Device::new(event_bits, itt, host_bits)),
+            Some(had) => self.map_device_anew(its, device, (event_bits, itt), had, budget),
         }
-        let Some((event_bits, itt)) = table else {
-            return Ok(Progress::Done);
-        };
+    }
+
+    fn map_new_device(&self, its: &Its, device: u32, made: Device) -> Executed {
         if !self.lpis.devices_left.take() {
             return Err(Reason::Refused);
         }
-        let made = Device {
-            event_bits,
-            itt,
-            events: Radix::new(event_bits),
-        };
+        let host_bits = made.host_bits;
         let inserted = its.tables.lock().devices.insert(device, made).is_ok();
         // The host may take its time; nobody waits for the tables meanwhile.
-        if inserted && self.host.map_device(its.index, device, Some(event_bits)) {
+        if inserted && self.host.map_device(its.index, device, host_bits) {
             return Ok(Progress::Done);
         }
         let unmapped = its.tables.lock().devices.remove(device);
@@ -137,25 +157,114 @@ impl<H: Host> Domain<H> {
         Err(Reason::Refused)
     }
 
-    /// Takes a device away, with all its events.
-    fn unmap_device(&self, its: &Its, device: u32, budget: &mut Budget) -> Progress {
+    /// MAPD of a device that is mapped: its events are unmapped. The host is asked only if it has to give more than it has given, and
+    /// before anything else: it has to take back what it has given then, so if it refuses it is told all again. What the device sends
+    /// meanwhile is lost.
+    fn map_device_anew(
+        &self,
+        its: &Its,
+        device: u32,
+        (event_bits, itt): (u32, u64),
+        had: Option<u32>,
+        budget: &mut Budget,
+    ) -> Executed {
+        let set = |change: &mut dyn FnMut(&mut Device)| {
+            its.tables.lock().devices.get_mut(device).map(change);
+        };
+        let anew = its.tables.lock().devices.get(device).map(|d| d.anew);
+        let mut anew = anew.unwrap_or(Anew::No);
+        if anew == Anew::No {
+            let host_bits = event_bits.max(HOST_BITS).min(its.event_bits);
+            let map = |bits| self.host.map_device(its.index, device, Some(bits));
+            let mut has = had;
+            anew = Anew::Unmaps;
+            if had.is_none_or(|had| event_bits > had) {
+                if had.is_some() {
+                    self.host.map_device(its.index, device, None);
+                }
+                if map(host_bits) {
+                    (has, anew) = (Some(host_bits), Anew::UnmapsHere);
+                } else {
+                    (has, anew) = (had.filter(|had| map(*had)), Anew::Stays(0));
+                }
+            }
+            set(&mut |d| (d.host_bits, d.anew) = (has, anew));
+        }
+        if let Anew::Stays(next) = anew {
+            if self.tell_again(its, device, next, budget) == Progress::Again {
+                return Ok(Progress::Again);
+            }
+            set(&mut |d| d.anew = Anew::No);
+            return Err(Reason::Refused);
+        }
+        if self.unmap_events(its, device, budget) == Progress::Again {
+            return Ok(Progress::Again);
+        }
+        set(&mut |d| {
+            // Its table is empty, and so has nothing to be freed.
+            (d.event_bits, d.itt, d.anew) = (event_bits, itt, Anew::No);
+            d.events = Radix::new(event_bits);
+        });
+        Ok(Progress::Done)
+    }
+
+    /// The host is told of the events of a device, from `next` on, as if they were new.
+    fn tell_again(&self, its: &Its, device: u32, mut next: u32, budget: &mut Budget) -> Progress {
         loop {
-            let first = match its.tables.lock().devices.get(device) {
-                None => return Progress::Done,
-                Some(found) => found.events.next(0).map(|(event, mapped)| (event, *mapped)),
+            let found = {
+                let tables = its.tables.lock();
+                let events = tables.devices.get(device).map(|d| &d.events);
+                events.and_then(|events| events.next(next).map(|(event, at)| (event, *at)))
+            };
+            let Some((event, mapped)) = found else {
+                return Progress::Done;
+            };
+            if !budget.step() {
+                if let Some(found) = its.tables.lock().devices.get_mut(device) {
+                    found.anew = Anew::Stays(event);
+                }
+                return Progress::Again;
+            }
+            let told = self.host.map_event(its.index, device, event, mapped.intid);
+            if let Some(lpi) = self.lpis.get(mapped.intid).filter(|_| told) {
+                self.route_host(lpi, lpi.route());
+            }
+            let Some(after) = event.checked_add(1) else {
+                return Progress::Done;
+            };
+            next = after;
+        }
+    }
+
+    /// Unmaps all events of a device.
+    fn unmap_events(&self, its: &Its, device: u32, budget: &mut Budget) -> Progress {
+        loop {
+            let first = {
+                let tables = its.tables.lock();
+                let events = tables.devices.get(device).map(|d| &d.events);
+                events.and_then(|events| events.next(0).map(|(event, at)| (event, *at)))
             };
             let Some((event, mapped)) = first else {
-                break;
+                return Progress::Done;
             };
             if !budget.step() {
                 return Progress::Again;
             }
             self.discard(its, (device, event), mapped);
         }
+    }
+
+    /// Takes a device away, with all its events.
+    fn unmap_device(&self, its: &Its, device: u32, budget: &mut Budget) -> Progress {
+        if self.unmap_events(its, device, budget) == Progress::Again {
+            return Progress::Again;
+        }
         // Out of the lock before it is freed.
         let unmapped = its.tables.lock().devices.remove(device);
-        if unmapped.is_some() {
-            self.host.map_device(its.index, device, None);
+        if let Some(unmapped) = unmapped {
+            if unmapped.host_bits.is_some() {
+                self.host.map_device(its.index, device, None);
+            }
             self.lpis.devices_left.give_back();
         }
         Progress::Done
@@ -176,6 +285,7 @@ impl<H: Host> Domain<H> {
         }
     }
 
+    /// What can be refused comes first: nothing of what was mapped is given up before it is sure that the new mapping will be.
     fn mapti(&self, its: &Its, at: (u32, u32), intid: u32, icid: u16) -> Executed {
         let (device, event) = at;
         self.in_range(its, device)?;
@@ -192,94 +302,109 @@ impl<H: Host> Domain<H> {
             intid,
             icid: icid as u8,
         };
-        match old {
-            Some(old) if old.intid == intid => {
-                self.relink(its, at, old, new.icid);
-                self.route_lpi(intid, collection);
-                return Ok(Progress::Done);
+        if let Some(old) = old.filter(|old| old.intid == intid) {
+            self.relink(its, at, old, new.icid);
+            if let Some(lpi) = self.lpis.get(intid) {
+                self.route_lpi(intid, lpi, collection);
             }
-            Some(old) => self.discard(its, at, old),
-            None => {}
+            return Ok(Progress::Done);
         }
-        if self.vacate(its, intid) == Progress::Again {
+        let lpi = self.lpis.make(intid).ok_or(Reason::Refused)?;
+        // The event that has the LPI will lose it. It stays so while nobody works for its ITS.
+        let loser = lpi.mapped_by();
+        let other = loser
+            .and_then(|(index, _)| self.its.get(usize::from(index)))
+            .filter(|other| other.index != its.index);
+        if other.is_some_and(|other| !other.begin()) {
             return Ok(Progress::Again);
         }
-        if !self.lpis.events_left.take() {
+        let done = if lpi.mapped_by() == loser {
+            let loser = loser.map(|(_, at)| (other.unwrap_or(its), at));
+            self.replace((its, at), lpi, (new, collection), (old, loser))
+        } else {
+            Ok(Progress::Again)
+        };
+        if let Some(other) = other {
+            other.end();
+        }
+        done
+    }
+
+    /// [`Domain::mapti`] once it is clear what goes for it: what the event was mapped to, and the event that has the LPI. The
+    /// architecture leaves open what two events of one LPI do; here the last mapping stands, so that a kernel has the LPIs it wants if one
+    /// before it (kexec) has left devices behind that are mapped. Nobody else works for the ITSes of the two.
+    fn replace(
+        &self,
+        (its, at): Event<'_>,
+        lpi: &Lpi,
+        (new, target): (Mapped, Option<VcpuId>),
+        (old, loser): (Option<Mapped>, Option<Event<'_>>),
+    ) -> Executed {
+        // One that goes gives its place to the new one.
+        let counts = old.is_none() && loser.is_none();
+        if counts && !self.lpis.events_left.take() {
             return Err(Reason::Refused);
         }
-        let mapped = self.add(its, at, new, collection);
-        if mapped.is_err() {
+        let reserved = {
+            let mut tables = its.tables.lock();
+            let device = tables.devices.get_mut(at.0);
+            device.is_some_and(|device| device.events.reserve(at.1).is_ok())
+        };
+        let claimed = loser.is_some() || self.claim_lpi(its.index, at, lpi);
+        // The host says last whether it can be. From here on the messages are those of the new LPI, and dropped until that is mapped.
+        let mapped = reserved && claimed && self.host.map_event(its.index, at.0, at.1, new.intid);
+        if !mapped {
+            if claimed && loser.is_none() {
+                lpi.disown();
+            }
+            let mut tables = its.tables.lock();
+            let device = tables.devices.get_mut(at.0);
+            if let Some(device) = device.filter(|_| old.is_none()) {
+                device.events.remove(at.1);
+            }
+            drop(tables);
+            if counts {
+                self.lpis.events_left.give_back();
+            }
+            // Claimed by another ITS just now: it is that one's to be unmapped then.
+            return if claimed {
+                Err(Reason::Refused)
+            } else {
+                Ok(Progress::Again)
+            };
+        }
+        if let Some((owner, event)) = loser {
+            // A walk in the middle of its collection begins anew.
+            if owner.index != its.index {
+                owner.cursor.store(0, Ordering::Relaxed);
+            }
+            self.unmap_at_host(owner, event);
+            let mapped = owner.tables.lock().mapped(event.0, event.1);
+            if let Ok(mapped) = mapped {
+                self.forget(owner, event, mapped);
+            }
+            self.hand_over_lpi(its.index, at, new.intid, lpi);
+        }
+        {
+            let mut tables = its.tables.lock();
+            if let Some(old) = old {
+                tables.unlink(&self.lpis, old);
+            }
+            let device = tables.devices.get_mut(at.0);
+            // There is room for it.
+            let _ = device.map(|device| device.events.insert(at.1, new));
+            tables.link(&self.lpis, new);
+        }
+        if let Some((intid, old)) = old.and_then(|old| Some((old.intid, self.lpis.get(old.intid)?)))
+        {
+            self.unmap_lpi(intid, old);
+        }
+        if old.is_some() && loser.is_some() {
             self.lpis.events_left.give_back();
         }
-        mapped.map(|()| Progress::Done)
-    }
-
-    /// Unmaps the event that has this LPI. The architecture leaves open what two events of one LPI do; here the last mapping
-    /// stands, so that a kernel has the LPIs it wants if one before it (kexec) has left devices behind that are mapped.
-    fn vacate(&self, its: &Its, intid: IntId) -> Progress {
-        let mapped_by = || self.lpis.get(intid).and_then(Lpi::mapped_by);
-        let Some((index, at)) = mapped_by() else {
-            return Progress::Done;
-        };
-        if index == its.index {
-            self.discard_at(its, at);
-            return Progress::Done;
-        }
-        let Some(other) = self.its.get(usize::from(index)) else {
-            return Progress::Done;
-        };
-        if !other.begin() {
-            return Progress::Again;
-        }
-        if mapped_by() == Some((index, at)) {
-            // A walk in the middle of its collection begins anew.
-            other.cursor.store(0, Ordering::Relaxed);
-            self.discard_at(other, at);
-        }
-        other.end();
-        Progress::Done
-    }
-
-    /// Unmaps an event if it is mapped.
-    fn discard_at(&self, its: &Its, at: (u32, u32)) {
-        let mapped = its.tables.lock().mapped(at.0, at.1);
-        if let Ok(mapped) = mapped {
-            self.discard(its, at, mapped);
-        }
-    }
-
-    /// Maps an event that is not mapped.
-    fn add(
-        &self,
-        its: &Its,
-        at: (u32, u32),
-        new: Mapped,
-        target: Option<VcpuId>,
-    ) -> Result<(), Reason> {
-        let lpi = self
-            .map_lpi(its.index, at, new.intid, target)
-            .map_err(|_| Reason::Refused)?;
-        let inserted = {
-            let mut tables = its.tables.lock();
-            let events = tables
-                .devices
-                .get_mut(at.0)
-                .map(|device| &mut device.events);
-            let inserted = events.is_some_and(|events| events.insert(at.1, new).is_ok());
-            if inserted {
-                tables.link(&self.lpis, new);
-            }
-            inserted
-        };
-        if inserted && self.host.map_event(its.index, at.0, at.1, new.intid) {
-            self.route_host(lpi, target);
-            return Ok(());
-        }
-        if inserted {
-            self.forget(its, at, new);
-        }
-        self.unmap_lpi(new.intid, lpi);
-        Err(Reason::Refused)
+        self.map_lpi(new.intid, lpi, target);
+        self.route_host(lpi, target);
+        Ok(Progress::Done)
     }
 
     /// Takes an event out of the tables.
@@ -291,9 +416,17 @@ impl<H: Host> Domain<H> {
         }
     }
 
+    /// Unmaps an event at the host, if that has it.
+    fn unmap_at_host(&self, its: &Its, at: (u32, u32)) {
+        let anew = its.tables.lock().devices.get(at.0).map(|d| d.anew);
+        if anew != Some(Anew::UnmapsHere) {
+            self.host.unmap_event(its.index, at.0, at.1);
+        }
+    }
+
     /// Unmaps an event, and with it its LPI.
     fn discard(&self, its: &Its, at: (u32, u32), mapped: Mapped) {
-        self.host.unmap_event(its.index, at.0, at.1);
+        self.unmap_at_host(its, at);
         self.forget(its, at, mapped);
         if let Some(lpi) = self.lpis.get(mapped.intid) {
             self.unmap_lpi(mapped.intid, lpi);
@@ -325,14 +458,6 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// An LPI goes to another redistributor, and takes with it what is pending.
-    fn route_lpi(&self, intid: IntId, target: Option<VcpuId>) {
-        if let Some(lpi) = self.lpis.get(intid) {
-            self.post_to(intid, &lpi.irq, Event::Route(target));
-            self.route_host(lpi, target);
-        }
-    }
-
     fn movi(&self, its: &Its, at: (u32, u32), icid: u16) -> Executed {
         self.in_range(its, at.0)?;
         let (old, target) = {
@@ -342,7 +467,9 @@ impl<H: Host> Domain<H> {
         };
         let target = target.ok_or(Reason::UnmappedCollection)?;
         self.relink(its, at, old, icid as u8);
-        self.route_lpi(old.intid, Some(target));
+        if let Some(lpi) = self.lpis.get(old.intid) {
+            self.route_lpi(old.intid, lpi, Some(target));
+        }
         Ok(Progress::Done)
     }
 
@@ -356,7 +483,9 @@ impl<H: Host> Domain<H> {
         its.tables.lock().set_target(icid, target);
         let mut walk = self.walk(its, icid, budget)?;
         for intid in &mut walk {
-            self.route_lpi(intid, target);
+            if let Some(lpi) = self.lpis.get(intid) {
+                self.route_lpi(intid, lpi, target);
+            }
         }
         Ok(walk.end(its))
     }
@@ -390,6 +519,7 @@ impl<H: Host> Domain<H> {
         })
     }
 
+    /// What is pending goes; where messages go is up to the collections.
     fn movall(&self, its: &Its, from: u64, to: u64, budget: &mut Budget) -> Executed {
         let (from, to) = (self.processor(from)?, self.processor(to)?);
         let begun = its.cursor.load(Ordering::Relaxed);
@@ -398,8 +528,8 @@ impl<H: Host> Domain<H> {
                 its.cursor.store(intid.raw(), Ordering::Relaxed);
                 return Ok(Progress::Again);
             }
-            if lpi.irq.state().target() == Some(from) {
-                self.route_lpi(intid, Some(to));
+            if lpi.irq.state().is_for(from) {
+                self.move_pending(intid, lpi, from, to);
             }
         }
         Ok(Progress::Done)

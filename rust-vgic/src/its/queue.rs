@@ -3,8 +3,8 @@
 //!
 //! A trap does not do more than its budget: what is left is done when the guest executes its store again
 //! ([`Progress::Again`]), and when it reads GITS_CREADR, as guests do that wait. One vCPU at a time works for an ITS; another
-//! never waits for it. A command that cannot be finished is begun once more at its cursor, so that one command may take
-//! as many traps as it needs.
+//! never waits for it. A command that cannot be finished goes on at its cursor, as it was read, so that one command may take
+//! as many traps as it needs; nothing comes before its end, whatever becomes of the queue.
 //!
 //! The budget is 64 commands or 256 LPIs, whichever is spent first: a million instructions at most from the guest's store to
 //! its next instruction, whatever the commands are and however many LPIs there are. `tests/budget.rs` counts them (on
@@ -34,14 +34,33 @@ pub(super) const VALID: u64 = 1 << 63;
 pub(super) struct Budget {
     commands: u32,
     steps: u32,
+    turns: u32,
 }
+
+/// Times that a trap finds more to do when it was done: others may bring something again and again.
+const TURNS: u32 = 8;
 
 impl Budget {
     fn new() -> Self {
         Self {
             commands: COMMANDS,
             steps: STEPS,
+            turns: TURNS,
         }
+    }
+
+    /// Something has come meanwhile. No: not in this trap.
+    fn turn(&mut self) -> bool {
+        let left = self.turns.checked_sub(1);
+        self.turns = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    /// The next command. No: not in this trap.
+    fn command(&mut self) -> bool {
+        let left = self.commands.checked_sub(1);
+        self.commands = left.unwrap_or(0);
+        left.is_some()
     }
 
     /// One more LPI. No: not in this trap.
@@ -61,11 +80,16 @@ impl Its {
     }
 
     /// Is there a command to be executed?
-    fn has_work(&self) -> bool {
+    fn has_command(&self) -> bool {
         let read = self.creadr.load(Ordering::Acquire);
         let runs = self.is_enabled() && self.cbaser.load(Ordering::Relaxed) & VALID != 0;
-        self.stale.load(Ordering::Acquire) != 0
-            || (runs && read & STALLED == 0 && read != self.cwriter.load(Ordering::Acquire))
+        let next = runs && read & STALLED == 0 && read != self.cwriter.load(Ordering::Acquire);
+        next || self.begun.load(Ordering::Relaxed) != 0
+    }
+
+    /// Is there anything to be done?
+    fn has_work(&self) -> bool {
+        self.stale.load(Ordering::Acquire) != 0 || self.has_command()
     }
 
     /// From now on the caller works for this ITS, if nobody does.
@@ -96,7 +120,7 @@ impl<H: Host> Domain<H> {
     pub(super) fn work(&self, its: &Its) -> Progress {
         let mut budget = Budget::new();
         while its.has_work() {
-            if !its.begin() {
+            if !budget.turn() || !its.begin() {
                 return Progress::Again;
             }
             let progress = self.work_alone(its, &mut budget);
@@ -111,37 +135,35 @@ impl<H: Host> Domain<H> {
     }
 
     fn work_alone(&self, its: &Its, budget: &mut Budget) -> Progress {
-        if its.stale.load(Ordering::Acquire) != 0 {
-            if self.unmap_all(its, budget) == Progress::Again {
+        loop {
+            // A command is done before its tables go.
+            let is_stale = its.stale.load(Ordering::Acquire) != 0;
+            if is_stale && its.begun.load(Ordering::Relaxed) == 0 {
+                if !budget.step() || self.unmap_all(its, budget) == Progress::Again {
+                    return Progress::Again;
+                }
+                // Whoever has taken them away once more meanwhile has found nothing mapped.
+                its.stale.store(0, Ordering::Release);
+            } else if !its.has_command() {
+                return Progress::Done;
+            } else if !budget.command() || self.one(its, budget) == Progress::Again {
                 return Progress::Again;
             }
-            its.stale.store(0, Ordering::Release);
         }
-        while its.has_work() {
-            let Some(left) = budget.commands.checked_sub(1) else {
-                return Progress::Again;
-            };
-            budget.commands = left;
-            if self.one(its, budget) == Progress::Again {
-                return Progress::Again;
-            }
-        }
-        Progress::Done
     }
 
-    /// Executes the command at GITS_CREADR.
+    /// Executes the command at GITS_CREADR, or goes on with it.
     fn one(&self, its: &Its, budget: &mut Budget) -> Progress {
         let read = its.creadr.load(Ordering::Relaxed);
-        let base = its.cbaser.load(Ordering::Relaxed) & 0xf_ffff_ffff_f000;
-        let mut bytes = [0; SIZE];
-        if !self
-            .host
-            .read_guest(base.wrapping_add(read.into()), &mut bytes)
-        {
+        let begun = if its.begun.load(Ordering::Relaxed) == 0 {
+            None
+        } else {
+            its.tables.lock().begun
+        };
+        let Some(entry) = begun.or_else(|| self.read_command(its, read)) else {
             its.creadr.store(read | STALLED, Ordering::Release);
             return Progress::Done;
-        }
-        let entry = Entry::new(bytes);
+        };
         let done = entry
             .decode()
             .and_then(|command| match self.execute(its, command, budget) {
@@ -149,7 +171,11 @@ impl<H: Host> Domain<H> {
                 Err(reason) => Err(entry.error(reason)),
             });
         match done {
-            Ok(Progress::Again) => return Progress::Again,
+            Ok(Progress::Again) => {
+                its.tables.lock().begun = Some(entry);
+                its.begun.store(1, Ordering::Relaxed);
+                return Progress::Again;
+            }
             Ok(Progress::Done) => {}
             Err(error) => {
                 its.errors.fetch_add(1, Ordering::Relaxed);
@@ -157,6 +183,38 @@ impl<H: Host> Domain<H> {
             }
         }
         its.advance(read);
+        its.begun.store(0, Ordering::Release);
         Progress::Done
+    }
+
+    /// The command at an offset in the queue, if that is in memory.
+    fn read_command(&self, its: &Its, read: u32) -> Option<Entry> {
+        let base = its.cbaser.load(Ordering::Relaxed) & 0xf_ffff_ffff_f000;
+        let mut bytes = [0; SIZE];
+        let there = self
+            .host
+            .read_guest(base.wrapping_add(read.into()), &mut bytes);
+        there.then(|| Entry::new(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What bounds a trap, whatever is brought meanwhile: 64 commands, 256 LPIs, and eight times that more has come.
+    #[test]
+    fn bounded_is_each_part_of_a_trap() {
+        let mut budget = Budget::new();
+        type Part = fn(&mut Budget) -> bool;
+        let parts: [(Part, u32); 3] = [
+            (Budget::command, 64),
+            (Budget::step, 256),
+            (Budget::turn, 8),
+        ];
+        for (part, most) in parts {
+            let got = (0..1000).filter(|_| part(&mut budget)).count();
+            assert_eq!(got, most as usize);
+        }
     }
 }

@@ -80,9 +80,12 @@ impl<H: Host + 'static> Domain<H> {
         let Some(its) = self.its.get(n) else {
             return Progress::Done;
         };
-        self.its_access(cur, its)
-            .write(Self::ITS_CONTROL, offset, width, value);
-        self.work(its)
+        let access = self.its_access(cur, its);
+        access.write(Self::ITS_CONTROL, offset, width, value);
+        match self.work(its) {
+            Progress::Done if access.again.get() => Progress::Again,
+            progress => progress,
+        }
     }
 
     fn its_access<'a>(&'a self, cur: &'a Vcpu<H::Vcpu>, its: &'a Its) -> Access<'a, H> {
@@ -139,13 +142,12 @@ fn of<H: Host>(access: &Access<'_, H>, f: impl FnOnce(&Its) -> u64) -> u64 {
     access.its.map_or(0, f)
 }
 
-/// GITS_CTLR. Quiescent as soon as nobody works for the ITS and nothing is left to be unmapped.
+/// GITS_CTLR. Who waits for Quiescent does a part of what is left.
 fn ctlr<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
     of(access, |its| {
-        let busy = its.busy.load(Ordering::Acquire) | its.stale.load(Ordering::Acquire);
         if its.is_enabled() {
             ENABLED
-        } else if busy == 0 {
+        } else if its.is_idle() {
             QUIESCENT
         } else {
             0
@@ -179,15 +181,25 @@ fn cbaser<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
     of(access, |its| its.cbaser.load(Ordering::Relaxed))
 }
 
-/// Ignored while the ITS is enabled (IHI 0069: UNPREDICTABLE). The queue begins anew.
+/// Ignored while the ITS is enabled (IHI 0069: UNPREDICTABLE). The queue begins anew, once the command that the ITS is at is done: the
+/// store is to be executed again until then, by a guest that has not waited for Quiescent.
 fn set_cbaser<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
-    if let Some(its) = access.its.filter(|its| !its.is_enabled()) {
+    let Some(its) = access.its.filter(|its| !its.is_enabled()) else {
+        return;
+    };
+    if !its.begin() {
+        access.again.set(true);
+        return;
+    }
+    if its.begun.load(Ordering::Relaxed) != 0 {
+        access.again.set(true);
+    } else {
         let new = written.merge(its.cbaser.load(Ordering::Relaxed)) & CBASER_MASK;
         its.cbaser.store(new, Ordering::Relaxed);
-        its.cursor.store(0, Ordering::Relaxed);
         its.cwriter.store(0, Ordering::Relaxed);
         its.creadr.store(0, Ordering::Release);
     }
+    its.end();
 }
 
 fn cwriter<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What is mapped: devices with their events, and collections with their LPIs.
 
-use super::command::Reason;
+use super::command::{Entry, Reason};
 use crate::config::ItsConfig;
 use crate::intid::{IntId, VcpuId};
 use crate::irq::NIL;
@@ -23,10 +23,26 @@ pub(super) struct Mapped {
 /// A device that MAPD has mapped.
 pub(super) struct Device {
     pub(super) event_bits: u32,
+    /// For how many the host has mapped it, 2 to the power of this; `None`: it has lost it.
+    pub(super) host_bits: Option<u32>,
+    pub(super) anew: Anew,
     /// The guest's own table. Not used, but for saving.
     #[allow(dead_code, reason = "to be written when the state of an ITS is saved")]
     pub(super) itt: u64,
     pub(super) events: Radix<Mapped>,
+}
+
+/// How far MAPD of a device that is mapped has got.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Anew {
+    /// Not begun.
+    No,
+    /// Its events are being unmapped.
+    Unmaps,
+    /// The same, and the host has none of them any more.
+    UnmapsHere,
+    /// The host has refused, and is told again of each event, from this one on.
+    Stays(u32),
 }
 
 /// A collection.
@@ -40,10 +56,23 @@ pub(super) struct Collection {
 /// The tables of an ITS. Process context, interrupts on, and only for as long as a look-up takes.
 pub(super) struct Tables {
     pub(super) devices: Radix<Device>,
+    /// The command that has been begun and is not done, as it was read.
+    pub(super) begun: Option<Entry>,
     collections: [Collection; COLLECTIONS],
 }
 
 impl Device {
+    /// For so many events, which the host has mapped for `host_bits`.
+    pub(super) const fn new(event_bits: u32, itt: u64, host_bits: u32) -> Self {
+        Self {
+            event_bits,
+            host_bits: Some(host_bits),
+            anew: Anew::No,
+            itt,
+            events: Radix::new(event_bits),
+        }
+    }
+
     /// # Errors
     /// The EventID is beyond the device's table.
     pub(super) fn check(&self, event: u32) -> Result<(), Reason> {
@@ -62,6 +91,7 @@ impl Tables {
         };
         Self {
             devices: Radix::new(config.device_bits),
+            begun: None,
             collections: [empty; COLLECTIONS],
         }
     }

@@ -18,10 +18,13 @@ use crate::registers::Width;
 use std::sync::atomic::Ordering::SeqCst;
 
 mod commands;
+mod done;
 mod dump;
+mod enabled;
 mod model;
 mod random;
 mod redistributor;
+mod refused;
 mod registers;
 
 const VCPUS: usize = 4;

@@ -2,84 +2,183 @@
 //! What is done to LPIs: messages that become pending, events that are mapped, configuration that is read from guest memory.
 
 use super::Lpi;
-use crate::config::Error;
 use crate::domain::Domain;
 use crate::host::Host;
 use crate::intid::{IntId, VcpuId};
-use crate::irq::{Event, State};
+use crate::irq::{Effect, Event, Irq, Place, State, Target};
+use crate::its::Its;
 use crate::sync::{Ordering, fence};
 use crate::vcpu::Vcpu;
 
 /// How much of a guest's table is read at a time.
 const WINDOW: usize = 64;
 
+/// Messages that may be in a vCPU's inbox until whoever brings the next sorts them for it: else a device could fill the inbox of
+/// a vCPU that does not run, and whoever looks for one interrupt in there would sort all.
+const UNSORTED: u32 = 256;
+
 impl<H: Host> Domain<H> {
     /// A message has been translated to LPI `intid`: it becomes pending.
     ///
-    /// Any context, also hard interrupt context; takes no lock, allocates nothing and reads no guest memory. Dropped as by a
-    /// redistributor that has LPIs disabled, if it is routed to such a one or to none, and if the number is no mapped LPI.
+    /// Any context, also hard interrupt context; allocates nothing, reads no guest memory, and takes no lock but, for one message of
+    /// 256 that nobody has taken, the small one of the vCPU. Dropped by an ITS that is disabled (GITS_CTLR.Enabled: "writes
+    /// to GITS_TRANSLATER are ignored"), as the host says no ITS that is the one which has mapped the LPI; by a redistributor that has LPIs
+    /// disabled; and if the LPI is mapped by none or its collection goes nowhere.
     ///
     /// See IHI 0069, section 5.1: LPIs are edge-triggered, messages that arrive while one is pending merge with it. So a device that
     /// storms costs the guest one interrupt each time it has taken the last, and the host a look at the word for each message: no write,
     /// no kick. The messages themselves, and their hard interrupts, are not throttled.
     pub fn inject_lpi(&self, intid: IntId) {
-        let Some(irq) = self.lpis.get(intid).map(|lpi| &lpi.irq) else {
+        let Some(lpi) = self.lpis.get(intid) else {
             return;
         };
-        let takes = |s: State| {
-            let v = s.target().and_then(|id| self.slot(id));
-            v.is_some_and(|v| v.redist.lpi.enabled())
-        };
-        if !takes(irq.state()) {
+        let its = lpi.its().and_then(|index| self.its.get(usize::from(index)));
+        if !its.is_some_and(Its::is_enabled) {
             return;
         }
-        let (old, new, effect) = irq.post(Event::Line(true));
-        if old == new {
-            return;
-        }
-        self.carry_out(intid, irq, new, effect);
-        // Pairs with the fence of who disables LPIs: either we see that, or the pending state is found.
-        fence(Ordering::SeqCst);
-        if !takes(new) {
-            self.post_to(intid, irq, Event::ClearPending);
+        if let Some(v) = self.make_pending(intid, lpi) {
+            let unsorted = &v.redist.lpi.unsorted;
+            if unsorted.fetch_add(1, Ordering::Relaxed) >= UNSORTED {
+                unsorted.store(0, Ordering::Relaxed);
+                self.with_lists(v, |lists, moved| self.drain(v, lists, moved));
+            }
         }
     }
 
-    /// The same for a message that a vCPU makes of a command, which sees to its further way itself: else a guest could fill
-    /// the inbox of a vCPU that never runs, and whoever looks for one interrupt in there would sort all. Process context.
+    /// The same for a message that a vCPU makes of a command. Process context.
     pub(crate) fn send_lpi(&self, intid: IntId, lpi: &Lpi) {
-        self.inject_lpi(intid);
+        self.make_pending(intid, lpi);
         self.drain_around(&lpi.irq);
     }
 
-    /// ITS number `its` maps an event (of a device) to LPI `intid`, which goes to `target`. Process context.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] if another ITS has just mapped it, [`Error::NoMemory`] also beyond the domain's limit.
-    pub(crate) fn map_lpi(
+    /// The LPI becomes pending where its messages go, if that takes any; or stays so where it is. Whose inbox it has been pushed to.
+    fn make_pending(&self, intid: IntId, lpi: &Lpi) -> Option<&Vcpu<H::Vcpu>> {
+        let route = lpi.route();
+        let v = route.and_then(|id| self.slot(id))?;
+        if !v.redist.lpi.enabled() {
+            return None;
+        }
+        // Where MOVALL has moved what was pending before, the word says so still.
+        let mut moved = None;
+        let (old, new, effect) = lpi.irq.update(|s| {
+            let route = lpi.raw_route();
+            moved = (s.raw_target() != route && !s.pending()).then_some(route);
+            if moved.is_none() {
+                return Some(s.at_level(true));
+            }
+            let (s, first) = s.apply(Event::Route(VcpuId::new(route.into())));
+            let (s, then) = s.at_level(true);
+            Some((s, first | then))
+        })?;
+        if old == new {
+            return None;
+        }
+        let holder = self.carry_out(intid, &lpi.irq, new, effect);
+        while let Some(route) = moved {
+            // Pairs with the fence of who changes the route: either that one finds what is pending, or we find its route. Each turn
+            // takes another command in between.
+            fence(Ordering::SeqCst);
+            let now = lpi.raw_route();
+            moved = (now != route).then_some(now);
+            if moved.is_some() {
+                let target = VcpuId::new(now.into());
+                self.post_to(intid, &lpi.irq, Event::Route(target));
+            }
+        }
+        holder.filter(|_| effect.contains(Effect::PUSH))
+    }
+
+    /// Must an interrupt wait because it is an LPI, and the redistributor of `v` has them disabled? With `v`'s lock held.
+    #[inline]
+    pub(crate) fn is_withheld(&self, v: &Vcpu<H::Vcpu>, intid: u16) -> bool {
+        u32::from(intid) >= IntId::LPI && !v.redist.lpi.enabled()
+    }
+
+    /// Sorts the inbox that an interrupt has just been pushed to, so far as one hold of the lock goes.
+    pub(crate) fn drain_around(&self, irq: &Irq) {
+        let (place, holder) = irq.state().place();
+        let holder = holder.filter(|_| place == Place::Inbox);
+        if let Some(v) = holder.and_then(|id| self.slot(id)) {
+            self.with_lists(v, |lists, moved| self.drain(v, lists, moved));
+        }
+    }
+
+    /// Applies an event to an LPI, from a command or a register: what that pushes to an inbox is sorted at once. Process context.
+    pub(super) fn post_lpi(&self, intid: IntId, irq: &Irq, event: Event) {
+        self.update_lpi(intid, irq, |s| Some(s.apply(event)));
+    }
+
+    /// The same for a change that depends on the state; `None` changes nothing. Says whether it has changed something.
+    pub(crate) fn update_lpi(
         &self,
-        its: u16,
-        at: (u32, u32),
         intid: IntId,
-        target: Option<VcpuId>,
-    ) -> Result<&Lpi, Error> {
-        let lpi = self.lpis.make(intid).ok_or(Error::NoMemory)?;
+        irq: &Irq,
+        change: impl FnMut(State) -> Option<(State, Effect)>,
+    ) -> bool {
+        let Some((old, new, effect)) = irq.update(change) else {
+            return false;
+        };
+        self.carry_out(intid, irq, new, effect);
+        self.drain_around(irq);
+        old != new
+    }
+
+    /// What is pending and was withheld goes to its vCPU.
+    pub(super) fn offer(&self, intid: IntId, irq: &Irq) {
+        self.update_lpi(intid, irq, |s| {
+            let target = s.target().filter(|_| s.is_idle() && s.deliverable())?;
+            Some((s.placed(Place::Inbox, target), Effect::PUSH))
+        });
+    }
+
+    /// The messages of an LPI go to another redistributor, and what is pending goes with them. Process context.
+    pub(crate) fn route_lpi(&self, intid: IntId, lpi: &Lpi, target: Target) {
+        lpi.set_route(target);
+        // Pairs with the fence of a message.
+        fence(Ordering::SeqCst);
+        self.post_lpi(intid, &lpi.irq, Event::Route(target));
+        self.route_host(lpi, target);
+    }
+
+    /// What is pending of an LPI at one redistributor goes to another; its messages do not. Process context.
+    pub(crate) fn move_pending(&self, intid: IntId, lpi: &Lpi, from: VcpuId, to: VcpuId) {
+        self.update_lpi(intid, &lpi.irq, |s| {
+            (s.pending() && s.is_for(from)).then(|| s.apply(Event::Route(Some(to))))
+        });
+    }
+
+    /// ITS number `its` is to map an event (of a device) to an LPI. No: an event has it.
+    #[must_use]
+    pub(crate) fn claim_lpi(&self, its: u16, at: (u32, u32), lpi: &Lpi) -> bool {
+        let _held = self.lpis.config.lock();
+        let free = lpi.its().is_none();
+        if free {
+            lpi.own(its, at);
+        }
+        free
+    }
+
+    /// The same of one that another event has, of this ITS or of one for which nobody else works. What was pending is gone.
+    pub(crate) fn hand_over_lpi(&self, its: u16, at: (u32, u32), intid: IntId, lpi: &Lpi) {
+        self.post_to(intid, &lpi.irq, Event::Map(false));
+        lpi.own(its, at);
+    }
+
+    /// An LPI that has just been claimed is mapped, and goes to `target`. Process context.
+    pub(crate) fn map_lpi(&self, intid: IntId, lpi: &Lpi, target: Target) {
         {
             let _held = self.lpis.config.lock();
-            if !lpi.claim(its, at) {
-                return Err(Error::Busy);
-            }
-            self.post_to(intid, &lpi.irq, Event::Route(target));
-            self.post_to(intid, &lpi.irq, Event::Map(true));
+            lpi.set_route(target);
+            self.post_lpi(intid, &lpi.irq, Event::Route(target));
+            self.post_lpi(intid, &lpi.irq, Event::Map(true));
         }
         self.reload(intid);
-        Ok(lpi)
     }
 
     /// The event of an LPI is no longer mapped. What was pending is gone; what comes late is dropped.
     pub(crate) fn unmap_lpi(&self, intid: IntId, lpi: &Lpi) {
         self.post_to(intid, &lpi.irq, Event::Map(false));
-        lpi.owner.store(0, Ordering::Release);
+        lpi.disown();
     }
 
     /// Reads the configuration of an LPI from guest memory: INV, and what has its effect.
@@ -119,10 +218,10 @@ impl<H: Host> Domain<H> {
             let (priority, on) = (byte & 0xfc, byte & 1 != 0);
             let old = lpi.irq.state();
             if old.priority5() != priority >> 3 {
-                self.post_to(intid, &lpi.irq, Event::Priority(priority));
+                self.post_lpi(intid, &lpi.irq, Event::Priority(priority));
             }
             if old.enabled() != on {
-                self.post_to(intid, &lpi.irq, Event::Enable(on));
+                self.post_lpi(intid, &lpi.irq, Event::Enable(on));
             }
         }
     }

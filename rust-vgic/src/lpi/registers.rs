@@ -13,9 +13,8 @@ use crate::host::Host;
 use crate::intid::IntId;
 use crate::irq::Event;
 use crate::progress::Progress;
-use crate::recall::only;
-use crate::sync::{Ordering, fence};
-use crate::vcpu::Vcpu;
+use crate::sync::{AtomicU64, Ordering};
+use crate::vcpu::{Flags, Vcpu};
 
 /// LPIs in a lot, and bytes of a pending table, which has a bit for each.
 const LOT: u32 = 256;
@@ -52,9 +51,10 @@ impl<H: Host> Domain<H> {
             registers.enabled.store(on.into(), Ordering::Release);
             if on {
                 self.lpis.enabled.fetch_add(1, Ordering::Relaxed);
+                // Whoever had the lock has withheld what we are about to find; whoever has it from now on withholds nothing.
+                self.with_lists(v, |_, _| ());
             } else {
-                // Pairs with the fence of an injection.
-                fence(Ordering::SeqCst);
+                self.ask_to_look(v);
             }
             progress = self.change(v, &mut looked);
         }
@@ -75,9 +75,10 @@ impl<H: Host> Domain<H> {
             return Progress::Done;
         }
         let on = registers.enabled();
-        if !on {
-            // What the guest has acknowledged is not pending any more.
-            self.recall(only(v));
+        let begins = registers.next.load(Ordering::Relaxed) == IntId::LPI;
+        if !on && begins && !self.has_seen(v, &registers.awaited) {
+            // What the guest has acknowledged, or may yet acknowledge, is not to be saved as pending.
+            return Progress::Again;
         }
         for first in self
             .lpis
@@ -94,7 +95,10 @@ impl<H: Host> Domain<H> {
             };
             *looked = looked.saturating_add(more);
         }
-        if !on {
+        if on {
+            // The table was zero when it was read. From now on it is what is written there.
+            registers.pendbaser.fetch_and(!PTZ, Ordering::Relaxed);
+        } else {
             self.lpis.enabled.fetch_sub(1, Ordering::Relaxed);
         }
         registers.next.store(0, Ordering::Release);
@@ -155,10 +159,42 @@ impl<H: Host> Domain<H> {
         Progress::Done
     }
 
-    /// GICR_SYNCR.Busy of `v` as `cur` sees it. Who waits for it does a part of the work.
+    /// GICR_SYNCR.Busy of `v` as `cur` sees it: what was invalidated has not reached its list registers. Who waits for it does a part of
+    /// the work.
     pub(crate) fn invalidating(&self, cur: &Vcpu<H::Vcpu>, v: &Vcpu<H::Vcpu>) -> bool {
-        cur.redist.lpi.invalidating(v.id()).is_some()
-            && self.invalidate_all(cur, v) == Progress::Again
+        let registers = &cur.redist.lpi;
+        let reads = registers.invalidating(v.id()).is_some()
+            && self.invalidate_all(cur, v) == Progress::Again;
+        reads || !self.has_seen(v, &registers.synced)
+    }
+
+    /// Has `v` leave the guest, if it is there, and look at its interrupts before it enters it again.
+    fn ask_to_look(&self, v: &Vcpu<H::Vcpu>) {
+        v.raise(Flags::LOOK | Flags::KICKED);
+        if v.is_in_guest() {
+            self.kick(v);
+        }
+    }
+
+    /// Has `v` seen what it has been asked to look at: is it out of the guest, was it so since the first call with this `awaited`, or has
+    /// nobody asked? Until then `awaited` is not 0, and whoever waits comes again: nothing here spins.
+    pub(crate) fn has_seen(&self, v: &Vcpu<H::Vcpu>, awaited: &AtomicU64) -> bool {
+        // What is to be seen comes before the epoch and the flags.
+        let in_guest = v.is_in_guest();
+        let epoch = v.epoch();
+        let asked = Flags::from_bits_retain(v.flags.load(Ordering::Acquire));
+        // Whose epoch it is: who waits may wait for several by turns.
+        let now = u64::from(v.id().raw()) << 32 | u64::from(epoch);
+        let since = awaited.load(Ordering::Relaxed);
+        let seen = !in_guest
+            || epoch & 1 == 0
+            || since >> 32 == now >> 32 && since != 0 && since != now
+            || !asked.intersects(Flags::LOOK | Flags::KICKED);
+        awaited.store(if seen { 0 } else { now }, Ordering::Relaxed);
+        if !seen {
+            self.host.relax();
+        }
+        seen
     }
 
     // ---------------------------------------------------------------- a lot of LPIs; each says how many it has looked at
@@ -169,7 +205,7 @@ impl<H: Host> Domain<H> {
         let all = self.lpis.among(first, LOT as usize / PAGE);
         let own = all
             .inspect(|_| looked = looked.saturating_add(1))
-            .filter(|(_, lpi)| lpi.irq.state().target() == Some(v.id()));
+            .filter(|(_, lpi)| lpi.irq.state().is_for(v.id()) || lpi.route() == Some(v.id()));
         self.reload_all(own.map(|(intid, _)| intid));
         looked
     }
@@ -188,7 +224,7 @@ impl<H: Host> Domain<H> {
             .window(v, first)
             .is_some_and(|address| !zero && self.host.read_guest(address, &mut window));
         if !there {
-            return self.reload_lot(v, first);
+            window = [0; WINDOW];
         }
         for intid in ones(&window, first) {
             self.adopt(v, intid);
@@ -196,11 +232,16 @@ impl<H: Host> Domain<H> {
         let looked = self.reload_lot(v, first);
         for intid in ones(&window, first) {
             // One that an ITS sends elsewhere is pending there if at all.
-            if let Some(lpi) = self.lpis.get(intid)
-                && lpi.irq.state().target() == Some(v.id())
-            {
-                self.post_to(intid, &lpi.irq, Event::SetPending);
-                self.drain_around(&lpi.irq);
+            if let Some(lpi) = self.lpis.get(intid) {
+                self.update_lpi(intid, &lpi.irq, |s| {
+                    s.is_for(v.id()).then(|| s.apply(Event::SetPending))
+                });
+            }
+        }
+        // What was brought here meanwhile.
+        for (intid, lpi) in self.lpis.among(first, LOT as usize / PAGE) {
+            if lpi.irq.state().is_for(v.id()) {
+                self.offer(intid, &lpi.irq);
             }
         }
         looked
@@ -208,12 +249,13 @@ impl<H: Host> Domain<H> {
 
     /// An LPI may be pending at `v` whether or not an ITS has mapped it: the redistributor delivers it.
     fn adopt(&self, v: &Vcpu<H::Vcpu>, intid: IntId) {
-        let Some(lpi) = self.lpis.make(intid) else {
+        let Some(lpi) = self.lpis.make_pending(intid) else {
             return;
         };
         // An ITS that maps it meanwhile says where it goes.
         let _held = self.lpis.config.lock();
-        if lpi.owner.load(Ordering::Acquire) == 0 {
+        if lpi.its().is_none() {
+            lpi.set_route(Some(v.id()));
             self.post_to(intid, &lpi.irq, Event::Route(Some(v.id())));
             self.post_to(intid, &lpi.irq, Event::Map(true));
         }
@@ -225,13 +267,15 @@ impl<H: Host> Domain<H> {
         let mut looked = 0_u32;
         for (intid, lpi) in self.lpis.among(first, LOT as usize / PAGE) {
             looked = looked.saturating_add(1);
-            let s = lpi.irq.state();
-            if s.pending() && s.target() == Some(v.id()) {
+            let saved = lpi.irq.state().pending()
+                && self.update_lpi(intid, &lpi.irq, |s| {
+                    (s.pending() && s.is_for(v.id())).then(|| s.apply(Event::ClearPending))
+                });
+            if saved {
                 let bit = intid.raw().wrapping_sub(first);
                 if let Some(byte) = window.get_mut(bit as usize / 8) {
                     *byte |= 1_u8.wrapping_shl(bit & 7);
                 }
-                self.post_to(intid, &lpi.irq, Event::ClearPending);
             }
         }
         if let Some(address) = self.window(v, first) {

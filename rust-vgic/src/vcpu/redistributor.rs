@@ -39,9 +39,15 @@ pub(crate) struct LpiRegisters {
     pub(crate) busy: AtomicU32,
     /// The first LPI of the lot at which that goes on; 0 if all is done.
     pub(crate) next: AtomicU32,
+    /// While the vCPU has yet to see that LPIs are disabled: see [`Domain::has_seen`](crate::Domain::has_seen).
+    pub(crate) awaited: AtomicU64,
+    /// Messages that have been pushed to the inbox since somebody has last sorted it for that.
+    pub(crate) unsorted: AtomicU32,
     /// What this vCPU has begun to invalidate by a GICR_INVALLR, which may be another's: the number of that vCPU in bits 31 to 16,
     /// and the first LPI of the lot at which it goes on; 0 if all is done.
     pub(crate) invalidating: AtomicU32,
+    /// While that one has yet to see what this vCPU has invalidated, as `awaited`.
+    pub(crate) synced: AtomicU64,
 }
 
 impl LpiRegisters {
@@ -51,7 +57,10 @@ impl LpiRegisters {
             pendbaser: AtomicU64::new(0),
             busy: AtomicU32::new(0),
             next: AtomicU32::new(0),
+            awaited: AtomicU64::new(0),
+            unsorted: AtomicU32::new(0),
             invalidating: AtomicU32::new(0),
+            synced: AtomicU64::new(0),
         }
     }
 

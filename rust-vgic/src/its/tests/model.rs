@@ -11,7 +11,8 @@ pub(super) struct Lpi {
     pub(super) priority: u8,
     pub(super) enabled: bool,
     pub(super) pending: bool,
-    /// MOVALL moves LPIs without their collection.
+    /// Where it is pending: MOVALL moves what is pending without its collection.
+    pub(super) at: Option<u32>,
     pub(super) target: Option<u32>,
 }
 
@@ -112,6 +113,7 @@ impl Model {
         }
         for lpi in self.lpis.values_mut().filter(|lpi| lpi.icid == icid) {
             lpi.target = valid.then_some(target as u32);
+            lpi.at = lpi.target;
         }
         Ok(())
     }
@@ -136,7 +138,7 @@ impl Model {
         let old = self.find(event);
         if old == Some(intid) {
             let lpi = self.lpis.get_mut(&intid).ok_or(0_u32)?;
-            (lpi.icid, lpi.target) = (icid, target);
+            (lpi.icid, lpi.target, lpi.at) = (icid, target, target);
             return Ok(());
         }
         if let Some(old) = old {
@@ -149,6 +151,7 @@ impl Model {
             priority: 0,
             enabled: false,
             pending: false,
+            at: target,
             target,
         };
         self.lpis.insert(intid, new);
@@ -168,7 +171,7 @@ impl Model {
         }
         let target = self.target(icid).ok_or(9_u32)?;
         if let Some(lpi) = self.lpis.get_mut(&intid) {
-            (lpi.icid, lpi.target) = (icid, Some(target));
+            (lpi.icid, lpi.target, lpi.at) = (icid, Some(target), Some(target));
         }
         Ok(())
     }
@@ -177,9 +180,9 @@ impl Model {
         if from >= sizes.vcpus || to >= sizes.vcpus {
             return Err(2);
         }
-        for lpi in self.lpis.values_mut() {
-            if lpi.target == Some(from as u32) {
-                lpi.target = Some(to as u32);
+        for lpi in self.lpis.values_mut().filter(|lpi| lpi.pending) {
+            if lpi.at == Some(from as u32) {
+                lpi.at = Some(to as u32);
             }
         }
         Ok(())
@@ -199,6 +202,8 @@ impl Model {
     ) -> Result<(), Error> {
         let intid = self.event(sizes, event)?;
         if on {
+            let target = self.lpis.get(&intid).and_then(|lpi| lpi.target);
+            target.ok_or(9_u32)?;
             self.inject(intid);
         } else if let Some(lpi) = self.lpis.get_mut(&intid) {
             lpi.pending = false;
@@ -209,6 +214,9 @@ impl Model {
     /// A message: dropped where its collection goes nowhere.
     pub(super) fn inject(&mut self, intid: u32) {
         if let Some(lpi) = self.lpis.get_mut(&intid) {
+            if !lpi.pending {
+                lpi.at = lpi.target;
+            }
             lpi.pending |= lpi.target.is_some();
         }
     }
@@ -238,7 +246,7 @@ impl Model {
     pub(super) fn take(&mut self, n: u32) -> Vec<u16> {
         let mut taken = Vec::new();
         for (intid, lpi) in &mut self.lpis {
-            if lpi.pending && lpi.enabled && lpi.target == Some(n) {
+            if lpi.pending && lpi.enabled && lpi.at == Some(n) {
                 lpi.pending = false;
                 taken.push(*intid as u16);
             }

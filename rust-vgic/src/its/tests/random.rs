@@ -97,8 +97,12 @@ fn check(rig: &Rig, model: &Model) -> Result<(), TestCaseError> {
         prop_assert_eq!(s.pending(), lpi.pending, "{}", intid);
         prop_assert_eq!(s.enabled(), lpi.enabled, "{}", intid);
         prop_assert_eq!(s.priority5(), lpi.priority >> 3, "{}", intid);
-        let target = s.target().map(|v| u32::from(v.raw()));
-        prop_assert_eq!(target, lpi.target, "{}", intid);
+        let number = |v: VcpuId| u32::from(v.raw());
+        if lpi.pending {
+            prop_assert_eq!(s.target().map(number), lpi.at, "{}", intid);
+        }
+        let mapped = rig.domain.lpis.get(IntId::new(intid).unwrap()).unwrap();
+        prop_assert_eq!(mapped.route().map(number), lpi.target, "{}", intid);
     }
     let events = rig.domain.host().events.lock().unwrap();
     prop_assert_eq!(events.len(), model.lpis.len());
