@@ -124,7 +124,8 @@ impl Here<'_> {
     /// An access of the guest that traps. False: it is to execute it again.
     pub fn access(&self, address: u64, size: Size, write: bool, mut value: u64) -> Result<bool> {
         let (v, size) = (self.v.raw(), size as u32);
-        match self.handle(|| abi::mmio(v, address, size, write, false, &mut value)) {
+        let mut base = address;
+        match self.handle(|| abi::mmio(v, &mut base, 0, size, write, false, &mut value)) {
             1 => Ok(true),
             2 => Ok(false),
             _ => bail!("an access of {address:#x} is refused"),

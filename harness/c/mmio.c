@@ -17,6 +17,18 @@ void register_mmio_handler(struct domain *d, const struct mmio_handler_ops *ops,
         (struct mmio_handler){ .ops = ops, .addr = addr, .size = size, .priv = priv };
 }
 
+/* The last lines of Xen's handle_write(). */
+static enum io_state handle_write(const struct mmio_handler *h, struct vcpu *v,
+                                  mmio_info_t *info, register_t value)
+{
+    int rc = h->ops->write(v, info, value, h->priv);
+
+    if ( rc == IO_RETRY )
+        return IO_RETRY;
+
+    return rc ? IO_HANDLED : IO_ABORT;
+}
+
 static _Thread_local struct cpu_user_regs guest_regs;
 
 struct cpu_user_regs *guest_cpu_user_regs(void)
@@ -26,12 +38,14 @@ struct cpu_user_regs *guest_cpu_user_regs(void)
 
 /*
  * A trapped access of 1 << size bytes: 1 handled, 0 abort, -1 nothing there, 2 the
- * guest executes it again: Xen steps over it, and the vGIC has stepped back.
+ * guest executes it again. If it is post-indexed, step is added to its base register,
+ * which is Xen's to do when it steps over an instruction that it had to decode.
  */
-int mock_mmio(struct vcpu *v, paddr_t gpa, unsigned int size, bool write, bool aarch32,
-              register_t *value)
+int mock_mmio(struct vcpu *v, paddr_t *base, int step, unsigned int size, bool write,
+              bool aarch32, register_t *value)
 {
     const register_t pc = 0x1000;
+    const paddr_t gpa = *base;
     struct domain *d = v->domain;
     mmio_info_t info = { .dabt = { .size = size, .valid = 1 }, .gpa = gpa };
     unsigned int i;
@@ -39,21 +53,27 @@ int mock_mmio(struct vcpu *v, paddr_t gpa, unsigned int size, bool write, bool a
     for ( i = 0; i < d->mmio_used; i++ )
     {
         const struct mmio_handler *h = &d->mmio[i];
-        int rc;
+        enum io_state state;
 
         if ( gpa < h->addr || gpa - h->addr >= h->size )
             continue;
+        guest_regs.pc = pc;
+        guest_regs.cpsr = aarch32 ? PSR_MODE_BIT : 0;
         if ( write )
+            state = handle_write(h, v, &info, *value);
+        else
         {
-            guest_regs.pc = pc;
-            guest_regs.cpsr = aarch32 ? PSR_MODE_BIT : 0;
-            rc = h->ops->write(v, &info, *value, h->priv);
-            return rc == 1 && guest_regs.pc + 4 == pc ? 2 : rc;
+            *value = 0;
+            state = h->ops->read(v, &info, value, h->priv) ? IO_HANDLED : IO_ABORT;
+            ASSERT(!state || size == 3 || !(*value >> (8 << size)));
         }
-        *value = 0;
-        rc = h->ops->read(v, &info, value, h->priv);
-        ASSERT(!rc || size == 3 || !(*value >> (8 << size)));
-        return rc;
+        if ( state == IO_HANDLED )
+        {
+            *base += step;
+            guest_regs.pc += 4;
+        }
+
+        return state == IO_ABORT ? 0 : guest_regs.pc == pc ? 2 : 1;
     }
 
     return -1;

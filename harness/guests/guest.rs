@@ -142,8 +142,19 @@ impl GuestCpu {
     /// If the guest would take a data abort.
     pub fn load(&self, address: u64, size: Size) -> Result<u64, Abort> {
         let mut value = 0;
-        let v = self.vcpu.raw();
-        match self.trap(|| abi::mmio(v, address, size as u32, false, self.aarch32, &mut value)) {
+        let (v, mut base) = (self.vcpu.raw(), address);
+        let load = || {
+            abi::mmio(
+                v,
+                &mut base,
+                0,
+                size as u32,
+                false,
+                self.aarch32,
+                &mut value,
+            )
+        };
+        match self.trap(load) {
             1 => Ok(value),
             0 => Err(Abort::Refused),
             _ => Err(Abort::Unmapped),
@@ -165,13 +176,28 @@ impl GuestCpu {
     /// # Errors
     /// If the guest would take a data abort.
     pub fn store_once(&self, address: u64, size: Size, value: u64) -> Result<Store, Abort> {
-        self.store_then(address, size, value, || {})
+        self.store_then(&mut { address }, 0, size, value, || {})
+    }
+
+    /// One trap of a post-indexed store (`str value, [base], #step`).
+    ///
+    /// # Errors
+    /// If the guest would take a data abort.
+    pub fn store_post_indexed(
+        &self,
+        base: &mut u64,
+        step: i32,
+        size: Size,
+        value: u64,
+    ) -> Result<Store, Abort> {
+        self.store_then(base, step, size, value, || {})
     }
 
     /// The same, with `then` before the guest goes on.
     fn store_then(
         &self,
-        address: u64,
+        base: &mut u64,
+        step: i32,
         size: Size,
         mut value: u64,
         then: impl FnOnce(),
@@ -179,7 +205,7 @@ impl GuestCpu {
         let v = self.vcpu.raw();
         self.stores.fetch_add(1, Ordering::Relaxed);
         let answer = self.trap(|| {
-            let answer = abi::mmio(v, address, size as u32, true, self.aarch32, &mut value);
+            let answer = abi::mmio(v, base, step, size as u32, true, self.aarch32, &mut value);
             then();
             answer
         });
@@ -345,7 +371,7 @@ impl GuestCpu {
         // Before the guest goes on, which may have it again at once.
         let ended = || self.note(Moment::Ended, iar);
         if self.vcpu.gic_version == 2 && !self.gicc.is_mapped(self.gicc.dir()) {
-            let done = self.store_then(self.gicc.dir(), Size::Word, iar.into(), ended);
+            let done = self.store_then(&mut self.gicc.dir(), 0, Size::Word, iar.into(), ended);
             if let Err(abort) = done {
                 self.machine
                     .report(format!("a write of GICC_DIR aborts: {abort:?}"));

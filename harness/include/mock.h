@@ -327,6 +327,7 @@ union hsr {
 #define ICC_SGI0R MOCK_CP64(2, 12)
 
 /* mmio.h */
+enum io_state { IO_ABORT, IO_HANDLED, IO_UNHANDLED, IO_RETRY };
 struct vcpu;
 typedef struct { struct hsr_dabt dabt; paddr_t gpa; } mmio_info_t;
 

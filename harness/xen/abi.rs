@@ -63,7 +63,7 @@ calls! {
     Allowed dump = gic_dump_vgic_info(v: *mut RawVcpu);
     Forbidden route = mock_route(d: *mut RawDomain, virq: c_uint, irq: c_uint, level: bool) -> c_int;
     Allowed mmio = mock_mmio(
-        v: *mut RawVcpu, gpa: u64, size: c_uint, write: bool, aarch32: bool, value: *mut u64
+        v: *mut RawVcpu, base: *mut u64, step: c_int, size: c_uint, write: bool, aarch32: bool, value: *mut u64
     ) -> c_int;
     Forbidden wants_lines = mock_wants_lines(v: *mut RawVcpu, cntv_ctl: u64) -> bool;
     Allowed sysreg = mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: u64) -> bool;

@@ -88,7 +88,8 @@ macro_rules! each_function {
                 fn mock_vcpu_upcall(v: *mut RawVcpu) -> *mut u8;
                 fn mock_vcpu_ptimer(v: *mut RawVcpu) -> *mut u64;
                 fn mock_mmio(
-                    v: *mut RawVcpu, gpa: u64, size: c_uint, write: bool, aarch32: bool, value: *mut u64
+                    v: *mut RawVcpu, base: *mut u64, step: c_int, size: c_uint, write: bool, aarch32: bool,
+                    value: *mut u64
                 ) -> c_int;
                 fn mock_samples_lines() -> bool;
                 fn mock_release() -> c_uint;

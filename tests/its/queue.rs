@@ -51,19 +51,15 @@ fn a_full_queue_takes_many_short_traps() {
     assert_eq!((traps, taken), (COMMANDS.div_ceil(BATCH), traps as usize));
 }
 
+/// Many commands, and reads of GITS_CREADR get on with them as well.
 #[test]
-fn aarch32_goes_on_by_reading_creadr() {
+fn creadr_gets_on_when_it_is_read() {
     boot!(SMALL, 2, domain, cpus, its);
     its.map_device(&cpus[0], DEVICE, LPI, 1, |_| 0);
-    let mut cpus = cpus;
     full_of(&domain, &cpus[1], &its, command::inv(DEVICE, 0));
-    cpus[1].aarch32 = true;
-    // A doubleword comes as two words there.
-    for (offset, word) in [(0, COMMANDS * 32), (4, 0)] {
-        let cwriter = its.base + gits::CWRITER + offset;
-        let store = cpus[1].store_once(cwriter, Size::Word, word);
-        assert_eq!(store, Ok(Store::Done), "the store cannot be repeated");
-    }
+    let cwriter = its.base + gits::CWRITER;
+    let store = cpus[1].store_once(cwriter, Size::Double, COMMANDS * 32);
+    assert_eq!(store, Ok(Store::Again));
     let mut last = 0;
     let mut reads = 0;
     while last != COMMANDS * 32 {
@@ -76,6 +72,61 @@ fn aarch32_goes_on_by_reading_creadr() {
         reads += 1;
     }
     assert!(reads <= COMMANDS.div_ceil(BATCH), "{reads} reads of CREADR");
+}
+
+/// Executes a post-indexed store until it is stepped over; how many traps that took.
+fn post_indexed(cpu: &GuestCpu, address: u64, size: Size, value: u64) -> u64 {
+    let (mut base, mut traps) = (address, 1);
+    let step = 1 << size as u32;
+    loop {
+        match cpu.store_post_indexed(&mut base, step, size, value) {
+            Ok(Store::Done) => break,
+            again => assert_eq!((again, base), (Ok(Store::Again), address)),
+        }
+        traps += 1;
+        assert!(traps < COMMANDS, "it never ends");
+    }
+    assert_eq!(base, address + step as u64, "stepped over once");
+    traps
+}
+
+/// Xen has to decode a post-indexed store, and adds to the base register. While there is more to do, that stays what it was:
+/// the next one would be executed at another register. So in AArch32, where a doubleword comes as two words.
+#[test]
+fn executed_again_a_post_indexed_store_is_where_it_was() {
+    boot!(SMALL, 2, domain, cpus, its);
+    its.map_device(&cpus[0], DEVICE, LPI, 1, |_| 0);
+    let mut cpus = cpus;
+    for (aarch32, size) in [
+        (false, Size::Double),
+        (false, Size::Word),
+        (true, Size::Word),
+    ] {
+        full_of(&domain, &cpus[1], &its, command::inv(DEVICE, 0));
+        cpus[1].aarch32 = aarch32;
+        let traps = post_indexed(&cpus[1], its.base + gits::CWRITER, size, COMMANDS * 32);
+        assert_eq!(traps, COMMANDS.div_ceil(BATCH), "AArch32: {aarch32}");
+        let read = cpus[1].load(its.base + gits::CREADR, Size::Word);
+        assert_eq!(read, Ok(COMMANDS * 32));
+        cpus[1].aarch32 = false;
+    }
+}
+
+/// The same for a register of a redistributor that has much to do.
+#[test]
+fn executed_again_a_post_indexed_store_to_a_redistributor() {
+    const MANY: u32 = 3000;
+    const INVALLR: u64 = 0xb0;
+    boot!(SMALL, 2, domain, cpus, its);
+    its.map_device(&cpus[0], DEVICE, LPI, MANY, |_| 0);
+    its::configure(&domain, LPI + MANY - 1, 0, true);
+    let invallr = cpus[1].gicr_of(0).expect("a redistributor") + INVALLR;
+    let mut cpus = cpus;
+    for aarch32 in [false, true] {
+        cpus[1].aarch32 = aarch32;
+        let traps = post_indexed(&cpus[1], invallr, Size::Word, 0);
+        assert!(traps > 10, "{traps} traps for {MANY} LPIs");
+    }
 }
 
 #[test]

@@ -16,7 +16,6 @@
 #include <asm/gic_v3_its.h>
 #include <asm/guest_access.h>
 #include <asm/mmio.h>
-#include <asm/regs.h>
 #include <asm/vgic.h>
 
 #include "glue.h"
@@ -89,11 +88,9 @@ static int its_mmio_write(struct vcpu *v, mmio_info_t *info, register_t r,
 {
     const struct host_its *its = host_its((unsigned long)priv);
 
-    if ( rvgic_its_write(v, (unsigned long)priv, info->gpa - its->addr,
-                         info->dabt.size, rvgic_written(info, r)) )
-        rvgic_once_more();
-
-    return 1;
+    return rvgic_stored(rvgic_its_write(v, (unsigned long)priv,
+                                        info->gpa - its->addr, info->dabt.size,
+                                        rvgic_written(info, r)));
 }
 
 static const struct mmio_handler_ops its_ops = {

@@ -48,19 +48,6 @@ static const struct mmio_handler_ops dist_ops = {
     .write = dist_mmio_write,
 };
 
-/*
- * More to do than one trap may: whatever interrupt has come is taken first. Xen
- * is going to step over the store. In AArch32 that takes more, and reads of
- * GITS_CREADR, GICR_CTLR and GICR_SYNCR do the rest.
- */
-void rvgic_once_more(void)
-{
-    struct cpu_user_regs *regs = guest_cpu_user_regs();
-
-    if ( !(regs->cpsr & PSR_MODE_BIT) )
-        regs->pc -= 4;
-}
-
 static int redist_mmio_read(struct vcpu *v, mmio_info_t *info, register_t *r,
                             void *priv)
 {
@@ -79,12 +66,10 @@ static int redist_mmio_write(struct vcpu *v, mmio_info_t *info, register_t r,
     const struct vgic_dist *vgic = &v->domain->arch.vgic;
     const struct vgic_rdist_region *region = priv;
 
-    if ( rvgic_redist_write(v, region - vgic->rdist_regions,
-                            info->gpa - region->base, info->dabt.size,
-                            rvgic_written(info, r)) )
-        rvgic_once_more();
-
-    return 1;
+    return rvgic_stored(rvgic_redist_write(v, region - vgic->rdist_regions,
+                                           info->gpa - region->base,
+                                           info->dabt.size,
+                                           rvgic_written(info, r)));
 }
 
 static const struct mmio_handler_ops redist_ops = {

@@ -69,8 +69,14 @@ static inline uint64_t rvgic_written(const mmio_info_t *info, register_t r)
     return r & (~0ULL >> (64 - (8U << info->dabt.size)));
 }
 
-/* Have the guest execute the store again that has trapped. */
-void rvgic_once_more(void);
+/*
+ * What Xen is to make of a store: step over it, or leave it where it is. Then
+ * whatever interrupt has come is taken, and the guest executes it again.
+ */
+static inline int rvgic_stored(bool again)
+{
+    return again ? IO_RETRY : IO_HANDLED;
+}
 
 /*
  * The level of a line that Xen keeps itself: the event channel's and the
