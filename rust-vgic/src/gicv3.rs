@@ -19,8 +19,9 @@ const FIXED_CTLR: u64 = 1 << 4 | 1 << 6;
 const RWP: u64 = 1 << 31;
 
 impl<H: Host + 'static> Domain<H> {
-    /// What belongs to private interrupts is in the redistributors, so arrays begin with INTID 32. GICD_ITARGETSR, GICD_SGIR and
-    /// GICD_\[CS\]PENDSGIR are RES0 with affinity routing, as GICD_IGRPMODR and GICD_NSACR are with one security state; they have no row.
+    /// What belongs to private interrupts is in the redistributors, so arrays begin with INTID 32. The registers before them, GICD_ITARGETSR,
+    /// GICD_SGIR and GICD_\[CS\]PENDSGIR are RES0 with affinity routing, as GICD_IGRPMODR, GICD_NSACR and what is for Secure SPIs alone are
+    /// with one security state. Guests write them (Linux does so at each boot), and that is no mistake: each has a row.
     /// GICD_STATUSR is not implemented, which is RAZ/WI too.
     #[rustfmt::skip]
     pub(crate) const GICV3_DISTRIBUTOR: &'static [Row<H>] = rows! {
@@ -32,15 +33,32 @@ impl<H: Host + 'static> Domain<H> {
         GICD_STATUSR      0x0010 0x0004 W  Word   0    0     Reset,              Ignored,             Never;
         GICD_SETSPI_NSR   0x0040 0x0004 HW Word   0    0     Reset,              Register(set_spi),   Never;
         GICD_CLRSPI_NSR   0x0048 0x0004 HW Word   0    0     Reset,              Register(clear_spi), Never;
+        GICD_SETSPI_SR    0x0050 0x0004 HW Word   0    0     Reset,              Ignored,             Never;
+        GICD_CLRSPI_SR    0x0058 0x0004 HW Word   0    0     Reset,              Ignored,             Never;
+        GICD_IGROUPR0     0x0080 0x0004 W  Word   0    0     Reset,              Ignored,             Never;
         GICD_IGROUPR      0x0084 0x007c W  Bit    32   1     Irq(group1),        Irq(set_group1),     Never;
+        GICD_ISENABLER0   0x0100 0x0004 W  Word   0    0     Reset,              Ignored,             Never;
         GICD_ISENABLER    0x0104 0x007c W  Bit    32   0     Irq(enabled),       Ones(enable),        Never;
+        GICD_ICENABLER0   0x0180 0x0004 W  Word   0    0     Reset,              Ignored,             Never;
         GICD_ICENABLER    0x0184 0x007c W  Bit    32   0     Irq(enabled),       Ones(disable),       Rwp;
+        GICD_ISPENDR0     0x0200 0x0004 W  Word   0    0     Reset,              Ignored,             Never;
         GICD_ISPENDR      0x0204 0x007c W  Bit    32   0     Irq(pending),       Ones(set_pending),   Read;
+        GICD_ICPENDR0     0x0280 0x0004 W  Word   0    0     Reset,              Ignored,             Never;
         GICD_ICPENDR      0x0284 0x007c W  Bit    32   0     Irq(pending),       Ones(clear_pending), Both;
+        GICD_ISACTIVER0   0x0300 0x0004 W  Word   0    0     Reset,              Ignored,             Never;
         GICD_ISACTIVER    0x0304 0x007c W  Bit    32   0     Irq(active),        Ones(set_active),    Always;
+        GICD_ICACTIVER0   0x0380 0x0004 W  Word   0    0     Reset,              Ignored,             Never;
         GICD_ICACTIVER    0x0384 0x007c W  Bit    32   0     Irq(active),        Ones(clear_active),  Always;
+        GICD_IPRIORITYR0  0x0400 0x0020 BW Byte   0    0     Reset,              Ignored,             Never;
         GICD_IPRIORITYR   0x0420 0x03e0 BW Byte   32   0     Irq(priority),      Irq(set_priority),   Never;
+        GICD_ITARGETSR    0x0800 0x03fc BW Byte   0    0     Reset,              Ignored,             Never;
+        GICD_ICFGR0       0x0c00 0x0008 W  Word   0    0     Reset,              Ignored,             Never;
         GICD_ICFGR        0x0c08 0x00f8 W  Pair   32   0     Irq(trigger),       Irq(set_trigger),    Never;
+        GICD_IGRPMODR     0x0d00 0x0080 W  Word   0    0     Reset,              Ignored,             Never;
+        GICD_NSACR        0x0e00 0x0100 W  Word   0    0     Reset,              Ignored,             Never;
+        GICD_SGIR         0x0f00 0x0004 W  Word   0    0     Reset,              Ignored,             Never;
+        GICD_CPENDSGIR    0x0f10 0x0010 BW Byte   0    0     Reset,              Ignored,             Never;
+        GICD_SPENDSGIR    0x0f20 0x0010 BW Byte   0    0     Reset,              Ignored,             Never;
         GICD_IGROUPRnE    0x1000 0x0080 W  Bit    4096 1     Irq(group1),        Irq(set_group1),     Never;
         GICD_ISENABLERnE  0x1200 0x0080 W  Bit    4096 0     Irq(enabled),       Ones(enable),        Never;
         GICD_ICENABLERnE  0x1400 0x0080 W  Bit    4096 0     Irq(enabled),       Ones(disable),       Rwp;
@@ -50,6 +68,8 @@ impl<H: Host + 'static> Domain<H> {
         GICD_ICACTIVERnE  0x1c00 0x0080 W  Bit    4096 0     Irq(active),        Ones(clear_active),  Always;
         GICD_IPRIORITYRnE 0x2000 0x0400 BW Byte   4096 0     Irq(priority),      Irq(set_priority),   Never;
         GICD_ICFGRnE      0x3000 0x0100 W  Pair   4096 0     Irq(trigger),       Irq(set_trigger),    Never;
+        GICD_IGRPMODRnE   0x3400 0x0080 W  Word   0    0     Reset,              Ignored,             Never;
+        GICD_NSACRnE      0x3600 0x0100 W  Word   0    0     Reset,              Ignored,             Never;
         GICD_IROUTER      0x6100 0x1ee0 WD Double 32   0     Irq(router),        Irq(set_router),     Never;
         GICD_IROUTERnE    0x8000 0x2000 WD Double 4096 0     Irq(router),        Irq(set_router),     Never;
         GICD_PIDR4        0xffd0 0x0004 W  Word   0    0x44  Reset,              Ignored,             Never;

@@ -39,16 +39,27 @@ impl<H: Host> Domain<H> {
         })
     }
 
-    /// The guest of `cur` has made an access that reads as zero and ignores writes because no register has it.
+    /// The guest of `cur` has made an access that reads as zero and ignores writes because no register has it, as it says.
     pub(crate) fn reserved(&self, cur: &Vcpu<H::Vcpu>, access: fmt::Arguments<'_>) {
         cur.counters.reserved.count();
         let Some(this) = self.told.next() else {
             return;
         };
         let (domain, vcpu) = (self.host.name(), cur.id().raw());
-        log::debug!("{domain}v{vcpu}: {access}: there is no such register");
+        log::debug!("{domain}v{vcpu}: {access}");
         if this == MOST_TOLD {
             log::debug!("{domain}: more of these will be counted, but not shown");
+        }
+    }
+
+    /// An ITS has met its `nth` command error. The first are told, and then one each time that there are twice as many.
+    #[cold]
+    pub(crate) fn command_error(&self, its: u16, nth: u32, code: u32) {
+        if nth <= MOST_TOLD || nth.is_power_of_two() {
+            let domain = self.host.name();
+            log::debug!(
+                "{domain}: ITS {its}: command error {code:#x} (IHI 0069, chapter 5), number {nth}"
+            );
         }
     }
 }

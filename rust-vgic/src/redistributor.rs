@@ -120,8 +120,9 @@ impl<H: Host + 'static> Domain<H> {
     }
 
     fn no_redistributor(&self, cur: &Vcpu<H::Vcpu>, region: usize, offset: u64) {
-        let access =
-            format_args!("an access to offset {offset:#x} of region {region} of redistributors");
+        let access = format_args!(
+            "an access to offset {offset:#x} of region {region}: no redistributor is there"
+        );
         self.reserved(cur, access);
     }
 

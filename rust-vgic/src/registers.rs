@@ -463,8 +463,17 @@ impl<'a, H: Host> Access<'a, H> {
     #[cold]
     fn reserved(&self, rows: &[Row<H>], access: fmt::Arguments<'_>, offset: u32) {
         let frame = rows.first().map_or("", |row| row.name);
-        let at = format_args!("{access} at offset {offset:#x} of the frame of {frame}");
-        self.domain.reserved(self.cur, at);
+        let there = rows
+            .iter()
+            .find(|row| row.offset <= offset && offset < row.end());
+        let why = match there {
+            Some(row) => format_args!("{} is not accessed like this", row.name),
+            None => format_args!("there is no such register"),
+        };
+        self.domain.reserved(
+            self.cur,
+            format_args!("{access} at offset {offset:#x} of the frame of {frame}: {why}"),
+        );
     }
 
     /// Has who may have these interrupts, of which `first` is a neighbour, leave the guest, and waits for it. Not `cur`, which has

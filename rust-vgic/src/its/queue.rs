@@ -178,8 +178,9 @@ impl<H: Host> Domain<H> {
             }
             Ok(Progress::Done) => {}
             Err(error) => {
-                its.errors.fetch_add(1, Ordering::Relaxed);
+                let before = its.errors.fetch_add(1, Ordering::Relaxed);
                 its.last_error.store(error.code(), Ordering::Relaxed);
+                self.command_error(its.index, before.wrapping_add(1), error.code());
             }
         }
         its.advance(read);

@@ -94,7 +94,7 @@ fn accesses_without_a_register_are_counted_where_they_are() {
     let some = counted(&domain, || {
         assert_eq!(domain.dist_read(v, 0x0104, Width::Double), 0);
         domain.dist_write(v, 0x0104, Width::Word, 0);
-        domain.dist_write(v, 0x0050, Width::Word, 1);
+        domain.dist_write(v, 0x0014, Width::Word, 1);
         domain.dist_read(v, u32::MAX, Width::Byte);
     });
     assert_eq!(some.reserved, 3);
