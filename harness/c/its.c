@@ -44,6 +44,19 @@ void mock_refuse_devices(bool on)
     __atomic_store_n(&refuse, on, __ATOMIC_SEQ_CST);
 }
 
+/* Commands that the host's ITSes have had. */
+static unsigned long commands;
+
+static void count_commands(unsigned int more)
+{
+    __atomic_fetch_add(&commands, more, __ATOMIC_RELAXED);
+}
+
+void mock_its_commands(uint64_t *count)
+{
+    *count = __atomic_load_n(&commands, __ATOMIC_RELAXED);
+}
+
 void mock_its_power_on(const struct mock_machine *machine)
 {
     static struct host_its itses[8];
@@ -217,9 +230,10 @@ int gicv3_its_map_guest_device(struct domain *d, paddr_t host_doorbell, uint32_t
 
     while ( events < nr_events )
         events *= 2;
-    if ( host_devid >> DEVICE_BITS || events >> EVENT_BITS )
+    if ( host_devid >> DEVICE_BITS || events > 1UL << EVENT_BITS )
         return -EINVAL;
     ASSERT(local_irq_is_enabled());
+    count_commands(1);
     if ( valid && __atomic_load_n(&refuse, __ATOMIC_SEQ_CST) )
         return -ENODEV;
     if ( valid && !(made = create(guest_doorbell, guest_devid, events)) )
@@ -309,8 +323,12 @@ int gicv3_its_route_guest_event(struct domain *d, paddr_t doorbell, uint32_t dev
 {
     unsigned int lpi;
 
+    /* It may have to wait for the queue. */
+    ASSERT(local_irq_is_enabled());
     if ( !event(d, doorbell, devid, eventid, &lpi) )
         return -ENOENT;
+    /* MOVI and SYNC. */
+    count_commands(2);
     mock_phys_lpi_target(lpi, cpu);
 
     return 0;

@@ -45,6 +45,7 @@ typedef uint64_t u64;
 #define __iomem
 #define __maybe_unused __attribute__((__unused__))
 #define likely(x) __builtin_expect(!!(x), 1)
+#define noinline __attribute__((__noinline__))
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define BUILD_BUG_ON(x) _Static_assert(!(x), #x)
 #define min(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ < b_ ? a_ : b_; })
@@ -184,6 +185,31 @@ bool local_irq_is_enabled(void);
 #define local_irq_restore(f) mock_local_irq_restore(f)
 #define spin_lock_irqsave(l, f) do { local_irq_save(f); _spin_lock(l); } while ( 0 )
 #define spin_unlock_irqrestore(l, f) do { _spin_unlock(l); local_irq_restore(f); } while ( 0 )
+
+/* percpu.h, smp.h: a CPU is whichever thread executes on it, which for a count is as good */
+#define DEFINE_PER_CPU(type, name) _Thread_local __typeof__(type) name
+#define this_cpu(name) name
+unsigned int mock_this_cpu(void);
+#define smp_processor_id() mock_this_cpu()
+
+/* time.h: nanoseconds, which pass when the mock says so */
+typedef int64_t s_time_t;
+s_time_t mock_now(void);
+#define NOW() mock_now()
+#define MILLISECS(ms) ((s_time_t)(ms) * 1000000)
+
+/* tasklet.h: those that are run in a softirq, by the CPU that has scheduled them */
+struct tasklet {
+    struct tasklet *next;
+    void (*func)(void *data);
+    void *data;
+    int scheduled_on;
+    bool is_running, is_dead;
+};
+
+void softirq_tasklet_init(struct tasklet *t, void (*func)(void *data), void *data);
+void tasklet_schedule(struct tasklet *t);
+void tasklet_kill(struct tasklet *t);
 
 /* cpumask.h: a set of CPUs, of which one at least */
 #define MOCK_CPUS 256

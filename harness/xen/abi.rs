@@ -102,6 +102,10 @@ optional! {
     translate = mock_translate(d: *mut RawDomain, its: c_uint, device: u32, event: u32, lpi: *mut c_uint);
     do_lpi = mock_do_lpi(lpi: c_uint);
     refuse_devices = mock_refuse_devices(on: bool);
+    its_commands = mock_its_commands(count: *mut u64);
+    do_softirq = mock_do_softirq();
+    /// Nanoseconds.
+    pass_time = mock_pass_time(ns: u64);
 }
 
 /// The word of an interrupt of `v` or, if that is NULL, of `d`. None: there is no such interrupt, or the vGIC has no words.

@@ -272,6 +272,13 @@ impl Domain {
         abi::refuse_devices(on);
     }
 
+    /// How many commands the host's ITSes have had.
+    pub fn host_commands(&self) -> u64 {
+        let mut count = 0;
+        abi::its_commands(&mut count);
+        count
+    }
+
     /// Base and size of each redistributor region.
     pub fn gicr_regions(&self) -> Vec<(u64, u64)> {
         // SAFETY: alive, and `n` is one of its regions.

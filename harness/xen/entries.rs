@@ -90,9 +90,18 @@ impl Machine {
     }
 
     fn enter(&self, p: &Pcpu) {
+        // leave_hypervisor_to_guest()
+        self.softirqs(p);
         p.irqs_on.store(false, Ordering::Relaxed);
         abi::sync_to();
         p.in_guest.store(true, Ordering::SeqCst);
+    }
+
+    /// `do_softirq()`: with interrupts on.
+    pub(super) fn softirqs(&self, p: &Pcpu) {
+        let on = p.irqs_on.swap(true, Ordering::Relaxed);
+        abi::do_softirq();
+        p.irqs_on.store(on, Ordering::Relaxed);
     }
 
     /// Puts a vCPU on an idle physical CPU and enters its guest.
@@ -153,7 +162,10 @@ impl Machine {
     pub(crate) fn idle(&self, cpu: usize, done: impl Fn() -> bool, patience: Duration) -> bool {
         let p = &self.pcpus[cpu];
         loop {
-            self.on(cpu, |m, p| m.window(p));
+            self.on(cpu, |m, p| {
+                m.window(p);
+                m.softirqs(p);
+            });
             let guard = lock(&p.bell.lock);
             if done() {
                 return true;
@@ -175,6 +187,9 @@ impl Machine {
         self.on(cpu, |m, p| {
             m.poll(p);
             m.window(p);
+            if p.irqs_on() {
+                m.softirqs(p);
+            }
         });
     }
 }

@@ -19,6 +19,7 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 /// Things counted per physical CPU.
 #[derive(Default)]
@@ -166,6 +167,11 @@ impl Machine {
         if broken.len() < 20 {
             broken.push(what);
         }
+    }
+
+    /// Time passes, as much as is said and no other.
+    pub fn pass(&self, time: Duration) {
+        abi::pass_time(time.as_nanos() as u64);
     }
 
     /// What was reported until now; empties the list.

@@ -188,15 +188,13 @@ impl<H: Host> Domain<H> {
     }
 
     /// `v` has moved to another physical CPU: physical interrupts routed to it follow. `v` does not run.
+    ///
+    /// Not those behind LPIs, of which there may be many: each costs commands of a physical ITS. They follow where it pays, by
+    /// [`Domain::follow_lpi`].
     pub fn moved(&self, v: &Vcpu<H::Vcpu>) {
         for irq in self.spis.iter().chain(self.espis.iter()) {
             if irq.state().target() == Some(v.id()) {
                 self.route_physical(irq);
-            }
-        }
-        for (_, lpi) in self.lpis.all(0) {
-            if lpi.irq.state().target() == Some(v.id()) {
-                self.route_host(lpi, Some(v.id()));
             }
         }
     }

@@ -7,6 +7,7 @@ mod failures;
 mod hostile;
 mod kexec;
 mod queue;
+mod strays;
 mod threads;
 
 use std::sync::Arc;

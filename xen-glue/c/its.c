@@ -146,6 +146,9 @@ int rvgic_register_its(struct domain *d)
     spin_lock_init(&d->arch.vgic.its_devices_lock);
     d->arch.vgic.its_devices = RB_ROOT;
 
+    if ( rvgic_lpi_bits(d) )
+        rc = rvgic_look_for_strays(d);
+
     for ( n = 0; n < vgic_v3_its_count(d) && !rc; n++ )
     {
         register_mmio_handler(d, &its_ops, host_its(n)->addr, SZ_128K,

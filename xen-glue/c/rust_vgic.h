@@ -39,6 +39,8 @@ struct vgic_dist {
     /* gic-v3-its.c keeps here what of the host's ITSes the domain has. */
     struct rb_root its_devices;
     spinlock_t its_devices_lock;
+    /* LPIs that come to other CPUs than their vCPUs'. NULL: no LPIs at all. */
+    struct rvgic_strays *strays;
 #endif
 };
 

@@ -63,6 +63,10 @@ void rvgic_unmap_event(struct domain *d, unsigned int n, uint32_t device,
 void rvgic_route_event(struct domain *d, unsigned int n, uint32_t device,
                        uint32_t event, const struct vcpu *v);
 
+/* Host LPIs that follow their vCPUs, see strays.c. */
+int rvgic_look_for_strays(struct domain *d);
+void rvgic_forget_strays(struct domain *d);
+
 /* A write comes with the whole register of the guest. */
 static inline uint64_t rvgic_written(const mmio_info_t *info, register_t r)
 {

@@ -225,10 +225,9 @@ impl<H: Host> Domain<H> {
                 }
                 return Progress::Again;
             }
-            let told = self.host.map_event(its.index, device, event, mapped.intid);
-            if let Some(lpi) = self.lpis.get(mapped.intid).filter(|_| told) {
-                self.route_host(lpi, lpi.route());
-            }
+            let _ = self
+                .host
+                .map_event(its.index, device, event, mapped.intid);
             let Some(after) = event.checked_add(1) else {
                 return Progress::Done;
             };
@@ -403,7 +402,6 @@ impl<H: Host> Domain<H> {
             self.lpis.events_left.give_back();
         }
         self.map_lpi(new.intid, lpi, target);
-        self.route_host(lpi, target);
         Ok(Progress::Done)
     }
 

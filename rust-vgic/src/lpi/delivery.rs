@@ -137,7 +137,6 @@ impl<H: Host> Domain<H> {
         // Pairs with the fence of a message.
         fence(Ordering::SeqCst);
         self.post_lpi(intid, &lpi.irq, Event::Route(target));
-        self.route_host(lpi, target);
     }
 
     /// What is pending of an LPI at one redistributor goes to another; its messages do not. Process context.
@@ -226,12 +225,17 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// The physical LPI behind one goes to where `target` runs. Process context.
-    pub(crate) fn route_host(&self, lpi: &Lpi, target: Option<VcpuId>) {
-        let v = target.and_then(|id| self.slot(id));
-        if let (Some((its, (device, event))), Some(vcpu)) =
-            (lpi.mapped_by(), v.and_then(Vcpu::handle))
-        {
+    /// The vCPU that an LPI goes to. Any context, as [`Domain::inject_lpi`].
+    pub fn lpi_target(&self, intid: IntId) -> Option<H::Vcpu> {
+        let target = self.lpis.get(intid)?.route();
+        target.and_then(|id| self.slot(id)).and_then(Vcpu::handle)
+    }
+
+    /// The physical LPI behind an LPI is to go to where its vCPU is ([`Host::route_event`]): the host asks for that when it has seen it
+    /// come to another CPU again and again. Neither what a guest does nor that its vCPU is moved does. Process context.
+    pub fn follow_lpi(&self, intid: IntId) {
+        let event = self.lpis.get(intid).and_then(Lpi::mapped_by);
+        if let Some(((its, (device, event)), vcpu)) = event.zip(self.lpi_target(intid)) {
             self.host.route_event(its, device, event, vcpu);
         }
     }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Trapped accesses of a domain's ITSes.
+//! Trapped accesses of a domain's ITSes, and where its LPIs go.
 //!
 //! Every pointer is one of Xen's own, alive during the call.
 
-use super::vcpu_of;
-use crate::ffi::vcpu;
+use super::{vcpu_of, vgic_of};
+use crate::ffi::{domain, vcpu};
 use core::ffi::c_uint;
-use rust_vgic::{Progress, Width};
+use rust_vgic::{IntId, Progress, Width};
 
 /// The guest reads ITS number `n` of its domain, at an offset from its base.
 #[unsafe(no_mangle)]
@@ -31,4 +31,23 @@ pub unsafe extern "C" fn rvgic_its_write(
         let width = Width::from_log2(size);
         vgic.its_write(own, n as usize, offset, width, value) == Progress::Again
     })
+}
+
+/// The vCPU that an LPI goes to, or NULL. Hard interrupt context.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_lpi_target(d: *mut domain, virq: c_uint) -> *mut vcpu {
+    // SAFETY: alive, see above.
+    unsafe { vgic_of(d) }
+        .zip(IntId::new(virq))
+        .and_then(|(vgic, intid)| vgic.lpi_target(intid))
+        .map_or(core::ptr::null_mut(), |v| v.as_ptr())
+}
+
+/// The host's LPI behind one is to go to where its vCPU is. Process context, or a softirq.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_follow_lpi(d: *mut domain, virq: c_uint) {
+    // SAFETY: alive, see above.
+    if let Some((vgic, intid)) = unsafe { vgic_of(d) }.zip(IntId::new(virq)) {
+        vgic.follow_lpi(intid);
+    }
 }

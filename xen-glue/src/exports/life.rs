@@ -179,6 +179,8 @@ pub unsafe extern "C" fn domain_vgic_init(d: *mut domain, nr_spis: c_uint) -> c_
 pub unsafe extern "C" fn domain_vgic_free(d: *mut domain) {
     // SAFETY: alive, see above.
     let xen = unsafe { XenDomain::new(d) };
+    // SAFETY: the same. Nobody looks for the vGIC from now on.
+    unsafe { ffi::rvgic_forget_strays(d) };
     // SAFETY: the same.
     if let Some(vgic) = unsafe { vgic_of(d) } {
         for (intid, active) in vgic.connected() {

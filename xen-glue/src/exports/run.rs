@@ -41,7 +41,7 @@ pub unsafe extern "C" fn vgic_inject_irq(d: *mut domain, v: *mut vcpu, virq: c_u
 
 /// An LPI has arrived for the domain. Hard interrupt context.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vgic_vcpu_inject_lpi(d: *mut domain, virq: c_uint) {
+pub unsafe extern "C" fn rvgic_inject_lpi(d: *mut domain, virq: c_uint) {
     // SAFETY: alive, see above.
     if let Some((vgic, intid)) = unsafe { vgic_of(d) }.zip(IntId::new(virq)) {
         vgic.inject_lpi(intid);

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Softirqs: the tasklets that have been scheduled on a CPU, when it gets to them.
+ * And the time, which only passes on request.
+ */
+
+#include <sched.h>
+
+#include "half.h"
+
+static s_time_t now;
+
+s_time_t mock_now(void)
+{
+    return __atomic_load_n(&now, __ATOMIC_RELAXED);
+}
+
+void mock_pass_time(uint64_t ns)
+{
+    __atomic_fetch_add(&now, ns, __ATOMIC_RELAXED);
+}
+
+/* All that are scheduled, the first one first. */
+static struct {
+    spinlock_t lock;
+    struct tasklet *first;
+    unsigned int count;
+} tasklets;
+
+void softirq_tasklet_init(struct tasklet *t, void (*func)(void *data), void *data)
+{
+    *t = (struct tasklet){ .func = func, .data = data, .scheduled_on = -1 };
+}
+
+static void enqueue(struct tasklet *t)
+{
+    struct tasklet **link = &tasklets.first;
+
+    while ( *link )
+        link = &(*link)->next;
+    t->next = NULL;
+    *link = t;
+    __atomic_fetch_add(&tasklets.count, 1, __ATOMIC_RELEASE);
+}
+
+/* The link to a tasklet or, if that is NULL, to the first of this CPU. */
+static struct tasklet **find(const struct tasklet *t, int cpu)
+{
+    struct tasklet **link = &tasklets.first;
+
+    while ( *link && (t ? *link != t : (*link)->scheduled_on != cpu) )
+        link = &(*link)->next;
+
+    return link;
+}
+
+static void dequeue(struct tasklet **link)
+{
+    if ( *link )
+    {
+        *link = (*link)->next;
+        __atomic_fetch_sub(&tasklets.count, 1, __ATOMIC_RELEASE);
+    }
+}
+
+void tasklet_schedule(struct tasklet *t)
+{
+    unsigned long flags;
+
+    spin_lock_irqsave(&tasklets.lock, flags);
+    if ( !t->is_dead && t->scheduled_on < 0 )
+    {
+        t->scheduled_on = mock_this_cpu();
+        if ( !t->is_running )
+            enqueue(t);
+    }
+    spin_unlock_irqrestore(&tasklets.lock, flags);
+}
+
+void tasklet_kill(struct tasklet *t)
+{
+    unsigned long flags;
+
+    spin_lock_irqsave(&tasklets.lock, flags);
+    dequeue(find(t, 0));
+    t->scheduled_on = -1;
+    t->is_dead = true;
+    while ( t->is_running )
+    {
+        spin_unlock_irqrestore(&tasklets.lock, flags);
+        sched_yield();
+        spin_lock_irqsave(&tasklets.lock, flags);
+    }
+    spin_unlock_irqrestore(&tasklets.lock, flags);
+}
+
+/* do_softirq(): on this CPU, with interrupts on and no lock held. */
+void mock_do_softirq(void)
+{
+    int cpu = mock_this_cpu();
+    unsigned long flags;
+    struct tasklet *t;
+
+    if ( !__atomic_load_n(&tasklets.count, __ATOMIC_ACQUIRE) )
+        return;
+    ASSERT(local_irq_is_enabled());
+
+    spin_lock_irqsave(&tasklets.lock, flags);
+    while ( (t = *find(NULL, cpu)) != NULL )
+    {
+        dequeue(find(t, 0));
+        t->scheduled_on = -1;
+        t->is_running = true;
+        spin_unlock_irqrestore(&tasklets.lock, flags);
+        t->func(t->data);
+        spin_lock_irqsave(&tasklets.lock, flags);
+        t->is_running = false;
+        if ( t->scheduled_on >= 0 )
+            enqueue(t);
+    }
+    spin_unlock_irqrestore(&tasklets.lock, flags);
+}

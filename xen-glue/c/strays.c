@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Host LPIs that follow their vCPUs, as far as that pays.
+ *
+ * The host's ITS sends an LPI to a CPU. Where another one runs the vCPU, that is
+ * interrupted too, which costs an IPI. To have the LPI sent elsewhere costs two
+ * commands of the host's ITS, and a guest has up to 57,344 of them, whose vCPUs
+ * are moved by the scheduler or the guest at any time. So nobody is asked to move
+ * any then. Of the LPIs that arrive, one in so many is looked at, which is the
+ * rather one that comes often; if it has come to a wrong CPU it is moved, later,
+ * by a tasklet, and not many at a time.
+ */
+
+#include <xen/lib.h>
+#include <xen/percpu.h>
+#include <xen/sched.h>
+#include <xen/smp.h>
+#include <xen/spinlock.h>
+#include <xen/tasklet.h>
+#include <xen/time.h>
+#include <xen/xmalloc.h>
+
+#include <asm/gic_v3_its.h>
+#include <asm/vgic.h>
+
+#include "glue.h"
+
+#ifdef CONFIG_HAS_ITS
+
+/*
+ * Of so many LPIs at a CPU, one is looked at. A prime: however devices take turns,
+ * each is looked at now and then.
+ */
+#define RVGIC_ARRIVALS      31
+/* So many of a domain are moved in so long. */
+#define RVGIC_MOVES         8
+#define RVGIC_PERIOD        MILLISECS(10)
+
+struct rvgic_strays {
+    struct domain *d;
+    struct tasklet tasklet;
+    spinlock_t lock;
+    /* Until then, so many more. */
+    s_time_t until;
+    unsigned int left;
+    /* To be moved. */
+    unsigned int nr, virqs[RVGIC_MOVES];
+};
+
+/* Softirq context: nothing else is under way on this CPU. */
+static void move_strays(void *data)
+{
+    struct rvgic_strays *strays = data;
+    unsigned int i, nr, virqs[RVGIC_MOVES];
+    unsigned long flags;
+
+    spin_lock_irqsave(&strays->lock, flags);
+    nr = strays->nr;
+    memcpy(virqs, strays->virqs, sizeof(virqs));
+    strays->nr = 0;
+    spin_unlock_irqrestore(&strays->lock, flags);
+
+    for ( i = 0; i < nr; i++ )
+        rvgic_follow_lpi(strays->d, virqs[i]);
+}
+
+static void noinline look(struct domain *d, unsigned int virq)
+{
+    struct rvgic_strays *strays = d->arch.vgic.strays;
+    const struct vcpu *v = rvgic_lpi_target(d, virq);
+    unsigned int cpu, i = 0;
+    unsigned long flags;
+    bool move = false;
+
+    if ( !strays || !v )
+        return;
+
+    /* The scheduler may be moving it. */
+    cpu = read_atomic(&v->processor);
+    if ( cpu == smp_processor_id() )
+        return;
+
+    spin_lock_irqsave(&strays->lock, flags);
+    if ( NOW() >= strays->until )
+    {
+        strays->until = NOW() + RVGIC_PERIOD;
+        strays->left = RVGIC_MOVES;
+    }
+    while ( i < strays->nr && strays->virqs[i] != virq )
+        i++;
+    /* If not now: as long as it comes, it will be looked at again. */
+    if ( i == strays->nr && i < RVGIC_MOVES && strays->left )
+    {
+        strays->left--;
+        strays->virqs[strays->nr++] = virq;
+        move = true;
+    }
+    spin_unlock_irqrestore(&strays->lock, flags);
+
+    if ( move )
+        tasklet_schedule(&strays->tasklet);
+}
+
+static DEFINE_PER_CPU(unsigned int, arrivals);
+
+void vgic_vcpu_inject_lpi(struct domain *d, unsigned int virq)
+{
+    rvgic_inject_lpi(d, virq);
+
+    if ( unlikely(++this_cpu(arrivals) >= RVGIC_ARRIVALS) )
+    {
+        this_cpu(arrivals) = 0;
+        look(d, virq);
+    }
+}
+
+int rvgic_look_for_strays(struct domain *d)
+{
+    struct rvgic_strays *strays = xzalloc(struct rvgic_strays);
+
+    if ( !strays )
+        return -ENOMEM;
+
+    strays->d = d;
+    spin_lock_init(&strays->lock);
+    softirq_tasklet_init(&strays->tasklet, move_strays, strays);
+    d->arch.vgic.strays = strays;
+
+    return 0;
+}
+
+/* No LPI of the domain arrives any more. */
+void rvgic_forget_strays(struct domain *d)
+{
+    if ( !d->arch.vgic.strays )
+        return;
+
+    tasklet_kill(&d->arch.vgic.strays->tasklet);
+    XFREE(d->arch.vgic.strays);
+}
+
+#else /* !CONFIG_HAS_ITS */
+
+void rvgic_forget_strays(struct domain *d)
+{
+}
+
+#endif
+
+/*
+ * Local variables:
+ * mode: C
+ * c-file-style: "BSD"
+ * c-basic-offset: 4
+ * indent-tabs-mode: nil
+ * End:
+ */
