@@ -94,6 +94,22 @@ void tasklet_kill(struct tasklet *t)
     spin_unlock_irqrestore(&tasklets.lock, flags);
 }
 
+/* This memory is freed. No tasklet is in there that is going to run. */
+void mock_freed(const void *p, size_t size)
+{
+    const struct tasklet *t;
+    unsigned long flags;
+
+    if ( !__atomic_load_n(&tasklets.count, __ATOMIC_ACQUIRE) )
+        return;
+
+    spin_lock_irqsave(&tasklets.lock, flags);
+    for ( t = tasklets.first; t; t = t->next )
+        if ( (uintptr_t)t - (uintptr_t)p < size )
+            mock_broken("a tasklet is freed that is going to run");
+    spin_unlock_irqrestore(&tasklets.lock, flags);
+}
+
 /* do_softirq(): on this CPU, with interrupts on and no lock held. */
 void mock_do_softirq(void)
 {

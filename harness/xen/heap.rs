@@ -46,6 +46,11 @@ pub(crate) extern "C" fn _xzalloc(size: u64, align: u64) -> *mut u8 {
     }
 }
 
+unsafe extern "C" {
+    /// Of the C half: is something in there that is still needed?
+    fn mock_freed(p: *const u8, size: usize);
+}
+
 const HEADER: usize = size_of::<[usize; 2]>();
 
 #[unsafe(no_mangle)]
@@ -66,6 +71,7 @@ pub(crate) unsafe extern "C" fn xfree(p: *mut u8) {
     // SAFETY: `_xzalloc` left the header there, and made the allocation with this layout.
     unsafe {
         let [size, align] = p.sub(HEADER).cast::<[usize; 2]>().read();
+        mock_freed(p, size - align);
         freed(size - align);
         System.dealloc(p.sub(align), Layout::from_size_align_unchecked(size, align));
     }

@@ -92,7 +92,7 @@ fn strays_are_moved_at_a_limited_rate() {
     its.map_device(&cpus[0], DEVICE, LPI, MANY, |_| 1);
     let before = domain.host_commands();
     let storm = || {
-        for n in 0..5000 {
+        for n in 0..1000 {
             send(&domain, DEVICE, n % MANY);
         }
         (domain.host_commands() - before) / COMMANDS
