@@ -3,12 +3,13 @@
 //!
 //! - [`arguments`] say which one; [`xen`] builds it, and [`releases`], [`peers`] and [`unchanged`] are the other tasks;
 //! - its source: [`tree`], and below it [`debian`], [`version`], [`patch`] and [`copy`];
-//! - what we add: [`glue`] and [`core_library`].
+//! - what we add: [`glue`] and [`core_library`]; what we change in the driver of the ITS is tried by [`driver`].
 
 pub mod arguments;
 mod copy;
 pub mod core_library;
 pub mod debian;
+mod driver;
 mod glue;
 mod patch;
 pub mod peers;

@@ -4,6 +4,7 @@
 //! A tree that fails does not keep the others from being tried: the table says which fail, and in which step.
 
 use crate::hypervisor::arguments::{TreeArguments, Vgic, XenArguments};
+use crate::hypervisor::driver;
 use crate::hypervisor::tree::Source;
 use crate::hypervisor::version::series_name;
 use crate::hypervisor::xen::{Built, Prepared};
@@ -118,6 +119,10 @@ fn try_tree(xen: &str, place: (usize, usize), row: &mut Row) {
                 return;
             }
         };
+        if its && let Err(error) = driver::check(prepared.tree()) {
+            row.builds[n] = failed(&what, "driver", &error);
+            return;
+        }
         let log = prepared.log(&arguments, false);
         row.builds[n] = match prepared.build(&arguments, false) {
             Ok(built) => found(&built).unwrap_or(Outcome::Failed("object")),

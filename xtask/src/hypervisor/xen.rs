@@ -88,6 +88,11 @@ impl Prepared {
         paths::xen(&self.source.name).join(format!("build-{vgic}{extras}{suffix}"))
     }
 
+    /// The tree that is built.
+    pub fn tree(&self) -> &Path {
+        &self.tree
+    }
+
     /// Where the build says what it does.
     pub fn log(&self, arguments: &XenArguments, release: bool) -> PathBuf {
         self.place(arguments, release).with_extension("log")
