@@ -38,6 +38,15 @@ void mock_domain_dying(struct domain *d)
     d->is_dying = 2;
 }
 
+#ifndef MOCK_PEER
+/* A turn of domain_relinquish_resources(): is there more? */
+void mock_domain_relinquish(struct domain *d, bool *more)
+{
+    ASSERT(d->is_dying);
+    *more = domain_vgic_relinquish(d) == -ERESTART;
+}
+#endif
+
 /* Gives it memory, once. */
 void mock_domain_ram(struct domain *d, paddr_t base, paddr_t size)
 {

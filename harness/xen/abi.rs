@@ -108,6 +108,16 @@ optional! {
     pass_time = mock_pass_time(ns: u64);
 }
 
+/// Frees part of a dying domain's vGIC; true: there is more.
+pub(crate) fn relinquish(d: *mut RawDomain) -> bool {
+    let mut more = false;
+    if let Some(f) = peer::functions().mock_domain_relinquish {
+        // SAFETY: the mock passes a domain that it made and has not released.
+        vgic(Memory::Allowed, || unsafe { f(d, &mut more) });
+    }
+    more
+}
+
 /// The word of an interrupt of `v` or, if that is NULL, of `d`. None: there is no such interrupt, or the vGIC has no words.
 pub(crate) fn word(d: *mut RawDomain, v: *mut RawVcpu, intid: u32) -> Option<u64> {
     // No word has all bits set.

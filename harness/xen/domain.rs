@@ -384,8 +384,18 @@ impl Domain {
     }
 }
 
+impl Domain {
+    /// A turn of `domain_kill()`: it dies, and no vCPU may run. True: there is more to be freed.
+    pub fn kill(&self) -> bool {
+        // SAFETY: alive.
+        unsafe { abi::mock_domain_dying(self.raw) };
+        self.machine.hypervisor(0, || abi::relinquish(self.raw))
+    }
+}
+
 impl Drop for Domain {
     fn drop(&mut self) {
+        while self.kill() {}
         // complete_domain_destroy(): vCPUs first, then the domain, on any CPU; no vCPU runs.
         let vcpus = std::mem::take(&mut *lock(&self.vcpus));
         for v in &vcpus {
@@ -394,8 +404,6 @@ impl Drop for Domain {
                     .report(format!("vCPU {} runs while its domain is destroyed", v.id));
             }
         }
-        // SAFETY: alive until the end of this function.
-        unsafe { abi::mock_domain_dying(self.raw) };
         self.machine.hypervisor(0, || {
             for v in vcpus.iter().rev() {
                 abi::vcpu_free(v.raw());

@@ -106,6 +106,7 @@ macro_rules! each_function {
                 fn mock_translate(d: *mut RawDomain, its: c_uint, device: u32, event: u32, lpi: *mut c_uint);
                 fn mock_do_lpi(lpi: c_uint);
                 fn mock_refuse_devices(on: bool);
+                fn mock_domain_relinquish(d: *mut RawDomain, more: *mut bool);
                 fn mock_its_commands(count: *mut u64);
                 fn mock_do_softirq();
                 fn mock_pass_time(ns: u64);

@@ -207,3 +207,41 @@ fn a_store_of_any_size_is_survived_without_memory() {
     send(&domain, DEVICE, 0);
     assert_eq!(taken(&cpus), [vec![LPI]]);
 }
+
+/// What a guest has mapped is freed in batches when its domain dies, and not in an RCU callback at once.
+#[test]
+fn released_in_batches_when_the_domain_dies() {
+    const MANY: u32 = 2000;
+    boot!(SMALL, 2, domain, cpus, its);
+    // As far apart as costs most.
+    its.send(&cpus[0], &[command::mapd(DEVICE, 15, its.itt(DEVICE))]);
+    let commands: Vec<its::Command> = (0..MANY)
+        .map(|n| command::mapti(DEVICE, n * 16, FIRST_LPI + n * 16, 0))
+        .collect();
+    let before = faults::live();
+    commands
+        .chunks(500)
+        .for_each(|some| its.send(&cpus[0], some));
+    let mapped = faults::live() - before;
+    assert!(mapped > MANY as isize, "{mapped} allocations");
+    drop(cpus);
+    let mut batches = 0;
+    loop {
+        let before = faults::live();
+        let more = domain.kill();
+        let freed = before - faults::live();
+        assert!(freed < 600, "{freed} at once");
+        batches += 1;
+        if !more {
+            break;
+        }
+    }
+    assert!(batches >= MANY / 256, "{batches} batches");
+    // The words of LPIs stay for whoever injects, a page for 256.
+    let before = faults::live();
+    let machine = Arc::clone(&domain.machine);
+    drop(domain);
+    let freed = before - faults::live();
+    assert!(freed < 300, "{freed} at once");
+    drop(machine);
+}

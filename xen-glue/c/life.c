@@ -5,6 +5,7 @@
  */
 
 #include <xen/errno.h>
+#include <xen/event.h>
 #include <xen/lib.h>
 #include <xen/sched.h>
 #include <xen/sizes.h>
@@ -177,6 +178,15 @@ void rvgic_forget_frames(struct domain *d)
 {
     d->arch.vgic.nr_regions = 0;
     XFREE(d->arch.vgic.rdist_regions);
+}
+
+int domain_vgic_relinquish(struct domain *d)
+{
+    while ( rvgic_relinquish(d) )
+        if ( hypercall_preempt_check() )
+            return -ERESTART;
+
+    return 0;
 }
 
 rvgic_freed_t vcpu_vgic_free(struct vcpu *v)

@@ -92,6 +92,12 @@ void vgic_vcpu_inject_irq(struct vcpu *v, unsigned int virq);
 
 void vgic_lines_forget(struct vcpu *v);
 
+/*
+ * When a domain is destroyed and none of its vCPUs runs: what of its vGIC may be
+ * much, before domain_vgic_free() has it all at once. -ERESTART: there is more.
+ */
+int domain_vgic_relinquish(struct domain *d);
+
 /* To be called by the handler of the maintenance interrupt. */
 void vgic_maintenance_interrupt(void);
 

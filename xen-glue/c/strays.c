@@ -105,13 +105,13 @@ static DEFINE_PER_CPU(unsigned int, arrivals);
 
 void vgic_vcpu_inject_lpi(struct domain *d, unsigned int virq)
 {
-    rvgic_inject_lpi(d, virq);
-
     if ( unlikely(++this_cpu(arrivals) >= RVGIC_ARRIVALS) )
     {
         this_cpu(arrivals) = 0;
         look(d, virq);
     }
+
+    rvgic_inject_lpi(d, virq);
 }
 
 int rvgic_look_for_strays(struct domain *d)

@@ -134,6 +134,28 @@ impl<H: Host> Domain<H> {
         Progress::Done
     }
 
+    /// The domain dies, and no vCPU runs any more: a part of what its ITSes have mapped goes. [`Progress::Again`]: there is more.
+    /// Freeing the domain takes the rest, and may take long for that. Process context.
+    pub fn relinquish(&self) -> Progress {
+        let mut budget = Budget::new();
+        for its in &self.its {
+            // Nobody else is at it, now that no vCPU runs.
+            let alone = its.begin();
+            let progress = if alone {
+                self.unmap_all(its, &mut budget)
+            } else {
+                Progress::Done
+            };
+            if alone {
+                its.end();
+            }
+            if progress == Progress::Again {
+                return progress;
+            }
+        }
+        Progress::Done
+    }
+
     fn work_alone(&self, its: &Its, budget: &mut Budget) -> Progress {
         loop {
             // A command is done before its tables go.

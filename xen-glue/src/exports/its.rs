@@ -51,3 +51,10 @@ pub unsafe extern "C" fn rvgic_follow_lpi(d: *mut domain, virq: c_uint) {
         vgic.follow_lpi(intid);
     }
 }
+
+/// The domain is dying, and none of its vCPUs runs: part of its ITSes' tables is freed. `true`: there is more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_relinquish(d: *mut domain) -> bool {
+    // SAFETY: alive, see above.
+    unsafe { vgic_of(d) }.is_some_and(|vgic| vgic.relinquish() == Progress::Again)
+}
