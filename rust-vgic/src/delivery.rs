@@ -418,8 +418,8 @@ impl<H: Host> Domain<H> {
     /// Gives a node that has just been unlinked from `v`'s inbox, ready lists or list registers the place
     /// that its state calls for. With `v`'s lock held.
     ///
-    /// Says no, and leaves it where it is, for one in a list register that is not to leave it before it has been
-    /// loaded once more: nobody else would deactivate the physical interrupt ([`State::orphaned`]).
+    /// Says no, and leaves it where it is, for one in a list register of which nothing is left but an active physical interrupt
+    /// ([`State::orphaned`]): that has to be deactivated. On entry loading it does that, and [`Domain::visit`] does it itself.
     pub(crate) fn rehome(
         &self,
         v: &Vcpu<H::Vcpu>,

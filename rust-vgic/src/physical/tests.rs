@@ -9,6 +9,7 @@
 
 use super::*;
 use crate::fake::{Fake, v2, v3};
+use crate::intid::VcpuId;
 use crate::registers::Width::{Byte, Double, Word};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -154,6 +155,8 @@ fn owed_deactivation_does_not_wait_for_a_vcpu_that_never_enters() {
                     assert_eq!(domain.loaded(1), [SPI], "{case}: as it was left");
                     domain.enter(1);
                     assert_eq!(domain.loaded(1), [], "{case}: shown twice");
+                    let at_0 = VcpuId::new(0).is_some_and(|id| domain.word().is_at(Place::Lr, id));
+                    assert!(at_0, "{case}: taken away once more");
                 });
             }
         }
