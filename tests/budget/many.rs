@@ -46,7 +46,7 @@ impl Guest {
     fn all_wait(&mut self) {
         self.cpus[0].preempt();
         let machine = &self.domain.machine;
-        for intid in spis(self.cpus[0].vcpu.gic_version) {
+        for intid in spis(self.cpus[0].vcpu.gic_version.into()) {
             machine.hypervisor(1, || self.domain.inject(intid, true));
         }
     }
@@ -77,7 +77,7 @@ type Workload = (&'static str, u32, fn(&mut Guest));
 const WORKLOADS: &[Workload] = &[
     ("GICD_IROUTER of what waits", 3, |guest| {
         guest.all_wait();
-        for intid in [32, 991, 500] {
+        for intid in [32_u32, 991, 500] {
             guest.distributor(gicd::IROUTER + u64::from(intid) * 8, Size::Double, 1);
         }
     }),
