@@ -232,13 +232,13 @@ fn sync_waits_for_nothing_else() {
 #[test]
 fn movall_moves_what_is_pending_and_no_route() {
     let mut rig = two_events();
-    let host = |rig: &Rig| rig.domain.host().routes.lock().unwrap()[&(0, 7, 0)];
+    let route = |rig: &Rig| rig.domain.lpi_target(IntId::new(8200).unwrap());
     rig.ok(movall(1, 3));
     rig.inject(8200);
     assert_eq!(rig.take(1), [8200], "nothing was pending");
     rig.inject(8200);
     rig.ok(movall(1, 3));
-    assert_eq!((rig.pending(8200), host(&rig)), (Some(3), 1));
+    assert_eq!((rig.pending(8200), route(&rig)), (Some(3), Some(1)));
     rig.inject(8200);
     assert_eq!(rig.take(3), [8200], "merged with what was pending");
     rig.inject(8200);

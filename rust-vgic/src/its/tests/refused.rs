@@ -109,8 +109,8 @@ fn refused_by_the_host_mapd_leaves_the_device() {
     rig.domain.host().most_bits.store(8, SeqCst);
     assert_eq!(rig.command(mapd(7, 9, true)), 0x01_08ff);
     assert_eq!(seen(&rig), before);
-    let routes = rig.domain.host().routes.lock().unwrap().clone();
-    assert_eq!((routes[&(0, 7, 0)], routes[&(0, 7, 1)]), (1, 2));
+    let routes = [8200, 8201].map(|raw| rig.domain.lpi_target(IntId::new(raw).unwrap()));
+    assert_eq!(routes, [Some(1), Some(2)]);
     assert_eq!(rig.take(1), [8200]);
     rig.ok(mapti(7, 5, 8205, 1));
     rig.ok(mapd(7, 8, true));
