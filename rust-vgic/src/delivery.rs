@@ -381,10 +381,10 @@ impl<H: Host> Domain<H> {
         rest
     }
 
-    /// Sorts the inbox that an interrupt is in, whatever else is in there, until it is out of it. So many at a time that others
-    /// may have the lock between, and no more in all than there are interrupts of one priority.
-    fn dig_out(&self, v: &Vcpu<H::Vcpu>, irq: &Irq) {
-        for _ in 0..LOTS {
+    /// Sorts the inbox that an interrupt is in, whatever else is in there, until it is out of it. Others may have the lock between
+    /// the lots; all of them are no more than there are interrupts of one priority.
+    fn dig_out(&self, v: &Vcpu<H::Vcpu>, irq: &Irq, lots: usize) {
+        for _ in 0..lots {
             let sorted = self.with_lists(v, |lists, moved| {
                 let mut left = BATCH;
                 if irq.state().is_at(Place::Inbox, v.id()) {
@@ -401,17 +401,31 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// An interrupt has become more urgent: if it waits unsorted, it does no longer.
+    /// If an interrupt is in an inbox: sorts a lot of that. Says whether it is in none now.
+    pub(crate) fn is_dug_out(&self, irq: &Irq) -> bool {
+        let (Place::Inbox, Some(holder)) = irq.state().place() else {
+            return true;
+        };
+        if let Some(v) = self.slot(holder) {
+            self.dig_out(v, irq, 1);
+        }
+        !irq.state().is_at(Place::Inbox, holder)
+    }
+
+    /// An interrupt has become more urgent: if it waits unsorted, it does no longer. So many lots are all that is no LPI; an LPI that
+    /// waits behind more of them counts as what it was until it is sorted.
     fn hasten(&self, irq: &Irq) {
         // As in [`Domain::visit`].
         fence(Ordering::SeqCst);
-        if let (Place::Inbox, Some(holder)) = irq.state().place()
-            && let Some(v) = self.slot(holder)
-        {
-            self.dig_out(v, irq);
-            if self.must_kick(v, Flags::LOOK) {
-                self.kick(v);
-            }
+        let (Place::Inbox, Some(holder)) = irq.state().place() else {
+            return;
+        };
+        let Some(v) = self.slot(holder) else {
+            return;
+        };
+        self.dig_out(v, irq, 8);
+        if self.must_kick(v, Flags::LOOK) {
+            self.kick(v);
         }
     }
 
@@ -481,7 +495,7 @@ impl<H: Host> Domain<H> {
             let Some(holder) = irq.state().place().1.and_then(|id| self.slot(id)) else {
                 return;
             };
-            self.dig_out(holder, irq);
+            self.dig_out(holder, irq, LOTS);
             let left = self.with_lists(holder, |lists, moved| {
                 self.revisit(holder, intid.raw16(), irq, lists, moved)
             });

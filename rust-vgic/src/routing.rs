@@ -28,7 +28,7 @@ use crate::delivery::members;
 use crate::domain::Domain;
 use crate::host::{CpuInterface, Host};
 use crate::intid::{IntId, VcpuId};
-use crate::irq::{Effect, Event, Irq, State, Target};
+use crate::irq::{Effect, Event, Irq, Place, State, Target};
 use crate::lr::{Hcr, Vmcr};
 use crate::sync::{Ordering, fence};
 use crate::takers::{bit, group_bit};
@@ -441,17 +441,25 @@ impl<H: Host> Domain<H> {
             if left == 0 || moves == 0 {
                 break;
             }
-            left = left.wrapping_sub(1);
             next = if next < total { next } else { 0 };
             if let Some((intid, irq)) = self.spi_at(next) {
                 let s = irq.state();
                 let stuck = |id| self.obstacle(id, s.group1()) != Obstacle::None;
-                if is_to_be_had(s) && s.target().is_none_or(stuck) && self.choose_again(intid, irq)
-                {
-                    moves = moves.wrapping_sub(1);
+                if is_to_be_had(s) && s.target().is_none_or(stuck) {
+                    // A lot of what else is in an inbox is sorted with it, and passed on.
+                    if s.place().0 == Place::Inbox {
+                        if !self.is_dug_out(irq) {
+                            break;
+                        }
+                        moves = moves.saturating_sub(4);
+                    }
+                    if self.choose_again(intid, irq) {
+                        moves = moves.saturating_sub(1);
+                    }
                 }
             }
             next = next.wrapping_add(1);
+            left = left.wrapping_sub(1);
         }
         v.set_swept(next, left);
         self.see_found();

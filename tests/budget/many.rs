@@ -13,7 +13,7 @@ use vgic_harness::xen::host::Machine;
 const ANY: u64 = 1 << 31;
 
 /// All SPIs, and what they are set up as.
-fn spis(version: u32) -> impl Iterator<Item = u32> + Clone {
+fn spis(version: u8) -> impl Iterator<Item = u32> + Clone {
     (32..992).chain(4096..if version == 3 { 5120 } else { 4096 })
 }
 
@@ -24,7 +24,7 @@ struct Guest {
 
 impl Guest {
     /// All SPIs may go to all vCPUs and are enabled.
-    fn boot(version: u32) -> Self {
+    fn boot(version: u8) -> Self {
         let (profile, config) = if version == 3 {
             let config = Config::dom0(3, 128).with_espis(1024);
             (Profile::GICV3_ESPI.with_cpus(128), config)
@@ -72,13 +72,13 @@ impl Guest {
 const WAKER: u64 = gicr::WAKER;
 
 /// A name, the version, and what is counted of it.
-type Workload = (&'static str, u32, fn(&mut Guest));
+type Workload = (&'static str, u8, fn(&mut Guest));
 
 const WORKLOADS: &[Workload] = &[
     ("GICD_IROUTER of what waits", 3, |guest| {
         guest.all_wait();
-        for intid in [32_u32, 991, 500] {
-            guest.distributor(gicd::IROUTER + u64::from(intid) * 8, Size::Double, 1);
+        for intid in [32_u64, 991, 500] {
+            guest.distributor(gicd::IROUTER + intid * 8, Size::Double, 1);
         }
     }),
     ("GICD_IROUTER, any vCPU", 3, |guest| {
