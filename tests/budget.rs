@@ -410,6 +410,11 @@ fn count(workload: &str) -> Option<Vec<u64>> {
         .arg("--dump-after=budget::one_trap")
         // Off in there, and on again after it.
         .args(HOST.map(|function| format!("--toggle-collect={function}")))
+        .args(
+            many::not_counted(workload)
+                .iter()
+                .map(|function| format!("--toggle-collect={function}")),
+        )
         .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(std::env::current_exe().expect("this program"))
         .args([

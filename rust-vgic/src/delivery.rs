@@ -8,16 +8,10 @@
 use crate::domain::Domain;
 use crate::host::{Host, PhysIrq};
 use crate::intid::{IntId, VcpuId};
-use crate::irq::{Effect, Event, Irq, NIL, Place, State};
-use crate::list::Lists;
+use crate::irq::{Effect, Event, Irq, Place, State};
+use crate::list::{LOTS, Lists};
 use crate::sync::{Ordering, fence};
 use crate::vcpu::{Flags, Vcpu};
-
-/// Nodes that are sorted from inboxes under one hold of a vCPU's lock: bounds the time with interrupts masked.
-const BATCH: usize = 256;
-
-/// So many times that are all the interrupts there can be.
-const LOTS: usize = (u16::MAX as usize).div_ceil(BATCH);
 
 /// Others to whose inboxes interrupts were moved under a vCPU's lock: to be seen to once it is released.
 #[derive(Clone, Copy, Default)]
@@ -124,7 +118,7 @@ impl<H: Host> Domain<H> {
         let (old, new, effect) = self.post_on(irq, event);
         self.carry_out(intid, irq, new, effect);
         if new.priority5() < old.priority5() {
-            self.hasten(irq);
+            self.hasten(intid, irq);
         }
         if self.shares() {
             self.see_chosen(intid, irq, old, new);
@@ -217,7 +211,7 @@ impl<H: Host> Domain<H> {
     /// Raises `flags` and asks for an exit. Says whether the caller must kick: not if somebody has asked already and
     /// was not answered yet, unless the vCPU has blocked since.
     #[must_use]
-    fn must_kick(&self, v: &Vcpu<H::Vcpu>, flags: Flags) -> bool {
+    pub(crate) fn must_kick(&self, v: &Vcpu<H::Vcpu>, flags: Flags) -> bool {
         if !v.raise(flags | Flags::KICKED).contains(Flags::KICKED) {
             return true;
         }
@@ -298,137 +292,6 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// Sorts at most [`BATCH`] nodes of `v`'s inboxes, the most urgent first, into its ready lists. Any CPU, with `v`'s lock held.
-    pub(crate) fn drain(&self, v: &Vcpu<H::Vcpu>, lists: &mut Lists, moved: &mut Moved) {
-        self.drain_some(v, v.take_came(), lists, moved);
-    }
-
-    /// The same for who knows where something has come: the owner, of the flags that it has taken.
-    #[inline]
-    pub(crate) fn drain_some(
-        &self,
-        v: &Vcpu<H::Vcpu>,
-        came: u32,
-        lists: &mut Lists,
-        moved: &mut Moved,
-    ) {
-        lists.came(came);
-        if lists.unsorted() == 0 {
-            return;
-        }
-        let mut left = BATCH;
-        while left != 0 && lists.unsorted() != 0 {
-            let priority5 = lists.unsorted().trailing_zeros() as u8;
-            self.drain_one(v, priority5, &mut left, lists, moved);
-        }
-    }
-
-    /// Sorts what is left of a priority's inbox or, if nothing is, what is in it: at most `left` nodes.
-    fn drain_one(
-        &self,
-        v: &Vcpu<H::Vcpu>,
-        priority5: u8,
-        left: &mut usize,
-        lists: &mut Lists,
-        moved: &mut Moved,
-    ) {
-        let mut chain = lists.take_rest(priority5);
-        if chain == NIL {
-            lists.emptied(priority5);
-            chain = v.inbox(priority5).swap(NIL, Ordering::AcqRel);
-        }
-        let Some(first) = self.node(v, chain) else {
-            return;
-        };
-        if first.next.load(Ordering::Relaxed) == NIL {
-            // One alone, as it mostly is: equals `sort` then.
-            *left = left.saturating_sub(1);
-            self.rehome(v, chain, first, lists, moved);
-        } else {
-            let rest = self.sort(v, chain, left, lists, moved);
-            if rest != NIL {
-                lists.set_rest(priority5, rest);
-            }
-        }
-    }
-
-    /// More than one. The rest of the chain, if they are more than `left`.
-    fn sort(
-        &self,
-        v: &Vcpu<H::Vcpu>,
-        chain: u16,
-        left: &mut usize,
-        lists: &mut Lists,
-        moved: &mut Moved,
-    ) -> u16 {
-        let mut batch = [NIL; BATCH];
-        let (mut rest, mut taken) = (chain, 0_usize);
-        for place in batch.iter_mut().take(*left) {
-            let Some(irq) = self.node(v, rest) else {
-                break;
-            };
-            *place = rest;
-            rest = irq.next.load(Ordering::Relaxed);
-            taken = taken.wrapping_add(1);
-        }
-        *left = left.saturating_sub(taken);
-        // An inbox is last in, first out.
-        for &intid in batch.iter().take(taken).rev() {
-            if let Some(irq) = self.node(v, intid) {
-                self.rehome(v, intid, irq, lists, moved);
-            }
-        }
-        rest
-    }
-
-    /// Sorts the inbox that an interrupt is in, whatever else is in there, until it is out of it. Others may have the lock between
-    /// the lots; all of them are no more than there are interrupts of one priority.
-    fn dig_out(&self, v: &Vcpu<H::Vcpu>, irq: &Irq, lots: usize) {
-        for _ in 0..lots {
-            let sorted = self.with_lists(v, |lists, moved| {
-                let mut left = BATCH;
-                if irq.state().is_at(Place::Inbox, v.id()) {
-                    // Something else while it is on its way there.
-                    let priority5 = irq.list.load(Ordering::Relaxed) & 0x1f;
-                    self.drain_one(v, priority5, &mut left, lists, moved);
-                }
-                BATCH.wrapping_sub(left)
-            });
-            // Nothing: it is out, or who has not pushed it yet looks at it afterwards.
-            if sorted == 0 {
-                return;
-            }
-        }
-    }
-
-    /// If an interrupt is in an inbox: sorts a lot of that. Says whether it is in none now.
-    pub(crate) fn is_dug_out(&self, irq: &Irq) -> bool {
-        let (Place::Inbox, Some(holder)) = irq.state().place() else {
-            return true;
-        };
-        if let Some(v) = self.slot(holder) {
-            self.dig_out(v, irq, 1);
-        }
-        !irq.state().is_at(Place::Inbox, holder)
-    }
-
-    /// An interrupt has become more urgent: if it waits unsorted, it does no longer. So many lots are all that is no LPI; an LPI that
-    /// waits behind more of them counts as what it was until it is sorted.
-    fn hasten(&self, irq: &Irq) {
-        // As in [`Domain::visit`].
-        fence(Ordering::SeqCst);
-        let (Place::Inbox, Some(holder)) = irq.state().place() else {
-            return;
-        };
-        let Some(v) = self.slot(holder) else {
-            return;
-        };
-        self.dig_out(v, irq, 8);
-        if self.must_kick(v, Flags::LOOK) {
-            self.kick(v);
-        }
-    }
-
     /// Gives a node that has just been unlinked from `v`'s inbox, ready lists or list registers the place
     /// that its state calls for. With `v`'s lock held.
     ///
@@ -450,18 +313,17 @@ impl<H: Host> Domain<H> {
             } else {
                 s.unload()
             };
-            let s = self.pass_on(v, s).rehome(v.id());
+            let (s, stays) = self.pass_on(v, s);
+            let s = s.rehome(v.id());
             let waits = s.is_at(Place::Ready, v.id()) && self.is_withheld(v, intid);
-            Some((if waits { s.idle() } else { s }, ()))
+            Some((if waits { s.idle() } else { s }, stays))
         });
-        let Some((_, new, ())) = done else {
+        let Some((_, new, stays)) = done else {
             return false;
         };
+        moved.stay |= stays;
         match new.place() {
-            (Place::Ready, _) => {
-                lists.append(intid, irq, new, |n| self.node(v, n));
-                moved.stay |= self.stays(v, new);
-            }
+            (Place::Ready, _) => lists.append(intid, irq, new, |n| self.node(v, n)),
             (Place::Inbox, Some(target)) => {
                 if let Some(to) = self.slot(target) {
                     let bit = 1_u128.wrapping_shl(u32::from(target.raw()));
@@ -495,7 +357,7 @@ impl<H: Host> Domain<H> {
             let Some(holder) = irq.state().place().1.and_then(|id| self.slot(id)) else {
                 return;
             };
-            self.dig_out(holder, irq, LOTS);
+            self.dig_out(holder, intid, irq, LOTS);
             let left = self.with_lists(holder, |lists, moved| {
                 self.revisit(holder, intid.raw16(), irq, lists, moved)
             });
@@ -567,6 +429,3 @@ impl<H: Host> Domain<H> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

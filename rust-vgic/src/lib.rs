@@ -28,6 +28,7 @@
 //! | [`domain`] | a domain's vGIC: creation and look-up |
 //! | | **what it does** |
 //! | `delivery` | injection: lock-free, from any context |
+//! | `inbox` | what has come is sorted by priority |
 //! | `recall` | vCPUs are called out of their guests, and whether they have come |
 //! | `physical` | hardware-mapped interrupts |
 //! | `routing` | where an SPI goes, also of several vCPUs |
@@ -79,6 +80,7 @@ mod fake;
 pub mod gicv2;
 pub mod gicv3;
 pub mod host;
+mod inbox;
 pub mod intid;
 pub mod irq;
 pub mod its;

@@ -18,6 +18,12 @@ use crate::sync::Ordering;
 /// Priorities of a virtual interrupt: the upper five bits of GICD_IPRIORITYR.
 pub(crate) const PRIORITIES: usize = 32;
 
+/// Nodes that are sorted from inboxes under one hold of a vCPU's lock: bounds the time with interrupts masked.
+pub(crate) const BATCH: usize = 256;
+
+/// So many times that are all the interrupts there can be.
+pub(crate) const LOTS: usize = (u16::MAX as usize).div_ceil(BATCH);
+
 /// What a list is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Class {

@@ -101,7 +101,7 @@ impl<H: Host> Domain<H> {
     /// GICD_ITARGETSR is written, or GICD_IROUTER so that any vCPU may take the interrupt.
     pub(crate) fn targeted(&self, s: State, byte: u8) -> (State, Effect) {
         let target = if byte.count_ones() > 1 {
-            self.pick(s.with_itargets(byte), s.group1())
+            self.pick(s.with_itargets(byte), s.group1()).0
         } else {
             VcpuId::new(byte.trailing_zeros()).filter(|_| byte != 0)
         };
@@ -126,21 +126,20 @@ impl<H: Host> Domain<H> {
     }
 
     /// Of those that may take the interrupt, the one that has the least against it; of several the one that it is with,
-    /// else the lowest.
-    fn pick(&self, s: State, group1: bool) -> Target {
+    /// else the lowest. And how much that is.
+    fn pick(&self, s: State, group1: bool) -> (Target, Obstacle) {
         let candidates = self.candidates(s);
         let here = s.target().filter(|id| candidates & bit(*id) != 0);
         let now = here
             .filter(|_| !s.is_idle())
             .map(|id| (self.obstacle(id, group1), id));
         if let Some((Obstacle::None, id)) = now {
-            return Some(id);
+            return (Some(id), Obstacle::None);
         }
-        let best = self.best_of(candidates, group1);
-        match (now, best) {
-            (Some((obstacle, id)), Some((least, _))) if obstacle <= least => Some(id),
-            (_, Some((_, id))) => Some(id),
-            (_, None) => here,
+        match (now, self.best_of(candidates, group1)) {
+            (Some((obstacle, id)), Some((least, _))) if obstacle <= least => (Some(id), obstacle),
+            (_, Some((least, id))) => (Some(id), least),
+            (_, None) => (here, Obstacle::Off),
         }
     }
 
@@ -220,7 +219,7 @@ impl<H: Host> Domain<H> {
         if !is_to_be_had(plain.0) {
             return plain;
         }
-        let target = self.pick(s.with_itargets(plain.0.itargets()), plain.0.group1());
+        let (target, _) = self.pick(s.with_itargets(plain.0.itargets()), plain.0.group1());
         if target == s.target() {
             return plain;
         }
@@ -269,7 +268,7 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// What [`Domain::stays`] has said of some interrupts, and what was found out while they were looked at. Without a lock.
+    /// What [`Domain::pass_on`] has said of some interrupts, and what was found out while they were looked at. Without a lock.
     pub(crate) fn see_stayed(&self, groups: u32) {
         self.see_found();
         for group1 in [false, true] {
@@ -282,7 +281,7 @@ impl<H: Host> Domain<H> {
     /// Decides once more. Says whether that made a difference.
     fn choose_again(&self, intid: IntId, irq: &Irq) -> bool {
         let done = irq.update(|s| {
-            let target = self.pick(s, s.group1());
+            let (target, _) = self.pick(s, s.group1());
             let moves = is_to_be_had(s) && target != s.target();
             moves.then(|| s.apply(Event::Route(target)))
         });
@@ -294,23 +293,17 @@ impl<H: Host> Domain<H> {
         true
     }
 
-    /// The interrupt is about to wait for `v`, which may not be able to take it: then it is passed on to one that can.
+    /// The interrupt is about to wait for `v`, which may not be able to take it: then it is passed on to one that can. If it
+    /// stays because nobody can, its group as a bit.
     #[inline]
-    pub(crate) fn pass_on(&self, v: &Vcpu<H::Vcpu>, s: State) -> State {
+    pub(crate) fn pass_on(&self, v: &Vcpu<H::Vcpu>, s: State) -> (State, u32) {
         if !self.shares() || !is_to_be_had(s) || !s.is_for(v.id()) {
-            return s;
+            return (s, 0);
         }
-        s.with_target(self.pick(s, s.group1()))
-    }
-
-    /// The group of an interrupt that waits for `v` because nobody can take it.
-    pub(crate) fn stays(&self, v: &Vcpu<H::Vcpu>, s: State) -> u32 {
-        if !self.shares() || !is_to_be_had(s) || self.obstacle(v.id(), s.group1()) == Obstacle::None
-        {
-            0
-        } else {
-            group_bit(s.group1())
-        }
+        let (target, obstacle) = self.pick(s, s.group1());
+        let stays = obstacle != Obstacle::None;
+        let group = if stays { group_bit(s.group1()) } else { 0 };
+        (s.with_target(target), group)
     }
 
     /// VMCR of `v`, which is current, has changed.
@@ -437,6 +430,8 @@ impl<H: Host> Domain<H> {
         let mut moves = moves;
         // Pairs with that of [`Domain::see_taken`].
         fence(Ordering::SeqCst);
+        // Who was seen to be able to take a group.
+        let mut able = None;
         for _ in 0..looks {
             if left == 0 || moves == 0 {
                 break;
@@ -444,8 +439,14 @@ impl<H: Host> Domain<H> {
             next = if next < total { next } else { 0 };
             if let Some((intid, irq)) = self.spi_at(next) {
                 let s = irq.state();
-                let stuck = |id| self.obstacle(id, s.group1()) != Obstacle::None;
-                if is_to_be_had(s) && s.target().is_none_or(stuck) {
+                let with = Some((s.raw_target(), s.group1()));
+                let stuck = is_to_be_had(s) && able != with && {
+                    let takes = |id| self.obstacle(id, s.group1()) == Obstacle::None;
+                    let takes = s.target().is_some_and(takes);
+                    able = if takes { with } else { able };
+                    !takes
+                };
+                if stuck {
                     // A lot of what else is in an inbox is sorted with it, and passed on.
                     if s.place().0 == Place::Inbox {
                         if !self.is_dug_out(irq) {

@@ -21,13 +21,18 @@ impl Set {
     }
 
     pub(crate) fn has(&self, id: VcpuId) -> bool {
-        self.load() & bit(id) != 0
+        let word = self.word(id).load(Ordering::Acquire);
+        word & 1_u64.wrapping_shl(id.raw().into()) != 0
+    }
+
+    fn word(&self, id: VcpuId) -> &AtomicU64 {
+        let [low, high] = &self.0;
+        if id.raw() < 64 { low } else { high }
     }
 
     /// Puts a vCPU in, or takes it out.
     pub(crate) fn put(&self, id: VcpuId, there: bool) {
-        let [low, high] = &self.0;
-        let word = if id.raw() < 64 { low } else { high };
+        let word = self.word(id);
         let bit = 1_u64.wrapping_shl(id.raw().into());
         if there {
             word.fetch_or(bit, Ordering::AcqRel);

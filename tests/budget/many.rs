@@ -12,14 +12,18 @@ use vgic_harness::xen::host::Machine;
 /// `GICD_IROUTER.Interrupt_Routing_Mode`.
 const ANY: u64 = 1 << 31;
 
+/// What the mock does in place of a CPU interface and of a physical GIC: not counted.
+const MOCK: [&str; 2] = ["*VirtualCpuInterface::misr", "*PhysicalGic::acknowledge"];
+
 /// All SPIs, and what they are set up as.
 fn spis(version: u8) -> impl Iterator<Item = u32> + Clone {
     (32..992).chain(4096..if version == 3 { 5120 } else { 4096 })
 }
 
+// The vCPUs go first.
 struct Guest {
-    domain: Domain,
     cpus: Vec<GuestCpu>,
+    domain: Domain,
 }
 
 impl Guest {
@@ -29,7 +33,7 @@ impl Guest {
             let config = Config::dom0(3, 128).with_espis(1024);
             (Profile::GICV3_ESPI.with_cpus(128), config)
         } else {
-            (Profile::GICV2, Config::dom0(2, 8))
+            (Profile::GICV2.with_cpus(8), Config::dom0(2, 8))
         };
         let machine: Arc<Machine> = Machine::power_on(profile);
         let domain = Domain::with_vcpus(&machine, config).expect("a domain");
@@ -39,7 +43,7 @@ impl Guest {
             linux::enable(&cpus[1], intid);
         }
         cpus.iter().for_each(GuestCpu::step);
-        Self { domain, cpus }
+        Self { cpus, domain }
     }
 
     /// All of them wait in the inbox of vCPU 0, which does not run.
@@ -146,6 +150,12 @@ const WORKLOADS: &[Workload] = &[
     }),
 ];
 
+/// What of the mock is not counted in a workload.
+pub fn not_counted(workload: &str) -> &'static [&'static str] {
+    let ours = WORKLOADS.iter().any(|w| w.0 == workload);
+    if ours { &MOCK } else { &[] }
+}
+
 /// In the program that is counted. Says whether it is one of these.
 pub fn run(name: &str) -> bool {
     let Some((_, version, run)) = WORKLOADS.iter().find(|w| w.0 == name) else {
@@ -162,9 +172,13 @@ fn one_of_n_no_trap_of_many_vcpus_and_spis_takes_longer_than_the_budget() {
         let Some(counts) = count(workload) else {
             return;
         };
+        // The last is what the mock does afterwards.
+        let Some((_, counts)) = counts.split_last() else {
+            continue;
+        };
         println!("{counts:?} instructions: {workload}");
         if counts.iter().any(|n| *n > BUDGET) {
-            over.push((workload, counts));
+            over.push((workload, counts.to_vec()));
         }
     }
     assert!(over.is_empty(), "over {BUDGET}: {over:?}");

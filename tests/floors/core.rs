@@ -16,6 +16,7 @@ pub const FLOORS: &[&[&str]] = &[
         "delivery",
         "dump",
         "entry",
+        "inbox",
         "its::dump",
         "its::execute",
         "its::queue",

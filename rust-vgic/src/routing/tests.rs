@@ -272,7 +272,7 @@ fn one_of_n_leaves_a_vcpu_that_is_switched_off() {
         assert_eq!(domain.loaded(0), []);
         domain.leave(0);
         assert_eq!(
-            domain.pick(State::reset(None).with_itargets(ANY), true),
+            domain.pick(State::reset(None).with_itargets(ANY), true).0,
             VcpuId::new(0)
         );
     }
