@@ -101,6 +101,9 @@ impl<H: Host> Domain<H> {
     /// priority.
     pub(crate) fn dig_out(&self, v: &Vcpu<H::Vcpu>, intid: IntId, irq: &Irq, lots: usize) {
         for _ in 0..lots {
+            if !irq.state().is_at(Place::Inbox, v.id()) {
+                return;
+            }
             let more = self.with_lists(v, |lists, moved| {
                 if !irq.state().is_at(Place::Inbox, v.id()) {
                     return false;

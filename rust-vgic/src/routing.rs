@@ -446,7 +446,7 @@ impl<H: Host> Domain<H> {
                     able = if takes { with } else { able };
                     !takes
                 };
-                if stuck {
+                if stuck && self.pick(s, s.group1()).0 != s.target() {
                     // A lot of what else is in an inbox is sorted with it, and passed on.
                     if s.place().0 == Place::Inbox {
                         if !self.is_dug_out(irq) {
