@@ -398,7 +398,7 @@ impl<H: Host> Domain<H> {
         if !self.takers.take_found() {
             return;
         }
-        let there = u128::MAX & !self.takers.off.load();
+        let there = !self.takers.off.load();
         if let Some(v) = self.first_on(there).and_then(|id| self.slot(id)) {
             v.raise(Flags::SWEEP | Flags::KICKED);
             self.kick(v);
