@@ -480,8 +480,12 @@ impl<H: Host> Domain<H> {
         let target = target.map(|number| self.processor(number)).transpose()?;
         its.tables.lock().set_target(icid, target);
         let mut walk = self.walk(its, icid, budget)?;
-        for intid in &mut walk {
+        while let Some(intid) = walk.next() {
             if let Some(lpi) = self.lpis.get(intid) {
+                if lpi.irq.state().pending() {
+                    // From one list to another: that counts twice.
+                    let _ = walk.budget.step();
+                }
                 self.route_lpi(intid, lpi, target);
             }
         }
