@@ -530,7 +530,10 @@ impl<H: Host> Domain<H> {
                 its.cursor.store(intid.raw(), Ordering::Relaxed);
                 return Ok(Progress::Again);
             }
-            if lpi.irq.state().is_for(from) {
+            let s = lpi.irq.state();
+            if s.pending() && s.is_for(from) {
+                // As in MAPC.
+                let _ = budget.step();
                 self.move_pending(intid, lpi, from, to);
             }
         }

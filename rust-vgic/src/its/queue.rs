@@ -20,7 +20,7 @@ use crate::sync::{Ordering, fence};
 
 /// Commands that are executed in one trap.
 const COMMANDS: u32 = 64;
-/// LPIs that these may look at beyond one each; one that is pending and goes with its collection counts twice.
+/// LPIs that these may look at beyond one each; one that is pending and that MAPC or MOVALL moves counts twice.
 const STEPS: u32 = 256;
 
 /// GITS_CREADR.Stalled.

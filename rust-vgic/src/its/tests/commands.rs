@@ -489,7 +489,11 @@ fn a_command_about_many_lpis_takes_several_traps() {
     assert_eq!(rig.run(), 12);
     (8192..11_192).for_each(|n| rig.inject(n));
     rig.put(movall(2, 3));
-    assert_eq!(rig.run(), 12, "looks at the twelve pages there are");
+    assert_eq!(
+        rig.run(),
+        24,
+        "looks at the twelve pages there are, and moves"
+    );
     assert!((8192..11_192).all(|n| rig.pending(n) == Some(3)));
     rig.write(0, CTLR, 0);
     rig.write(0, BASER0, 0);
