@@ -153,9 +153,7 @@ impl Stage {
 
     /// Physical CPUs that nobody executes on take their interrupts, too.
     pub fn settle(&self) {
-        for cpu in 0..self.machine().pcpus().len() {
-            self.machine().quiesce(cpu);
-        }
+        self.machine().settle();
     }
 
     /// What the guest of a vCPU does itself.
@@ -320,6 +318,15 @@ impl Stage {
     }
 
     // ------------------------------------------------------------------ for scripts
+
+    /// From now on, when an interrupt and a trap come at once, the trap is taken first. Either is right.
+    pub fn let_traps_win(&mut self) {
+        for vcpu in 0..self.head.vcpus {
+            if let Some(cpu) = &mut self.player(vcpu).cpu {
+                cpu.traps_win = true;
+            }
+        }
+    }
 
     /// Why the guest of a vCPU can execute nothing now, and what ends that.
     pub fn away(&mut self, vcpu: u8) -> Option<String> {

@@ -182,6 +182,16 @@ impl Machine {
         }
     }
 
+    /// Lets all physical CPUs take what is due, also what one has another take.
+    pub fn settle(&self) {
+        for _ in 0..=self.pcpus.len() {
+            (0..self.pcpus.len()).for_each(|cpu| self.quiesce(cpu));
+            if !self.pcpus.iter().any(|p| self.due(p)) {
+                return;
+            }
+        }
+    }
+
     /// Lets a physical CPU take what is due, in a guest or idle.
     pub fn quiesce(&self, cpu: usize) {
         self.on(cpu, |m, p| {

@@ -59,6 +59,11 @@ impl Pcpu {
         lock(&self.interface)
     }
 
+    /// Does a guest execute on it?
+    pub fn is_in_guest(&self) -> bool {
+        self.in_guest.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn current(&self) -> *mut RawVcpu {
         self.current.load(Ordering::SeqCst)
     }
