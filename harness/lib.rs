@@ -44,6 +44,9 @@
 //! | [`comparison::generate`] | scripts by chance |
 //! | [`comparison::compare`], [`comparison::qtest`] | a script on ours and on a peer: another vGIC, or QEMU's GIC |
 //! | [`comparison::diff`], [`comparison::differences`] | the whole comparison, and what is known of it |
+//! | [`comparison::oracle`], [`comparison::judge`] | a GIC from the architecture alone, and what it says of what is seen |
+//! | [`comparison::chance`] | scripts by chance of all that a guest may do |
+//! | [`comparison::search`] | such scripts beside the oracle, in several ways; the shortest that shows a fault |
 //! | [`bench::row`] | a row of the bench: what it needs, and how it is measured |
 //!
 //! `harness/c` and `harness/include` are the C half of the mock Xen: Xen's structures and headers, in the small, against which

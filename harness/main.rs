@@ -7,12 +7,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 use recording::Recording;
 use recording::script::Scene;
 use recording::text::Script;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 use std::{fs, io};
 use vgic_harness::bench;
+use vgic_harness::comparison::chance::Kind;
 use vgic_harness::comparison::compare::Peer;
-use vgic_harness::comparison::{diff, qtest};
+use vgic_harness::comparison::{diff, qtest, search};
 use vgic_harness::guests::scenario::{self, Options};
 use vgic_harness::machine::profile::Profile;
 use vgic_harness::notes;
@@ -49,6 +52,27 @@ enum Command {
         /// Random scripts for each version of the GIC
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
         seeds: u64,
+    },
+    /// Play random scripts beside a GIC from the architecture alone: on few and many list registers, with exits anywhere
+    Search {
+        /// For so long; else `--seeds`
+        #[arg(long)]
+        minutes: Option<u64>,
+        /// Random scripts for each version of the GIC
+        #[arg(long, default_value_t = 300)]
+        seeds: u64,
+        /// The first of them
+        #[arg(long, default_value_t = 0)]
+        first: u64,
+        /// Show so many findings
+        #[arg(long, default_value_t = 1)]
+        findings: usize,
+        /// Nothing but these kinds of things happens (`routing`, `splitend`, ...), and edges
+        #[arg(long, value_delimiter = ',', value_name = "KIND,...")]
+        only: Vec<Kind>,
+        /// These do not happen
+        #[arg(long, value_delimiter = ',', value_name = "KIND,...")]
+        without: Vec<Kind>,
     },
     /// Play the script on standard input, and print what is seen of each step: for another process to compare
     #[command(hide = true)]
@@ -161,6 +185,19 @@ fn main() -> ExitCode {
         Command::Scenario(arguments) => play(&arguments),
         Command::Transcript { vgic } => write_transcript(&vgic),
         Command::Diff { against, seeds } => diff_with(&against, seeds),
+        Command::Search {
+            minutes,
+            seeds,
+            first,
+            findings,
+            only,
+            without,
+        } => {
+            let mut may = Kind::ALL.to_vec();
+            may.retain(|k| (only.is_empty() || only.contains(k)) && !without.contains(k));
+            let end = minutes.map_or(first.saturating_add(seeds), |_| u64::MAX);
+            search_for(minutes, first..end, findings, &may)
+        }
         Command::Bench {
             vgic,
             counting,
@@ -396,6 +433,31 @@ fn diff_with(against: &[Against], seeds: u64) -> Result<()> {
     }
     if wrong > 0 {
         bail!("{wrong} differences that are not in the list, or no more: see above");
+    }
+    Ok(())
+}
+
+fn search_for(minutes: Option<u64>, seeds: Range<u64>, most: usize, may: &[Kind]) -> Result<()> {
+    let start = Instant::now();
+    let end = minutes.map(|minutes| start + Duration::from_secs(minutes * 60));
+    let (mut scripts, mut found) = (0_u64, 0);
+    for seed in seeds {
+        if end.is_some_and(|end| Instant::now() >= end) || found >= most {
+            break;
+        }
+        for gic in [2, 3] {
+            scripts += search::VARIATIONS as u64;
+            if let Some(finding) = search::seed(gic, seed, may)? {
+                println!("{finding}");
+                found += 1;
+            }
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let rate = scripts as f64 * 60.0 / seconds.max(0.001);
+    println!("{scripts} scripts in {seconds:.0} seconds, {rate:.0} per minute: {found} findings");
+    if found > 0 {
+        bail!("ours does not as the architecture says: see above");
     }
     Ok(())
 }
