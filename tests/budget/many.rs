@@ -50,7 +50,7 @@ impl Guest {
     fn all_wait(&mut self) {
         self.cpus[0].preempt();
         let machine = &self.domain.machine;
-        for intid in spis(self.cpus[0].vcpu.gic_version.into()) {
+        for intid in spis(self.cpus[0].vcpu.gic_version) {
             machine.hypervisor(1, || self.domain.inject(intid, true));
         }
     }
