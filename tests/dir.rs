@@ -35,7 +35,7 @@ fn split(domain: &Domain, cpus: &[GuestCpu], intids: std::ops::Range<u32>) {
         linux::enable(&cpus[0], intid);
     }
     for cpu in cpus {
-        cpu.interface(|i| i.set_eoimode(true));
+        cpu.set_eoimode(true);
     }
     assert!(!domain.gicc().is_mapped(domain.gicc().dir()), "DIR traps");
 }
@@ -158,7 +158,7 @@ fn an_sgi_is_deactivated_with_its_source() {
 fn with_eoimode_0_it_does_nothing() {
     each(1, |domain, cpus| {
         split(domain, cpus, 40..41);
-        cpus[0].interface(|i| i.set_eoimode(false));
+        cpus[0].set_eoimode(false);
         inject(domain, 40);
         assert_eq!(cpus[0].ack(), 40);
         cpus[0].dir(40);

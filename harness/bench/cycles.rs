@@ -277,7 +277,7 @@ fn sgi(m: &mut Meter, gic: u8, to: usize) -> Result<()> {
                 } else {
                     targets.clone().map(|n| 1 << n).sum()
                 };
-                here.handle(|| abi::sysreg(0, false, false, u64::from(SGI) << 24 | whom));
+                here.handle(|| abi::sysreg(0, false, false, &mut (u64::from(SGI) << 24 | whom)));
             }
             here.enter();
         });

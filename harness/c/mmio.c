@@ -79,29 +79,35 @@ int mock_mmio(struct vcpu *v, paddr_t *base, int step, unsigned int size, bool w
     return -1;
 }
 
-/* Of ICC_SGI1R (0), ICC_ASGI1R (1), ICC_SGI0R (2) or ICC_DIR (3). False: UNDEF. */
-bool mock_sysreg(unsigned int which, bool aarch32, bool read, register_t value)
+/*
+ * Of ICC_SGI1R (0), ICC_ASGI1R (1), ICC_SGI0R (2), ICC_DIR (3), ICC_CTLR (4), ICC_PMR (5)
+ * or ICC_RPR (6). False: UNDEF.
+ */
+bool mock_sysreg(unsigned int which, bool aarch32, bool read, register_t *value)
 {
     static const unsigned int sysregs[] = {
         HSR_SYSREG_ICC_SGI1R_EL1, HSR_SYSREG(3, 0, c12, c11, 6), HSR_SYSREG(3, 0, c12, c11, 7),
-        HSR_SYSREG_ICC_DIR_EL1,
+        HSR_SYSREG_ICC_DIR_EL1, HSR_SYSREG_ICC_CTLR_EL1, HSR_SYSREG_ICC_PMR_EL1,
+        HSR_SYSREG_ICC_RPR_EL1,
     };
     static const unsigned int cp64[] = { ICC_SGI1R, ICC_ASGI1R, ICC_SGI0R };
+    static const unsigned int cp32[] = { ICC_DIR, ICC_CTLR, ICC_PMR, ICC_RPR };
     struct cpu_user_regs regs = { 0 };
     union hsr hsr = { 0 };
+    unsigned int reg = 5;
 
     if ( !aarch32 )
     {
-        regs.x[5] = value;
         hsr.bits = sysregs[which];
-        hsr.sysreg.reg = 5;
+        hsr.sysreg.reg = reg;
         hsr.sysreg.ec = HSR_EC_SYSREG;
         hsr.sysreg.read = read;
+        regs.x[reg] = *value;
     }
     else if ( which < ARRAY_SIZE(cp64) )
     {
-        regs.x[2] = (uint32_t)value;
-        regs.x[3] = value >> 32;
+        regs.x[2] = (uint32_t)*value;
+        regs.x[3] = *value >> 32;
         hsr.bits = cp64[which];
         hsr.cp64.reg1 = 2;
         hsr.cp64.reg2 = 3;
@@ -110,12 +116,18 @@ bool mock_sysreg(unsigned int which, bool aarch32, bool read, register_t value)
     }
     else
     {
-        regs.x[4] = value;
-        hsr.bits = ICC_DIR;
-        hsr.cp32.reg = 4;
+        hsr.bits = cp32[which - ARRAY_SIZE(cp64)];
+        hsr.cp32.reg = reg;
         hsr.cp32.ec = HSR_EC_CP15_32;
         hsr.cp32.read = read;
+        regs.x[reg] = *value;
     }
 
-    return vgic_emulate(&regs, hsr);
+    if ( !vgic_emulate(&regs, hsr) )
+        return false;
+
+    if ( read )
+        *value = regs.x[reg];
+
+    return true;
 }

@@ -30,6 +30,20 @@ pub enum Store {
     Again,
 }
 
+/// A register of a GICv3's CPU interface that both groups share, by its number for the C half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Icc {
+    /// `ICC_DIR_EL1`
+    Dir = SysReg::Dir as u32,
+    /// `ICC_CTLR_EL1`
+    Ctlr,
+    /// `ICC_PMR_EL1`
+    Pmr,
+    /// `ICC_RPR_EL1`
+    Rpr,
+}
+
 /// How long a blocked vCPU is waited for before a test calls it a hang. Not a measure: only its absence fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -285,14 +299,28 @@ impl GuestCpu {
 
     /// A write that traps, in AArch64 or through CP15. False: UNDEF.
     #[must_use]
-    pub fn write_sysreg(&self, register: SysReg, aarch32: bool, value: u64) -> bool {
-        self.trap(|| abi::sysreg(register as u32, aarch32, false, value))
+    pub fn write_sysreg(&self, register: SysReg, aarch32: bool, mut value: u64) -> bool {
+        self.trap(|| abi::sysreg(register as u32, aarch32, false, &mut value))
     }
 
     /// A read of one, which is write-only. False: UNDEF.
     #[must_use]
     pub fn read_sysreg(&self, register: SysReg) -> bool {
-        self.trap(|| abi::sysreg(register as u32, false, true, 0))
+        self.trap(|| abi::sysreg(register as u32, false, true, &mut 0))
+    }
+
+    /// A read of a register of the CPU interface that traps. None: UNDEF.
+    #[must_use]
+    pub fn read_icc(&self, register: Icc) -> Option<u64> {
+        let mut value = !0;
+        let read = || abi::sysreg(register as u32, self.aarch32, true, &mut value);
+        self.trap(read).then_some(value)
+    }
+
+    /// A write of one that traps. False: UNDEF.
+    #[must_use]
+    pub fn write_icc(&self, register: Icc, mut value: u64) -> bool {
+        self.trap(|| abi::sysreg(register as u32, self.aarch32, false, &mut value))
     }
 
     // ------------------------------------------------------------------ the CPU interface
@@ -318,6 +346,55 @@ impl GuestCpu {
     /// Changes or reads the CPU interface.
     pub fn interface<R>(&self, f: impl FnOnce(&mut VirtualCpuInterface) -> R) -> R {
         self.run(|i| (f(i), None))
+    }
+
+    /// Do accesses of `ICC_CTLR_EL1` and its like trap?
+    pub fn common_traps(&self) -> bool {
+        self.interface(|i| i.common_traps())
+    }
+
+    /// What traps is there in a GICv3.
+    fn trapped<R>(&self, answer: Option<R>) -> Option<R> {
+        if answer.is_none() {
+            self.machine.report("what traps is UNDEF in a GICv3 guest");
+        }
+        answer
+    }
+
+    /// An access of `ICC_CTLR_EL1` or one of its like, if it does not trap: that is decided as it is executed.
+    fn untrapped<R>(&self, f: impl FnOnce(&mut VirtualCpuInterface) -> R) -> Option<R> {
+        self.interface(|i| (!i.common_traps()).then(|| f(i)))
+    }
+
+    /// The priority mask, which may trap.
+    pub fn set_pmr(&self, pmr: u8) {
+        if self.untrapped(|i| i.set_pmr(pmr)).is_none() {
+            self.trapped(self.write_icc(Icc::Pmr, pmr.into()).then_some(()));
+        }
+    }
+
+    /// The same read.
+    pub fn pmr(&self) -> u8 {
+        self.untrapped(|i| i.pmr())
+            .or_else(|| Some(self.trapped(self.read_icc(Icc::Pmr))? as u8))
+            .unwrap_or(0)
+    }
+
+    /// The running priority, which may trap.
+    pub fn running_priority(&self) -> u8 {
+        self.untrapped(|i| i.running_priority())
+            .or_else(|| Some(self.trapped(self.read_icc(Icc::Rpr))? as u8))
+            .unwrap_or(0)
+    }
+
+    /// EOImode, of a register that may trap and that is read first.
+    pub fn set_eoimode(&self, split: bool) {
+        const EOIMODE: u64 = 1 << 1;
+        if self.untrapped(|i| i.set_eoimode(split)).is_none() {
+            let old = self.trapped(self.read_icc(Icc::Ctlr)).unwrap_or(0) & !EOIMODE;
+            let new = if split { old | EOIMODE } else { old };
+            self.trapped(self.write_icc(Icc::Ctlr, new).then_some(()));
+        }
     }
 
     /// Is an interrupt signalled, IRQ or FIQ?
@@ -376,22 +453,23 @@ impl GuestCpu {
                 self.machine
                     .report(format!("a write of GICC_DIR aborts: {abort:?}"));
             }
-        } else if self.interface(|i| i.dir_traps()) {
-            let register = SysReg::Dir as u32;
+            return;
+        }
+        let trapped = self.run(|i| {
+            if i.dir_traps() {
+                return (true, None);
+            }
+            let deactivated = i.dir(iar);
+            ended();
+            (false, deactivated)
+        });
+        if trapped {
             let done = self.trap(|| {
-                let done = abi::sysreg(register, false, false, iar.into());
+                let done = abi::sysreg(Icc::Dir as u32, self.aarch32, false, &mut iar.into());
                 ended();
                 done
             });
-            if !done {
-                self.machine.report("ICC_DIR_EL1 is UNDEF in a GICv3 guest");
-            }
-        } else {
-            self.run(|i| {
-                let deactivated = i.dir(iar);
-                ended();
-                ((), deactivated)
-            });
+            self.trapped(done.then_some(()));
         }
     }
 

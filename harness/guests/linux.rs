@@ -145,13 +145,13 @@ pub fn init_cpu(cpu: &GuestCpu) {
         private_write(cpu, gicd::IPRIORITYR + n * 4, PRIORITY * 0x0101_0101);
     }
     private_write(cpu, gicd::ISENABLER, 0xffff);
+    cpu.set_pmr(PMR);
     cpu.interface(|i| {
-        i.set_pmr(PMR);
         i.set_bpr(Group::G0, 0);
         i.set_bpr(Group::G1, 0);
-        i.set_eoimode(false);
-        i.set_group_enable(if v2 { Group::G0 } else { Group::G1 }, true);
     });
+    cpu.set_eoimode(false);
+    cpu.interface(|i| i.set_group_enable(if v2 { Group::G0 } else { Group::G1 }, true));
 }
 
 fn wake_redistributor(cpu: &GuestCpu) {

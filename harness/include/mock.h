@@ -42,6 +42,10 @@ typedef uint64_t u64;
 /* lib.h, compiler.h, bug.h */
 #define __init
 #define __initdata
+#define __read_mostly
+
+/* param.h: nobody writes a command line. */
+#define boolean_param(name, var) struct mock_param
 #define __iomem
 #define __maybe_unused __attribute__((__unused__))
 #define likely(x) __builtin_expect(!!(x), 1)
@@ -307,6 +311,12 @@ static inline register_t get_user_reg(const struct cpu_user_regs *regs, int reg)
     return reg < 31 ? regs->x[reg] : 0;
 }
 
+static inline void set_user_reg(struct cpu_user_regs *regs, int reg, register_t value)
+{
+    if ( reg < 31 )
+        regs->x[reg] = value;
+}
+
 enum dabt_size { DABT_BYTE, DABT_HALF_WORD, DABT_WORD, DABT_DOUBLE_WORD };
 
 struct hsr_dabt {
@@ -341,10 +351,16 @@ union hsr {
 #define HSR_SYSREG_REGS_MASK MOCK_SYSREG(3, 7, 15, 15, 7)
 #define HSR_SYSREG_ICC_SGI1R_EL1 MOCK_SYSREG(3, 0, 12, 11, 5)
 #define HSR_SYSREG_ICC_DIR_EL1 MOCK_SYSREG(3, 0, 12, 11, 1)
+#define HSR_SYSREG_ICC_RPR_EL1 MOCK_SYSREG(3, 0, 12, 11, 3)
+#define HSR_SYSREG_ICC_CTLR_EL1 MOCK_SYSREG(3, 0, 12, 12, 4)
+#define HSR_SYSREG_ICC_PMR_EL1 MOCK_SYSREG(3, 0, 4, 6, 0)
 #define MOCK_CP32(op1, crn, crm, op2) ((op2) << 17 | (op1) << 14 | (crn) << 10 | (crm) << 1)
 #define HSR_CP32_REGS_MASK MOCK_CP32(7, 15, 15, 7)
 #define HSR_CPREG32(reg) reg
 #define ICC_DIR MOCK_CP32(0, 12, 11, 1)
+#define ICC_RPR MOCK_CP32(0, 12, 11, 3)
+#define ICC_CTLR MOCK_CP32(0, 12, 12, 4)
+#define ICC_PMR MOCK_CP32(0, 4, 6, 0)
 #define MOCK_CP64(op1, crm) ((op1) << 16 | (crm) << 1)
 #define HSR_CP64_REGS_MASK MOCK_CP64(15, 15)
 #define HSR_CPREG64(reg) reg

@@ -20,6 +20,8 @@ pub mod hcr {
     pub const VGRP0DIE: u32 = 1 << 5;
     pub const VGRP1EIE: u32 = 1 << 6;
     pub const VGRP1DIE: u32 = 1 << 7;
+    /// GICv3: guest accesses of what both groups share trap: `ICC_CTLR_EL1`, `ICC_PMR_EL1`, `ICC_RPR_EL1`, `ICC_DIR_EL1`.
+    pub const TC: u32 = 1 << 10;
     /// GICv3, where `ICH_VTR_EL2.TDS` says so: guest writes of `ICC_DIR_EL1` trap.
     pub const TDIR: u32 = 1 << 14;
     pub const EOICOUNT_SHIFT: u32 = 27;
@@ -93,6 +95,8 @@ pub struct VirtualCpuInterface {
     pub traffic: Traffic,
     /// Which of several interrupts of the highest priority is taken, as `IAR` reads; the architecture leaves that open.
     pub preferred: Option<u32>,
+    /// `ICH_VTR_EL2.TDS`: there is `ICH_HCR_EL2.TDIR`.
+    pub tds: bool,
     /// The list register of an active SGI is found by its number alone, as GIC-400 does, and not by its source, too.
     pub blind_to_sources: bool,
 }
@@ -115,6 +119,7 @@ impl VirtualCpuInterface {
             apr: [0; 2],
             traffic: Traffic::default(),
             preferred: None,
+            tds: false,
             blind_to_sources: false,
         };
         new.set_vmcr(0);
@@ -186,7 +191,12 @@ impl VirtualCpuInterface {
 
     pub fn write_hcr(&mut self, value: u32) {
         self.traffic.hcr_writes += 1;
-        self.hcr = value;
+        let reserved = match (self.gicv2(), self.tds) {
+            (true, _) => hcr::TC | hcr::TDIR,
+            (false, false) => hcr::TDIR,
+            (false, true) => 0,
+        };
+        self.hcr = value & !reserved;
     }
 
     pub fn vmcr(&self) -> u32 {
@@ -217,19 +227,10 @@ impl VirtualCpuInterface {
         }
     }
 
-    /// The active priorities of both groups in 32 steps, whatever there are.
-    pub fn active_priorities(&self) -> u32 {
-        let all = self.apr[0] | self.apr[1];
-        let every = self.priority_bits - 5;
-        (0..32).fold(0, |steps, n| {
-            steps | ((all >> (n << every) & 1) as u32) << n
-        })
-    }
-
     /// `GICH_VTR` / `ICH_VTR_EL2`: list registers, and priority and preemption bits.
     pub fn vtr(&self) -> u32 {
         let bits = self.priority_bits - 1;
-        (self.lr.len() as u32 - 1) | bits << 26 | bits << 29
+        (self.lr.len() as u32 - 1) | u32::from(self.tds) << 19 | bits << 26 | bits << 29
     }
 
     /// `EISR`: bit n set if list register n asked for a maintenance interrupt at EOI and has ended.
@@ -480,6 +481,7 @@ impl VirtualCpuInterface {
 
     /// A write of `DIR`, if it does not trap. Ignored while `EOIR` deactivates.
     pub fn dir(&mut self, id: u32) -> Option<u16> {
+        assert!(!self.dir_traps(), "that is for the hypervisor");
         if !self.eoimode() || id >= FIRST_LPI || (1020..1024).contains(&id) {
             return None;
         }
@@ -494,15 +496,21 @@ impl VirtualCpuInterface {
 
     /// Whether a write of `ICC_DIR_EL1` traps to the hypervisor.
     pub fn dir_traps(&self) -> bool {
-        self.view == View::Icv && self.hcr & hcr::TDIR != 0
+        self.common_traps() || self.view == View::Icv && self.hcr & hcr::TDIR != 0
+    }
+
+    /// Whether accesses of `ICC_CTLR_EL1`, `ICC_PMR_EL1` and `ICC_RPR_EL1` trap, too.
+    pub fn common_traps(&self) -> bool {
+        self.view == View::Icv && self.hcr & hcr::TC != 0
     }
 
     fn set_vmcr_bits(&mut self, mask: u32, value: u32) {
         self.set_vmcr(self.vmcr & !mask | value & mask);
     }
 
-    /// The guest's priority mask.
+    /// The guest's priority mask, if writing it does not trap.
     pub fn set_pmr(&mut self, pmr: u8) {
+        assert!(!self.common_traps(), "that is for the hypervisor");
         self.set_vmcr_bits(0xff << vmcr::PMR_SHIFT, u32::from(pmr) << vmcr::PMR_SHIFT);
     }
 
@@ -530,8 +538,9 @@ impl VirtualCpuInterface {
         self.set_vmcr_bits(bit, if on { bit } else { 0 });
     }
 
-    /// The guest's EOImode.
+    /// The guest's EOImode, if writing it does not trap.
     pub fn set_eoimode(&mut self, split: bool) {
+        assert!(!self.common_traps(), "that is for the hypervisor");
         self.set_vmcr_bits(vmcr::EOIM, if split { vmcr::EOIM } else { 0 });
     }
 

@@ -437,6 +437,8 @@ fn machine(head: &Head) -> Profile {
     Profile {
         lrs: head.lrs.into(),
         spis: usize::from(head.spis).max(32),
+        // A write of ICC_CTLR_EL1 that changes nothing is in no recording, and without TDS the next ones would trap.
+        tds: head.gic == 3,
         ..base
     }
 }
@@ -477,13 +479,13 @@ fn sysreg(cpu: &GuestCpu, register: SysReg, value: u64) -> Seen {
 
 fn set(cpu: &GuestCpu, field: Field, value: u8) -> Seen {
     let on = value != 0;
-    cpu.interface(|i| match field {
-        Field::Pmr => i.set_pmr(value),
-        Field::Group0 => i.set_group_enable(Group::G0, on),
-        Field::Group1 => i.set_group_enable(Group::G1, on),
-        Field::EoiMode => i.set_eoimode(on),
-        Field::Bpr0 => i.set_bpr(Group::G0, value.into()),
-        Field::Bpr1 => i.set_bpr(Group::G1, value.into()),
-    });
+    match field {
+        Field::Pmr => cpu.set_pmr(value),
+        Field::Group0 => cpu.interface(|i| i.set_group_enable(Group::G0, on)),
+        Field::Group1 => cpu.interface(|i| i.set_group_enable(Group::G1, on)),
+        Field::EoiMode => cpu.set_eoimode(on),
+        Field::Bpr0 => cpu.interface(|i| i.set_bpr(Group::G0, value.into())),
+        Field::Bpr1 => cpu.interface(|i| i.set_bpr(Group::G1, value.into())),
+    }
     Seen::Done
 }

@@ -66,7 +66,7 @@ calls! {
         v: *mut RawVcpu, base: *mut u64, step: c_int, size: c_uint, write: bool, aarch32: bool, value: *mut u64
     ) -> c_int;
     Forbidden wants_lines = mock_wants_lines(v: *mut RawVcpu, cntv_ctl: u64) -> bool;
-    Allowed sysreg = mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: u64) -> bool;
+    Allowed sysreg = mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: *mut u64) -> bool;
 }
 
 /// `vgic_max_vcpus()` for architecture version 2 or 3; other numbers are handed on as they are.

@@ -95,7 +95,7 @@ macro_rules! each_function {
                 fn mock_release() -> c_uint;
                 fn mock_embedded(vcpu: bool) -> c_ulong;
                 fn mock_wants_lines(v: *mut RawVcpu, cntv_ctl: u64) -> bool;
-                fn mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: u64) -> bool;
+                fn mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: *mut u64) -> bool;
             }
             // What ours has, and not each of the others. The ITSes are the host's and what a device and the CPU do with them.
             ours {

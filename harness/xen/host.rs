@@ -230,6 +230,7 @@ impl Pcpu {
     fn new(index: usize, bell: Arc<Bell>, profile: &Profile) -> Self {
         let mut interface =
             VirtualCpuInterface::new(profile.lr_format(), profile.lrs, profile.priority_bits);
+        interface.tds = profile.tds;
         if profile.gic == 3 {
             // gicv3_hyp_init()
             interface.write_hcr(hcr::EN);

@@ -173,12 +173,6 @@ extern "C" fn mock_read_apr() -> u32 {
     cpu(|m, p| p.interface().apr(usize::from(m.profile.gic == 3)) as u32)
 }
 
-/// Those of both groups, in 32 steps.
-#[unsafe(no_mangle)]
-extern "C" fn rvgic_mock_active_priorities() -> u32 {
-    cpu(|_, p| p.interface().active_priorities())
-}
-
 #[unsafe(no_mangle)]
 extern "C" fn rvgic_mock_reset() {
     cpu(|_, p| {
@@ -202,6 +196,31 @@ extern "C" fn rvgic_mock_irq_restore(flags: usize) {
 #[unsafe(no_mangle)]
 extern "C" fn rvgic_mock_can_trap_dir() -> bool {
     cpu(|m, _| m.profile.tds)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn rvgic_mock_write_vmcr(value: u32) {
+    cpu(|_, p| p.interface().set_vmcr(value));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn rvgic_mock_read_vtr() -> u32 {
+    cpu(|_, p| p.interface().vtr())
+}
+
+/// Extended SPIs have INTIDs that the CPU interface must know.
+#[unsafe(no_mangle)]
+extern "C" fn rvgic_mock_read_icc_ctlr() -> u32 {
+    const EXT_RANGE: u32 = 1 << 19;
+    cpu(|m, _| if m.profile.espis == 0 { 0 } else { EXT_RANGE })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn rvgic_mock_read_active_priorities(n: usize) -> u32 {
+    cpu(|_, p| {
+        let interface = p.interface();
+        ((interface.apr(0) | interface.apr(1)) >> (32 * n)) as u32
+    })
 }
 
 #[unsafe(no_mangle)]

@@ -2,30 +2,37 @@
 //! The guest's CPU interface beside its list registers: what it is set to, waiting for an interrupt, deactivation that is
 //! trapped, the maintenance interrupt, power.
 //!
-//! # EOImode 1 where DIR cannot be trapped
+//! # EOImode 1
 //!
-//! With EOImode 1 an interrupt ends when the guest writes DIR. A GICv2's always traps; ICC_DIR_EL1 does where the hardware can
-//! trap it alone (ICH_VTR_EL2.TDS). Elsewhere the hardware deactivates what is in a list register of the vCPU that writes; what
-//! is not, it counts (ICH_HCR_EL2.EOIcount) and does not name, and of the active interrupts of that vCPU which wait outside
-//! the one of highest priority is taken for it. So it is right
+//! With EOImode 1 an interrupt ends when the guest writes DIR: in any order, and on any vCPU. The hardware ends what is in a list
+//! register of the vCPU that writes; what is not, it counts (ICH_HCR_EL2.EOIcount) and does not name. So DIR has to trap.
 //!
-//! * while all that is active is in list registers of the vCPU that deactivates it, in any order;
-//! * beyond that, if the vCPU deactivates in the order of priorities.
+//! * A GICv2's always does: it is in memory.
+//! * Where the hardware can trap ICC_DIR_EL1 alone (ICH_VTR_EL2.TDS), it always does as well: who does not write it does not pay.
+//! * Elsewhere it takes ICH_HCR_EL2.TC, which traps more ([`crate::sysreg::IccRegister`]), and which a guest with EOImode 0 is
+//!   spared. A vCPU has it from the time that it is switched on until it writes ICC_CTLR_EL1, as a guest does that brings up its
+//!   CPU interface, so that EOImode is seen as it is set; and then while any vCPU of the domain has EOImode 1. The cost: each
+//!   access of those registers traps, the mask of priorities among them, and each exit and entry writes ICH_HCR_EL2 and looks at
+//!   all that is in list registers and waits.
 //!
-//! Otherwise one ends for another: the guest may get it again while it still handles it, and the other stays active
-//! until as many have been written as there are. One that is active on another vCPU than writes DIR stays active until GICD_ICACTIVER
-//! is written, and one of the writer's own may end in its place. No interrupt of another domain is ever concerned.
+//! There a vCPU that has written ICC_CTLR_EL1 with EOImode 0, while no other had EOImode 1, and changes its mind later, does so
+//! unseen. Its next entry with something new sees it, and so does its next exit after an acknowledge; from then on it is as if it
+//! had been seen at once. What is written to DIR before that is the hardware's: on the vCPU that has the interrupt in a list
+//! register, it ends it; elsewhere it is lost, or one of those that wait outside, active, ends in its place, and GICD_ICACTIVER
+//! is the way out.
 
 use crate::config::Version;
+use crate::delivery::members;
 use crate::domain::Domain;
 use crate::host::{CpuInterface, Host};
 use crate::intid::IntId;
 use crate::irq::{Effect, Event, State};
 use crate::list::Class;
-use crate::lr::{Groups, Hcr, Vmcr};
+use crate::lr::{Groups, Hcr, Vmcr, Vtr};
+use crate::recall::{Set, only};
 use crate::slots::{bit, bits};
 use crate::sync::{Ordering, fence};
-use crate::vcpu::{Flags, UNKNOWN, Vcpu};
+use crate::vcpu::{Ctlr, Flags, UNKNOWN, Vcpu};
 
 impl<H: Host> Domain<H> {
     /// VMCR of the vCPU that is current.
@@ -39,19 +46,80 @@ impl<H: Host> Domain<H> {
 
     /// Were the guest's writes to DIR trapped, with this in HCR? Those of a GICv2 always are: GICV_DIR is not mapped.
     pub(crate) fn is_dir_trapped(&self, hcr: u32) -> bool {
-        self.version == Version::V2 || hcr & Hcr::TDIR.bits() != 0
+        self.version == Version::V2 || hcr & (Hcr::TDIR | Hcr::TC).bits() != 0
     }
 
-    /// A vCPU uses EOImode 1. What it acknowledges may be deactivated on any other, so all of them have to trap DIR.
-    pub(crate) fn trap_dir(&self, v: &Vcpu<H::Vcpu>) {
-        if self.split_eoi.swap(1, Ordering::Relaxed) != 0 || !self.host.cpu().can_trap_dir() {
+    /// Does it take ICH_HCR_EL2.TC to trap ICC_DIR_EL1?
+    #[inline(always)]
+    pub(crate) fn needs_tc(&self) -> bool {
+        self.version == Version::V3 && !self.idle_hcr.contains(Hcr::TDIR)
+    }
+
+    /// HCR of a vCPU that is about to be entered and asks for no maintenance interrupt.
+    pub(crate) fn traps(&self, v: &Vcpu<H::Vcpu>) -> Hcr {
+        let unseen = || !Self::ctlr(v).contains(Ctlr::WRITTEN);
+        if self.needs_tc() && (self.split_eoi.load(Ordering::Acquire) != 0 || unseen()) {
+            self.idle_hcr | Hcr::TC
+        } else {
+            self.idle_hcr
+        }
+    }
+
+    fn ctlr(v: &Vcpu<H::Vcpu>) -> Ctlr {
+        Ctlr::from_bits_truncate(v.ctlr.load(Ordering::Relaxed))
+    }
+
+    /// EOImode of `v`, which is current, is as VMCR says. If that is news, others have to know; they may run on for a moment.
+    pub(crate) fn see_eoimode(&self, v: &Vcpu<H::Vcpu>, vmcr: Vmcr) {
+        if self.count_eoimode(v, vmcr.split_eoi) {
+            for other in members(self.trap_others(v)).filter_map(|id| self.slot(id)) {
+                other.raise(Flags::KICKED);
+                self.kick(other);
+            }
+        }
+    }
+
+    /// The guest of `v`, which is current, has written ICC_CTLR_EL1, in a trap, and EOImode is as VMCR says. If that is 1, no
+    /// other vCPU writes to DIR without a trap afterwards.
+    pub(crate) fn ctlr_written(&self, v: &Vcpu<H::Vcpu>, vmcr: Vmcr) {
+        if !self.needs_tc() {
             return;
         }
-        for other in self.created().filter(|other| other.id() != v.id()) {
-            // So that its next entry computes HCR; the flag is for one that is in the guest.
-            other.raise(Flags::LOOK | Flags::KICKED);
-            self.kick(other);
+        v.ctlr.fetch_or(Ctlr::WRITTEN.bits(), Ordering::Relaxed);
+        if self.count_eoimode(v, vmcr.split_eoi) {
+            self.recall(self.trap_others(v));
         }
+        // HCR is not computed on an entry that has nothing to do.
+        v.raise(Flags::DIRTY);
+    }
+
+    /// Counts `v` among the vCPUs that have EOImode 1, or no longer. Says yes if it has come to them.
+    fn count_eoimode(&self, v: &Vcpu<H::Vcpu>, split: bool) -> bool {
+        let mut ctlr = Self::ctlr(v);
+        if ctlr.contains(Ctlr::SPLIT) == split {
+            return false;
+        }
+        ctlr.set(Ctlr::SPLIT, split);
+        v.ctlr.store(ctlr.bits(), Ordering::Relaxed);
+        if split {
+            self.split_eoi.fetch_add(1, Ordering::AcqRel);
+        } else {
+            // Those who trap look at it on each entry.
+            self.split_eoi.fetch_sub(1, Ordering::AcqRel);
+        }
+        split
+    }
+
+    /// What `v` acknowledges may be deactivated on any other vCPU: those that are in the guest and do not trap DIR, to be interrupted.
+    fn trap_others(&self, v: &Vcpu<H::Vcpu>) -> Set {
+        let others = self.created().filter(|other| other.id() != v.id());
+        let untrapped = others.filter(|other| {
+            // Its next entry computes HCR. It does so anyway after an exit out of the trap, so what it is entered with now will do.
+            other.raise(Flags::LOOK);
+            let traps = other.hcr.load(Ordering::Relaxed) & Hcr::TC.bits() != 0;
+            other.is_in_guest() && !traps
+        });
+        untrapped.fold(0, |set, other| set | only(other))
     }
 
     /// GICD_CTLR: which groups the distributor forwards.
@@ -64,6 +132,8 @@ impl<H: Host> Domain<H> {
     pub(crate) fn reset_cpu_interface(&self, v: &Vcpu<H::Vcpu>, cpu: &impl CpuInterface) {
         cpu.reset();
         self.forget_acknowledged(v);
+        self.count_eoimode(v, false);
+        v.ctlr.store(0, Ordering::Relaxed);
         for raw in 0..IntId::SPI {
             let Some(intid) = IntId::new(raw) else {
                 continue;
@@ -192,6 +262,11 @@ impl<H: Host> Domain<H> {
     /// Not those behind LPIs, of which there may be many: each costs commands of a physical ITS. They follow where it pays, by
     /// [`Domain::follow_lpi`].
     pub fn moved(&self, v: &Vcpu<H::Vcpu>) {
+        if self.idle_hcr != Hcr::EN {
+            // Of that CPU's HCR nothing is known but that the virtual interface is on.
+            v.hcr.store(0, Ordering::Relaxed);
+            v.raise(Flags::DIRTY);
+        }
         for irq in self.spis.iter().chain(self.espis.iter()) {
             if irq.state().target() == Some(v.id()) {
                 self.route_physical(irq);
@@ -199,3 +274,21 @@ impl<H: Host> Domain<H> {
         }
     }
 }
+
+/// The active priorities of both groups, a bit for each of the 32 that our interrupts have; with more than five bits of preemption there
+/// are more.
+pub(crate) fn active_levels(cpu: &impl CpuInterface) -> u32 {
+    let every = 3_u32.saturating_sub(Vtr(cpu.read_vtr()).preemption_step());
+    if every == 0 {
+        return cpu.read_active_priorities(0);
+    }
+    let registers: [u32; 4] = core::array::from_fn(|n| cpu.read_active_priorities(n));
+    (0..32_u32).fold(0, |levels, n| {
+        let at = n.wrapping_shl(every);
+        let register = registers.get((at / 32) as usize).copied().unwrap_or(0);
+        levels | (register.wrapping_shr(at % 32) & 1).wrapping_shl(n)
+    })
+}
+
+#[cfg(test)]
+mod tests;

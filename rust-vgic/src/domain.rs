@@ -3,12 +3,12 @@
 
 use crate::config::{Config, Error, Region, Version};
 use crate::counters::Told;
-use crate::host::Host;
+use crate::host::{CpuInterface, Host};
 use crate::intid::{IntId, VcpuId};
 use crate::irq::{Irq, State};
 use crate::its::{self, Its};
 use crate::lpi::Lpis;
-use crate::lr::Format;
+use crate::lr::{Format, Hcr};
 use crate::progress::Writes;
 use crate::slice::try_boxed;
 use crate::sync::{AtomicU32, AtomicU64, Mutex};
@@ -34,7 +34,9 @@ pub struct Domain<H: Host> {
     pub(crate) its: Box<[Its]>,
     /// GICD_CTLR, the group enables.
     pub(crate) ctlr: AtomicU32,
-    /// Not 0 once a vCPU has been seen with EOImode 1: from then on writes to ICC_DIR_EL1 are trapped.
+    /// What HCR has while nothing is asked for.
+    pub(crate) idle_hcr: Hcr,
+    /// Where it takes ICH_HCR_EL2.TC to trap ICC_DIR_EL1: how many vCPUs are known to have EOImode 1.
     pub(crate) split_eoi: AtomicU32,
     /// Not 0 once an interrupt has been routed to any vCPU that can take it.
     pub(crate) one_of_n: AtomicU32,
@@ -94,8 +96,14 @@ impl<H: Host> Domain<H> {
             .with_group1(v3)
             .with_itargets(u8::from(!v3 && config.vcpus == 1));
         let no_memory = Error::NoMemory;
+        let idle_hcr = if host.cpu().can_trap_dir() {
+            Hcr::EN | Hcr::TDIR
+        } else {
+            Hcr::EN
+        };
         Ok(Self {
             host,
+            idle_hcr,
             version: config.version,
             format: config.format,
             list_registers: config.list_registers.min(crate::lr::MAX),

@@ -4,6 +4,7 @@
 //! An interrupt stays in its list register from entry to entry. What the hardware contains is remembered,
 //! so that an entry writes only what differs and an exit on which the guest did nothing to its interrupts reads and no more.
 
+use crate::cpu_interface::active_levels;
 use crate::domain::Domain;
 use crate::host::{CpuInterface, Host};
 use crate::intid::IntId;
@@ -22,6 +23,8 @@ struct Later {
     look: bool,
     /// A list register was not as it had been written.
     changed: bool,
+    /// One of those shows its interrupt active.
+    taken: bool,
     /// Slots whose interrupt is routed to another vCPU and was kept here only by being active, or has nothing left but an active
     /// physical interrupt.
     moves: u32,
@@ -62,15 +65,17 @@ impl<H: Host> Domain<H> {
             ..Later::default()
         };
         let mut ended = 0;
-        if hcr != Hcr::EN.bits() {
-            ended = Hcr::eoi_count(cpu.read_hcr());
+        let idle = self.idle_hcr.bits();
+        if hcr != idle {
+            let now = cpu.read_hcr();
+            ended = Hcr::eoi_count(now);
             // With EOImode 1 an EOI is no end, and each write to DIR was trapped.
-            if ended != 0 && self.is_dir_trapped(hcr) && self.read_vmcr(v, &cpu).split_eoi {
+            if ended != 0 && self.is_dir_trapped(now) && self.read_vmcr(v, &cpu).split_eoi {
                 ended = 0;
             }
             // In this order: a maintenance interrupt between the two has the next entry write it once more.
-            v.hcr.store(Hcr::EN.bits(), Ordering::Relaxed);
-            cpu.write_hcr(Hcr::EN.bits());
+            v.hcr.store(idle, Ordering::Relaxed);
+            cpu.write_hcr(idle);
             v.raise(Flags::DIRTY);
             if self.shares() {
                 self.read_vmcr(v, &cpu);
@@ -81,7 +86,7 @@ impl<H: Host> Domain<H> {
                 self.fold(v, n, slot, &cpu, &mut later);
             }
         }
-        v.set_loaded();
+        v.set_loaded(self.idle_hcr);
         v.leave_guest();
         if v.used.load(Ordering::Relaxed) != 0 {
             // Pairs with the fence of who visits an interrupt: either we see the flag, or we are seen to have left the guest.
@@ -94,6 +99,10 @@ impl<H: Host> Domain<H> {
         }
         if later.changed {
             v.counters.changed_exits.count();
+        }
+        // What is active may be deactivated elsewhere, and this vCPU not be entered again for long.
+        if later.taken && self.needs_tc() {
+            self.see_eoimode(v, self.read_vmcr(v, &cpu));
         }
         if ended != 0 {
             self.ended_outside(v, ended, &cpu);
@@ -131,6 +140,7 @@ impl<H: Host> Domain<H> {
         let holds = active && !IntId::new(intid.into()).is_some_and(IntId::is_lpi);
         if changed {
             later.changed = true;
+            later.taken |= holds;
             slot.shadow.store(seen, Ordering::Relaxed);
             // The end of it keeps the maintenance interrupt asserted.
             if self.format.asserts_eoi(seen) {
@@ -196,7 +206,7 @@ impl<H: Host> Domain<H> {
             .map(|(.., irq)| irq.state())
             .filter(|s| s.acknowledged());
         let inside = inside.fold(0, |levels, s| levels | vmcr.level(s.standing()));
-        let running = cpu.active_priorities() & !inside;
+        let running = active_levels(cpu) & !inside;
         for _ in 0..count {
             let ended = self.with_lists(v, |lists, moved| {
                 let (_, intid) = lists.first(Class::Active)?;
@@ -288,9 +298,8 @@ impl<H: Host> Domain<H> {
         let vmcr = self.read_vmcr(v, &cpu);
         let on = self.group_enables() & vmcr.groups;
         if unlikely(
-            v.hcr.load(Ordering::Relaxed) != Hcr::EN.bits()
-                || vmcr.split_eoi
-                || self.split_eoi.load(Ordering::Relaxed) != 0
+            v.hcr.load(Ordering::Relaxed) != self.idle_hcr.bits()
+                || (vmcr.split_eoi && self.needs_tc())
                 || v.stale.load(Ordering::Relaxed) != 0,
         ) {
             return false;
@@ -316,7 +325,7 @@ impl<H: Host> Domain<H> {
         let lr = self.encode(v, n, (intid, irq), s, view);
         Self::write_slot(slot, n, &cpu, lr);
         cpu.sync_written();
-        v.set_loaded();
+        v.set_loaded(self.idle_hcr);
         if effect.contains(Effect::DEACTIVATE) {
             self.deactivate(irq);
         }
@@ -394,8 +403,8 @@ impl<H: Host> Domain<H> {
         // First the flags, then what they are about.
         let flags = Flags::from_bits_retain(v.flags.swap(0, Ordering::AcqRel));
         let vmcr = self.read_vmcr(v, &cpu);
-        if vmcr.split_eoi {
-            self.trap_dir(v);
+        if self.needs_tc() {
+            self.see_eoimode(v, vmcr);
         }
         // Slots whose physical interrupt is to be deactivated once the lock is released.
         let mut deactivate = 0;
@@ -412,12 +421,12 @@ impl<H: Host> Domain<H> {
                 filled = self.fill_slots(v, on, lists, moved);
             }
             deactivate = self.write_slots(v, &cpu, on, lists);
-            let hcr = self.hcr(v, &cpu, lists, groups, vmcr).bits();
+            let hcr = self.hcr(v, lists, groups, vmcr).bits();
             if v.hcr.load(Ordering::Relaxed) != hcr {
                 cpu.write_hcr(hcr);
                 v.hcr.store(hcr, Ordering::Relaxed);
             }
-            v.set_loaded();
+            v.set_loaded(self.idle_hcr);
         });
         cpu.sync_written();
         for n in bits(deactivate) {
@@ -507,28 +516,15 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// Which maintenance interrupts are needed for what waits outside of the list registers.
-    fn hcr(
-        &self,
-        v: &Vcpu<H::Vcpu>,
-        cpu: &impl CpuInterface,
-        lists: &Lists,
-        groups: Groups,
-        vmcr: Vmcr,
-    ) -> Hcr {
+    /// Which maintenance interrupts are needed for what waits outside of the list registers, and which traps.
+    fn hcr(&self, v: &Vcpu<H::Vcpu>, lists: &Lists, groups: Groups, vmcr: Vmcr) -> Hcr {
         let flags = Flags::from_bits_retain(v.flags.load(Ordering::Relaxed));
         let dirty = flags.contains(Flags::DIRTY);
-        let mut hcr = Hcr::EN;
+        let mut hcr = self.traps(v);
         if self.shares() {
             hcr |= self.share_hcr(v, vmcr);
-        } else if !lists.any() && self.split_eoi.load(Ordering::Relaxed) == 0 && !dirty {
+        } else if !lists.any() && !dirty {
             return hcr;
-        }
-        // With EOImode 1 an interrupt may be deactivated in any order, and on another CPU than acknowledged it:
-        // its list register, if it has one, need not be here.
-        let elsewhere = self.vcpus.len() > 1 || lists.map(Class::Active) != 0;
-        if self.split_eoi.load(Ordering::Relaxed) != 0 && elsewhere && cpu.can_trap_dir() {
-            hcr |= Hcr::TDIR;
         }
         if lists.map(Class::Active) != 0 {
             hcr |= Hcr::LRENPIE;

@@ -71,8 +71,9 @@ pub(crate) struct Cpu {
     pub(crate) lrs: [AtomicU64; 16],
     pub(crate) hcr: AtomicU32,
     pub(crate) vmcr: AtomicU32,
-    pub(crate) apr: AtomicU32,
-    pub(crate) traps_dir: AtomicBool,
+    pub(crate) traps_dir: bool,
+    pub(crate) vtr: u32,
+    pub(crate) active_priorities: [AtomicU32; 4],
     /// Something was written that a memory-mapped CPU interface need not show yet.
     pub(crate) unseen: AtomicBool,
 }
@@ -95,20 +96,28 @@ impl CpuInterface for &Cpu {
     fn read_vmcr(&self) -> u32 {
         self.vmcr.load(SeqCst)
     }
-    fn active_priorities(&self) -> u32 {
-        self.apr.load(SeqCst)
-    }
     fn reset(&self) {
         self.unseen.store(true, SeqCst);
         self.vmcr.store(0, SeqCst);
-        self.apr.store(0, SeqCst);
     }
     fn sync(&self) {}
     fn sync_written(&self) {
         self.unseen.store(false, SeqCst);
     }
     fn can_trap_dir(&self) -> bool {
-        self.traps_dir.load(SeqCst)
+        self.traps_dir
+    }
+    fn write_vmcr(&self, value: u32) {
+        self.vmcr.store(value, SeqCst);
+    }
+    fn read_vtr(&self) -> u32 {
+        self.vtr
+    }
+    fn read_icc_ctlr(&self) -> u32 {
+        !0
+    }
+    fn read_active_priorities(&self, n: usize) -> u32 {
+        self.active_priorities[n].load(SeqCst)
     }
 }
 
@@ -304,8 +313,20 @@ impl Host for Fake {
 
 /// A domain of which the host has created the first `created` vCPUs.
 pub(crate) fn domain_of(config: &Config<'_>, created: usize) -> Domain<Fake> {
+    domain_on(config, created, || Cpu {
+        traps_dir: config.format != Format::V2,
+        ..Cpu::default()
+    })
+}
+
+/// The same on CPUs like this one.
+pub(crate) fn domain_on(
+    config: &Config<'_>,
+    created: usize,
+    cpu: impl Fn() -> Cpu,
+) -> Domain<Fake> {
     let host = Fake {
-        cpus: (0..config.vcpus).map(|_| Cpu::default()).collect(),
+        cpus: (0..config.vcpus).map(|_| cpu()).collect(),
         ..Fake::default()
     };
     let domain = Domain::new(config, host).unwrap();
@@ -334,6 +355,19 @@ pub(crate) fn v2(vcpus: usize, spis: usize) -> Domain<Fake> {
 
 /// A GICv3 domain with four list registers; redistributors in two regions, of which the first has room for two.
 pub(crate) fn v3(vcpus: usize, spis: usize, espis: usize) -> Domain<Fake> {
+    v3_on(vcpus, spis, espis, || Cpu {
+        traps_dir: true,
+        ..Cpu::default()
+    })
+}
+
+/// The same on CPUs like this one.
+pub(crate) fn v3_on(
+    vcpus: usize,
+    spis: usize,
+    espis: usize,
+    cpu: impl Fn() -> Cpu,
+) -> Domain<Fake> {
     let config = Config {
         version: Version::V3,
         vcpus,
@@ -354,7 +388,7 @@ pub(crate) fn v3(vcpus: usize, spis: usize, espis: usize) -> Domain<Fake> {
         lpis: crate::LpiConfig::default(),
         its: &[],
     };
-    domain_of(&config, vcpus)
+    domain_on(&config, vcpus, cpu)
 }
 
 impl Domain<Fake> {

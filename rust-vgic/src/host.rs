@@ -129,10 +129,17 @@ pub trait CpuInterface {
     fn write_hcr(&self, value: u32);
     /// Reads GICH_VMCR or ICH_VMCR_EL2.
     fn read_vmcr(&self) -> u32;
-    /// The active priorities of both groups, a bit for each of 32: GICH_APR, or ICH_AP0R\<n\>_EL2 and ICH_AP1R\<n\>_EL2.
-    fn active_priorities(&self) -> u32;
-    /// Can the hypervisor trap writes to ICC_DIR_EL1 alone (ICH_VTR_EL2.TDS)?
+    /// Can the hypervisor trap writes to ICC_DIR_EL1 alone (ICH_VTR_EL2.TDS)? The same on all physical CPUs, and for all guests.
     fn can_trap_dir(&self) -> bool;
+    /// Writes ICH_VMCR_EL2. This and the next are for GICv3 guests only.
+    fn write_vmcr(&self, value: u32);
+    /// Reads ICC_CTLR_EL1, the hypervisor's own.
+    fn read_icc_ctlr(&self) -> u32;
+    /// Reads GICH_VTR or ICH_VTR_EL2.
+    fn read_vtr(&self) -> u32;
+    /// Reads GICH_APR, or ICH_AP0R\<n\>_EL2 and ICH_AP1R\<n\>_EL2, 0 to 3, and combines them: which priorities are active in either
+    /// group. Those that there are not read 0.
+    fn read_active_priorities(&self, n: usize) -> u32;
     /// VMCR as after power-on, no active priorities.
     fn reset(&self);
     /// Before list registers are read: makes the guest's accesses to a memory-mapped CPU interface visible

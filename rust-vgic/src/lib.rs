@@ -40,7 +40,7 @@
 //! | | **frames** |
 //! | [`registers`] | how a register is described: a row of a table |
 //! | [`distributor`], [`gicv2`], [`gicv3`], [`redistributor`], `its::registers` | register frames |
-//! | [`sysreg`] | ICC_SGI1R_EL1 and its siblings |
+//! | [`sysreg`] | ICC_SGI1R_EL1 and its siblings; ICC_CTLR_EL1 and others where they trap |
 //!
 //! # One interrupt's way
 //!
@@ -108,5 +108,5 @@ pub use host::{CpuInterface, Handle, Host, PhysIrq};
 pub use intid::{IntId, VcpuId};
 pub use progress::Progress;
 pub use registers::Width;
-pub use sysreg::SgiRegister;
+pub use sysreg::{IccRegister, SgiRegister};
 pub use vcpu::Vcpu;

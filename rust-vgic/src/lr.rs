@@ -51,6 +51,8 @@ bitflags::bitflags! {
         const VGRP1EIE = 1 << 6;
         /// … when the guest disables Group 1.
         const VGRP1DIE = 1 << 7;
+        /// Traps what is common to both groups, ICC_DIR_EL1 among them (see [`crate::sysreg::IccRegister`]). GICv3 only.
+        const TC = 1 << 10;
         /// Traps ICC_DIR_EL1, where ICH_VTR_EL2.TDS says so. GICv3 only.
         const TDIR = 1 << 14;
     }
@@ -88,6 +90,8 @@ impl Groups {
 pub struct Vmcr {
     /// Which groups are enabled.
     pub groups: Groups,
+    /// ICC_CTLR_EL1.CBPR: one binary point for both groups.
+    pub cbpr: bool,
     /// EOImode 1: an EOI only drops the priority, and a write to DIR deactivates.
     pub split_eoi: bool,
     /// Priority mask, upper five bits: only higher priorities (lower numbers) are signalled.
@@ -103,6 +107,52 @@ impl Vmcr {
         let [group0, of_group1] = self.preemption;
         let mask = if group1 { of_group1 } else { group0 };
         1_u32.wrapping_shl(((priority5 << 3 & mask) >> 3) as u32)
+    }
+}
+
+/// ICH_VMCR_EL2, as the registers that it has the values of see it.
+impl Vmcr {
+    /// ICC_PMR_EL1.
+    #[must_use]
+    pub const fn pmr(raw: u32) -> u8 {
+        (raw >> 24) as u8
+    }
+
+    /// VMCR with this ICC_PMR_EL1.
+    #[must_use]
+    pub const fn with_pmr(raw: u32, pmr: u8) -> u32 {
+        raw & !(0xff << 24) | (pmr as u32) << 24
+    }
+
+    /// VMCR with these bits of ICC_CTLR_EL1: CBPR and EOImode.
+    #[must_use]
+    pub const fn with_ctlr(raw: u32, cbpr: bool, split_eoi: bool) -> u32 {
+        raw & !(1 << 4 | 1 << 9) | (cbpr as u32) << 4 | (split_eoi as u32) << 9
+    }
+}
+
+/// ICH_VTR_EL2 (IHI 0069, 12.4): what the virtual CPU interface can do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Vtr(pub u32);
+
+impl Vtr {
+    /// The bits of a priority that there are: PRIbits, one less than their number.
+    #[must_use]
+    pub const fn priority_mask(self) -> u8 {
+        !0x7f_u8.wrapping_shr(self.0 >> 29)
+    }
+
+    /// From one group priority to the next, as a shift: PREbits is one less than the number of their bits.
+    #[must_use]
+    pub const fn preemption_step(self) -> u32 {
+        7_u32.wrapping_sub(self.0 >> 26 & 7)
+    }
+
+    /// What ICC_CTLR_EL1 has of it: PRIbits, IDbits, SEIS and A3V.
+    #[must_use]
+    pub const fn ctlr(self) -> u32 {
+        let vtr = self.0;
+        (vtr >> 29) << 8 | (vtr >> 23 & 7) << 11 | (vtr >> 22 & 1) << 14 | (vtr >> 21 & 1) << 15
     }
 }
 
@@ -219,6 +269,7 @@ impl Format {
         Vmcr {
             preemption: [group0, group1],
             groups: Groups::from_bits_truncate(raw),
+            cbpr: raw & 1 << 4 != 0,
             split_eoi: raw & 1 << 9 != 0,
             // PMR is bits [31:27] of GICH_VMCR and [31:24] of ICH_VMCR_EL2: the upper five bits are the same.
             mask5: (raw >> 27) as u8,

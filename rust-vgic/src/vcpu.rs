@@ -66,6 +66,17 @@ impl Flags {
 /// No value of VMCR: bit 10 is reserved in both formats. It was not looked at.
 pub(crate) const UNKNOWN: u32 = 1 << 10;
 
+bitflags::bitflags! {
+    /// What is known of a vCPU's ICC_CTLR_EL1 where it takes ICH_HCR_EL2.TC to see writes of it.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub(crate) struct Ctlr: u32 {
+        /// The guest has written it since the vCPU was switched on.
+        const WRITTEN = 1 << 0;
+        /// EOImode is 1, and the domain has counted it.
+        const SPLIT = 1 << 1;
+    }
+}
+
 /// One list register: which interrupt it holds (or [`NIL`]), and what the hardware was last seen to contain.
 #[derive(Debug)]
 pub(crate) struct Slot {
@@ -97,6 +108,8 @@ pub struct Vcpu<V> {
     sweep: AtomicU32,
     /// What was pushed and is not sorted into the ready lists, by priority at the time: the last first.
     pub(crate) inboxes: [AtomicU16; PRIORITIES],
+    /// What is known of its ICC_CTLR_EL1, [`Ctlr`]. Its own.
+    pub(crate) ctlr: AtomicU32,
     /// Ready lists, and what of a drained inbox is not sorted into them yet.
     pub(crate) lock: Mutex<Lists>,
     /// Mirrors of what the lists hold, for a look without the lock: 0 means that nothing waits.
@@ -129,6 +142,7 @@ impl<V: Handle> Vcpu<V> {
             loaded: AtomicU32::new(0),
             hcr: AtomicU32::new(0),
             vmcr: AtomicU32::new(UNKNOWN),
+            ctlr: AtomicU32::new(0),
             sweep: AtomicU32::new(0),
             lock: Mutex::new(Lists::new()),
             inboxes: core::array::from_fn(|_| AtomicU16::new(NIL)),
@@ -257,9 +271,9 @@ impl<V: Handle> Vcpu<V> {
         idle
     }
 
-    /// The list registers, and GICH_HCR, are as they are to be.
-    pub(crate) fn set_loaded(&self) {
-        let more = self.hcr.load(Ordering::Relaxed) ^ Hcr::EN.bits();
+    /// The list registers, and GICH_HCR, are as they are to be; `idle` is what that one has while nothing is asked for.
+    pub(crate) fn set_loaded(&self, idle: Hcr) {
+        let more = self.hcr.load(Ordering::Relaxed) ^ idle.bits();
         let loaded = self.used.load(Ordering::Relaxed) | more;
         self.loaded.store(loaded, Ordering::Relaxed);
     }

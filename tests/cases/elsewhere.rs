@@ -41,7 +41,7 @@ fn cve_2021_20221_sgi_id_has_four_bits() {
 /// Interrupts that all have ended as far as their priority goes, and are active, on vCPU 0.
 fn split(domain: &Domain, cpus: &[GuestCpu], intids: &[u32]) {
     for cpu in cpus {
-        cpu.interface(|i| i.set_eoimode(true));
+        cpu.set_eoimode(true);
         cpu.hypercall(|| {});
     }
     for &n in intids {
@@ -87,13 +87,18 @@ fn eoicount_of_nested_interrupts_without_a_trap() {
 /// A GICv2's DIR always traps: the page it is on is not mapped.
 const DIR_IN_MEMORY: [Profile; 2] = [Profile::GICV2, Profile::GICV3_GICV];
 
-/// Where ICC_DIR_EL1 can be made to trap alone (`ICH_VTR_EL2.TDS`): with many list registers, and with few.
-const DIR_TRAPS: [Profile; 2] = [
+/// Where ICC_DIR_EL1 can be made to trap alone (`ICH_VTR_EL2.TDS`), and where it cannot: with many list registers, and with few.
+const ICC_DIR: [Profile; 4] = [
     Profile::GICV3_16,
     Profile {
         lrs: 4,
         ..Profile::GICV3_16
     },
+    Profile {
+        tds: false,
+        ..Profile::GICV3_16
+    },
+    Profile::GICV3,
 ];
 
 fn deactivate_in_any_order(domain: &Domain, cpus: &[GuestCpu]) {
@@ -138,8 +143,8 @@ fn eoicount_dir_with_eoimode_1_in_any_order() {
 }
 
 #[test]
-fn eoicount_dir_with_eoimode_1_in_any_order_with_tds() {
-    for profile in DIR_TRAPS {
+fn eoicount_dir_with_eoimode_1_in_any_order_on_a_gicv3() {
+    for profile in ICC_DIR {
         on(profile, Config::dom0(3, 1), deactivate_in_any_order);
     }
 }
@@ -152,8 +157,8 @@ fn eoicount_acknowledged_on_one_vcpu_deactivated_on_another() {
 }
 
 #[test]
-fn eoicount_acknowledged_on_one_vcpu_deactivated_on_another_with_tds() {
-    for profile in DIR_TRAPS {
+fn eoicount_acknowledged_on_one_vcpu_deactivated_on_another_on_a_gicv3() {
+    for profile in ICC_DIR {
         on(profile, Config::dom0(3, 2), deactivate_on_another);
     }
 }

@@ -319,7 +319,7 @@ fn split_end_of_interrupt() {
         let gic = &domain.machine.gic;
         edge(cpu, 40);
         linux::enable(cpu, 42);
-        cpu.interface(|i| i.set_eoimode(true));
+        cpu.set_eoimode(true);
         gic.set_line(70, true);
         assert_eq!(cpu.ack(), 42);
         gic.set_line(70, false);

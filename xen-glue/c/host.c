@@ -4,6 +4,7 @@
  */
 
 #include <xen/lib.h>
+#include <xen/param.h>
 #include <xen/sched.h>
 
 #include <asm/gic.h>
@@ -41,6 +42,14 @@ void vgic_v3_setup_hw(paddr_t dbase, unsigned int nr_rdist_regions,
     rvgic_host_v3.intid_bits = intid_bits;
 }
 #endif
+
+/*
+ * Deactivation by ICC_DIR_EL1 is trapped with all else that both groups share, as
+ * on hardware that cannot trap it alone (ICH_VTR_EL2.TDS is 0). For tests of that
+ * on hardware that can.
+ */
+bool __read_mostly rvgic_trap_common;
+boolean_param("rvgic-trap-common", rvgic_trap_common);
 
 unsigned int rvgic_host_version(void)
 {

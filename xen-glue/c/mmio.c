@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Trapped accesses: of a domain's frames, and of the system registers that send
- * SGIs and deactivate.
+ * Trapped accesses: of a domain's frames, of the system registers that send SGIs,
+ * and of those of the CPU interface that trap.
  */
 
 #include <xen/lib.h>
@@ -17,9 +17,6 @@
 #include <asm/vgic.h>
 
 #include "glue.h"
-
-/* Beside RVGIC_SGI1R and its siblings. */
-#define RVGIC_DIR           (RVGIC_SGI0R + 1)
 
 /* op1 is 0 for all three; Xen's names of these two have opc1 of AArch32. */
 #define RVGIC_SYSREG_ASGI1R HSR_SYSREG(3,0,c12,c11,6)
@@ -147,7 +144,19 @@ int rvgic_register_frames(struct domain *d)
     return rvgic_register_its(d);
 }
 
-/* ICC_SGI1R and its siblings, and ICC_DIR: all are write-only. */
+/*
+ * ICC_SGI1R and its siblings, and those of the CPU interface that trap: ICC_DIR by
+ * ICH_HCR_EL2.TDIR, all of them by ICH_HCR_EL2.TC.
+ */
+static bool emulate(unsigned int reg, bool read, uint64_t *value)
+{
+    if ( reg <= RVGIC_SGI0R )
+        return !read && rvgic_send_sgi(current, reg, *value);
+
+    return read ? rvgic_icc_read(current, reg, value)
+                : rvgic_icc_write(current, reg, *value);
+}
+
 bool vgic_emulate(struct cpu_user_regs *regs, union hsr hsr)
 {
     unsigned int reg;
@@ -162,27 +171,39 @@ bool vgic_emulate(struct cpu_user_regs *regs, union hsr hsr)
         case RVGIC_SYSREG_ASGI1R:       reg = RVGIC_ASGI1R; break;
         case RVGIC_SYSREG_SGI0R:        reg = RVGIC_SGI0R; break;
         case HSR_SYSREG_ICC_DIR_EL1:    reg = RVGIC_DIR; break;
+        case HSR_SYSREG_ICC_CTLR_EL1:   reg = RVGIC_CTLR; break;
+        case HSR_SYSREG_ICC_PMR_EL1:    reg = RVGIC_PMR; break;
+        case HSR_SYSREG_ICC_RPR_EL1:    reg = RVGIC_RPR; break;
         default: return false;
         }
 
-        if ( hsr.sysreg.read )
+        value = get_user_reg(regs, hsr.sysreg.reg);
+        if ( !emulate(reg, hsr.sysreg.read, &value) )
             return false;
 
-        value = get_user_reg(regs, hsr.sysreg.reg);
-        break;
+        if ( hsr.sysreg.read )
+            set_user_reg(regs, hsr.sysreg.reg, value);
+
+        return true;
 
     case HSR_EC_CP15_32:
         switch ( hsr.bits & HSR_CP32_REGS_MASK )
         {
-        case HSR_CPREG32(ICC_DIR): reg = RVGIC_DIR; break;
+        case HSR_CPREG32(ICC_DIR):  reg = RVGIC_DIR; break;
+        case HSR_CPREG32(ICC_CTLR): reg = RVGIC_CTLR; break;
+        case HSR_CPREG32(ICC_PMR):  reg = RVGIC_PMR; break;
+        case HSR_CPREG32(ICC_RPR):  reg = RVGIC_RPR; break;
         default: return false;
         }
 
-        if ( hsr.cp32.read )
+        value = (uint32_t)get_user_reg(regs, hsr.cp32.reg);
+        if ( !emulate(reg, hsr.cp32.read, &value) )
             return false;
 
-        value = (uint32_t)get_user_reg(regs, hsr.cp32.reg);
-        break;
+        if ( hsr.cp32.read )
+            set_user_reg(regs, hsr.cp32.reg, value);
+
+        return true;
 
     case HSR_EC_CP15_64:
         switch ( hsr.bits & HSR_CP64_REGS_MASK )
@@ -193,26 +214,14 @@ bool vgic_emulate(struct cpu_user_regs *regs, union hsr hsr)
         default: return false;
         }
 
-        if ( hsr.cp64.read )
-            return false;
-
         value = (uint32_t)get_user_reg(regs, hsr.cp64.reg1);
         value |= (uint64_t)get_user_reg(regs, hsr.cp64.reg2) << 32;
-        break;
+
+        return emulate(reg, hsr.cp64.read, &value);
 
     default:
         return false;
     }
-
-    if ( reg != RVGIC_DIR )
-        return rvgic_send_sgi(current, reg, value);
-
-    if ( current->domain->arch.vgic.version != GIC_V3 )
-        return false;
-
-    rvgic_write_dir(current, value);
-
-    return true;
 }
 
 /*

@@ -22,6 +22,9 @@ extern const struct rvgic_layout rvgic_layout;
 extern volatile void *rvgic_gich;
 void rvgic_map_gich(void);
 
+/* rvgic-trap-common on Xen's command line. See host.c. */
+extern bool rvgic_trap_common;
+
 struct vcpu *rvgic_current(void);
 
 /* The host's GIC: 2 or 3, and how many interrupts it and its vGICs can have. */

@@ -9,6 +9,8 @@ use rust_vgic::CpuInterface;
 unsafe extern "C" {
     /// Set at boot, before the first domain.
     static rvgic_gich: *mut u32;
+    /// Set at boot.
+    static rvgic_trap_common: bool;
 }
 
 /// Offsets in the GICH frame, in bytes.
@@ -40,6 +42,11 @@ macro_rules! write {
 
 /// ICH_VTR_EL2.TDS: ICH_HCR_EL2.TDIR is there.
 const ICH_VTR_TDS: u64 = 1 << 19;
+
+/// Bits of preemption in the virtual CPU interface, which say how many registers there are for active priorities.
+fn preemption_bits() -> u64 {
+    (read!("ich_vtr_el2") >> 26 & 7) + 1
+}
 
 /// The interface of the CPU that runs this code, whichever that is.
 #[derive(Clone, Copy)]
@@ -78,11 +85,6 @@ impl Cpu {
             None => unsafe { asm!("isb", "dsb sy", options(nostack, preserves_flags)) },
         }
     }
-}
-
-/// ICH_VTR_EL2.PREbits: of a priority, the bits that take part in preemption.
-fn preemption_bits() -> u32 {
-    (read!("ich_vtr_el2") >> 26 & 7) as u32 + 1
 }
 
 #[inline(always)]
@@ -168,31 +170,43 @@ impl CpuInterface for Cpu {
         }
     }
 
-    fn active_priorities(&self) -> u32 {
-        if let Some(base) = self.gich {
-            return gich_read(base, gich::APR);
-        }
-        // With more than five bits of preemption there is a bit for each of 64 or 128 priorities, of which we use 32.
-        let every = preemption_bits().saturating_sub(5).min(2);
-        let mut registers = [0; 4];
-        registers[0] = read!("ich_ap0r0_el2") | read!("ich_ap1r0_el2");
-        if every >= 1 {
-            registers[1] = read!("ich_ap0r1_el2") | read!("ich_ap1r1_el2");
-        }
-        if every == 2 {
-            registers[2] = read!("ich_ap0r2_el2") | read!("ich_ap1r2_el2");
-            registers[3] = read!("ich_ap0r3_el2") | read!("ich_ap1r3_el2");
-        }
-        (0..32_u32).fold(0, |all, n| {
-            let at = n << every;
-            let set = registers[(at >> 5) as usize & 3] >> (at & 31) & 1;
-            all | (set as u32) << n
-        })
+    fn can_trap_dir(&self) -> bool {
+        // SAFETY: written at boot only.
+        let common = unsafe { rvgic_trap_common };
+        self.gich.is_none() && !common && read!("ich_vtr_el2") & ICH_VTR_TDS != 0
     }
 
-    fn can_trap_dir(&self) -> bool {
-        // Of the system register: a GICv2 guest writes to memory.
-        self.gich.is_none() && !self.memory_mapped && read!("ich_vtr_el2") & ICH_VTR_TDS != 0
+    fn write_vmcr(&self, value: u32) {
+        write!("ich_vmcr_el2", value.into());
+    }
+
+    fn read_vtr(&self) -> u32 {
+        match self.gich {
+            Some(base) => gich_read(base, gich::VTR),
+            None => read!("ich_vtr_el2") as u32,
+        }
+    }
+
+    fn read_icc_ctlr(&self) -> u32 {
+        read!("icc_ctlr_el1") as u32
+    }
+
+    fn read_active_priorities(&self, n: usize) -> u32 {
+        if let Some(base) = self.gich {
+            return if n == 0 {
+                gich_read(base, gich::APR)
+            } else {
+                0
+            };
+        }
+        let active = match (n, preemption_bits()) {
+            (0, _) => read!("ich_ap0r0_el2") | read!("ich_ap1r0_el2"),
+            (1, 6..) => read!("ich_ap0r1_el2") | read!("ich_ap1r1_el2"),
+            (2, 7..) => read!("ich_ap0r2_el2") | read!("ich_ap1r2_el2"),
+            (3, 7..) => read!("ich_ap0r3_el2") | read!("ich_ap1r3_el2"),
+            _ => 0,
+        };
+        active as u32
     }
 
     fn reset(&self) {

@@ -10,9 +10,12 @@ unsafe extern "C" {
     safe fn rvgic_mock_read_hcr() -> u32;
     safe fn rvgic_mock_write_hcr(value: u32);
     safe fn rvgic_mock_read_vmcr() -> u32;
-    safe fn rvgic_mock_active_priorities() -> u32;
     safe fn rvgic_mock_reset();
     safe fn rvgic_mock_can_trap_dir() -> bool;
+    safe fn rvgic_mock_write_vmcr(value: u32);
+    safe fn rvgic_mock_read_vtr() -> u32;
+    safe fn rvgic_mock_read_icc_ctlr() -> u32;
+    safe fn rvgic_mock_read_active_priorities(n: usize) -> u32;
     safe fn rvgic_mock_irq_save() -> usize;
     safe fn rvgic_mock_irq_restore(flags: usize);
     safe fn rvgic_mock_relax();
@@ -58,12 +61,24 @@ impl CpuInterface for Cpu {
         rvgic_mock_read_vmcr()
     }
 
-    fn active_priorities(&self) -> u32 {
-        rvgic_mock_active_priorities()
-    }
-
     fn can_trap_dir(&self) -> bool {
         rvgic_mock_can_trap_dir()
+    }
+
+    fn write_vmcr(&self, value: u32) {
+        rvgic_mock_write_vmcr(value);
+    }
+
+    fn read_vtr(&self) -> u32 {
+        rvgic_mock_read_vtr()
+    }
+
+    fn read_icc_ctlr(&self) -> u32 {
+        rvgic_mock_read_icc_ctlr()
+    }
+
+    fn read_active_priorities(&self, n: usize) -> u32 {
+        rvgic_mock_read_active_priorities(n)
     }
 
     fn reset(&self) {

@@ -213,16 +213,25 @@ pub fn exited(vgic: &Vgic, v: &Vcpu) {
             write(event);
         }
     }
-    let vmcr = cpu.read_vmcr();
-    if seen.vmcr.swap(vmcr, Ordering::Relaxed) != vmcr {
-        write(Event::Vmcr { vcpu, value: vmcr });
-    }
+    interface(vgic, v);
     let count = Hcr::eoi_count(cpu.read_hcr()) as u8;
     if count != 0 {
         write(Event::EoiCount { vcpu, count });
     }
     write(Event::Exited { vcpu });
     look_for_off(vgic);
+}
+
+/// The guest may have changed its CPU interface, in a trap or without.
+pub fn interface(vgic: &Vgic, v: &Vcpu) {
+    let Some(seen) = seen(v).filter(|_| is_recorded(vgic)) else {
+        return;
+    };
+    let value = vgic.host().interface().read_vmcr();
+    if seen.vmcr.swap(value, Ordering::Relaxed) != value {
+        let vcpu = number(v);
+        write(Event::Vmcr { vcpu, value });
+    }
 }
 
 /// What the guest did to a list register.

@@ -14,7 +14,6 @@ use std::sync::atomic::Ordering::SeqCst;
 const ALL_PRIORITIES: u32 = 0xf800_0000;
 const GROUP0: u32 = 1;
 const GROUP1: u32 = 2;
-const SPLIT_EOI: u32 = 1 << 9;
 /// SPIs that find the four list registers full.
 const TOO_MANY: u32 = 5;
 
@@ -96,28 +95,4 @@ fn an_active_one_outside_is_ended_out_of_sight() {
     domain.acknowledge_all();
     domain.raise(36, 0x20, false);
     assert_eq!(enter(&domain), Hcr::EN | Hcr::LRENPIE);
-}
-
-#[test]
-fn dir_is_trapped_where_it_may_concern_another_list_register() {
-    let hcr = |vcpus, interface, traps| {
-        let domain = domain(vcpus, GROUP0, GROUP0 | interface);
-        domain.host().cpus[0].traps_dir.store(traps, SeqCst);
-        enter(&domain)
-    };
-    assert_eq!(hcr(2, SPLIT_EOI, true), Hcr::EN | Hcr::TDIR);
-    assert_eq!(hcr(2, SPLIT_EOI, false), Hcr::EN, "the hardware cannot");
-    assert_eq!(hcr(2, 0, true), Hcr::EN, "EOI deactivates");
-    assert_eq!(hcr(1, SPLIT_EOI, true), Hcr::EN, "all of them are here");
-}
-
-#[test]
-fn the_only_vcpus_dir_is_trapped_while_some_are_active_outside() {
-    let domain = domain(1, GROUP0, GROUP0 | SPLIT_EOI);
-    domain.host().cpus[0].traps_dir.store(true, SeqCst);
-    raise(&domain, 32, 4, 0xa0, false);
-    enter(&domain);
-    domain.acknowledge_all();
-    domain.raise(36, 0x20, false);
-    assert_eq!(enter(&domain), Hcr::EN | Hcr::LRENPIE | Hcr::TDIR);
 }

@@ -225,9 +225,7 @@ impl<H: Host> Domain<H> {
                 }
                 return Progress::Again;
             }
-            let _ = self
-                .host
-                .map_event(its.index, device, event, mapped.intid);
+            let _ = self.host.map_event(its.index, device, event, mapped.intid);
             let Some(after) = event.checked_add(1) else {
                 return Progress::Done;
             };

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use super::*;
-use crate::fake::{Fake, v2, v3};
+use crate::fake::{Cpu, Fake, v2, v3, v3_on};
 use crate::registers::Width::Word;
+use std::sync::atomic::Ordering::SeqCst;
 
 const ALL: [SgiRegister; 3] = [SgiRegister::Sgi1r, SgiRegister::Asgi1r, SgiRegister::Sgi0r];
 
@@ -84,4 +89,88 @@ fn undefined_with_gicv2() {
         assert!(!domain.send_sgi(domain.v(0), reg, 1 << 40));
     }
     assert_eq!(taken(&domain, 0), [] as [u8; 0]);
+}
+
+/// Seven bits of priority, six of preemption, INTIDs of 24 bits, SEIS and A3V.
+const VTR: u32 = 6 << 29 | 5 << 26 | 1 << 23 | 1 << 22 | 1 << 21;
+
+fn with_vtr(vtr: u32) -> Domain<Fake> {
+    v3_on(1, 32, 0, || Cpu {
+        vtr,
+        ..Cpu::default()
+    })
+}
+
+#[test]
+fn dir_ctlr_reads_what_the_virtual_interface_has() {
+    let domain = with_vtr(VTR);
+    let vmcr = |value| domain.host().cpus[0].vmcr.store(value, SeqCst);
+    let read = || domain.read_icc(domain.v(0), IccRegister::Ctlr);
+    // The physical CPU interface has all bits set.
+    let fixed = 1 << 19 | 1 << 18 | 1 << 15 | 1 << 14 | 1 << 11 | 6 << 8;
+    for (value, bits) in [(0, 0), (1 << 4, 1), (1 << 9, 2), (!0, 3)] {
+        vmcr(value);
+        assert_eq!(read(), Some(fixed | bits), "{value:#x}");
+    }
+    assert_eq!(Vtr(0).ctlr(), 0);
+}
+
+#[test]
+fn dir_ctlr_and_pmr_write_their_part_of_vmcr() {
+    let domain = with_vtr(VTR);
+    let (v, cpu) = (domain.v(0), &domain.host().cpus[0]);
+    for rest in [0, 0x00ff_fdef] {
+        cpu.vmcr.store(rest, SeqCst);
+        for (value, expected) in [
+            (0, 0),
+            (1, 1 << 4),
+            (2, 1 << 9),
+            (u64::MAX, 1 << 4 | 1 << 9),
+        ] {
+            assert!(domain.write_icc(v, IccRegister::Ctlr, value));
+            assert_eq!(cpu.vmcr.load(SeqCst), rest | expected);
+        }
+        assert!(domain.write_icc(v, IccRegister::Ctlr, 0));
+        // There is no lowest bit.
+        for (value, expected) in [(0xff, 0xfe), (0x7a, 0x7a), (0x1_0001, 0), (u64::MAX, 0xfe)] {
+            assert!(domain.write_icc(v, IccRegister::Pmr, value));
+            assert_eq!(cpu.vmcr.load(SeqCst), rest | expected << 24);
+            let read = domain.read_icc(v, IccRegister::Pmr);
+            assert_eq!(read, Some(expected.into()));
+        }
+        assert!(domain.write_icc(v, IccRegister::Pmr, 0));
+        assert_eq!(cpu.vmcr.load(SeqCst), rest);
+    }
+}
+
+#[test]
+fn dir_rpr_is_the_highest_active_priority() {
+    for (prebits, step) in [(5, 8), (6, 4), (7, 2)] {
+        let domain = with_vtr((prebits - 1) << 26);
+        let (v, cpu) = (domain.v(0), &domain.host().cpus[0]);
+        let read = || domain.read_icc(v, IccRegister::Rpr);
+        assert_eq!(read(), Some(0xff), "idle");
+        for level in (0..1_u32 << prebits).rev() {
+            let n = level as usize / 32;
+            cpu.active_priorities[n].fetch_or(1 << (level % 32), SeqCst);
+            assert_eq!(read(), Some(u64::from(level * step)));
+        }
+    }
+}
+
+#[test]
+fn dir_and_its_like_are_undefined_the_wrong_way_and_with_gicv2() {
+    let domain = with_vtr(VTR);
+    assert!(!domain.write_icc(domain.v(0), IccRegister::Rpr, 0));
+    assert_eq!(domain.read_icc(domain.v(0), IccRegister::Dir), None);
+    let old = v2(1, 32);
+    for register in [
+        IccRegister::Ctlr,
+        IccRegister::Pmr,
+        IccRegister::Rpr,
+        IccRegister::Dir,
+    ] {
+        assert!(!old.write_icc(old.v(0), register, 0));
+        assert_eq!(old.read_icc(old.v(0), register), None);
+    }
 }

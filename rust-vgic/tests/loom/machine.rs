@@ -109,11 +109,18 @@ impl CpuInterface for Cpu<'_> {
     fn read_vmcr(&self) -> u32 {
         self.0.vmcr.load(Ordering::Relaxed)
     }
-    fn active_priorities(&self) -> u32 {
+    fn can_trap_dir(&self) -> bool {
+        true
+    }
+    fn write_vmcr(&self, _value: u32) {}
+    fn read_vtr(&self) -> u32 {
         0
     }
-    fn can_trap_dir(&self) -> bool {
-        false
+    fn read_icc_ctlr(&self) -> u32 {
+        0
+    }
+    fn read_active_priorities(&self, _n: usize) -> u32 {
+        0
     }
     fn reset(&self) {}
     fn sync(&self) {}

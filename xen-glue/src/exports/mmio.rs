@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Trapped accesses: of a domain's frames, and of the system registers that send SGIs and deactivate.
+//! Trapped accesses: of a domain's frames, of the system registers that send SGIs, and of those of the CPU interface that trap.
 //!
 //! Every pointer is one of Xen's own, alive during the call.
 
@@ -8,7 +8,7 @@ use crate::ffi::vcpu;
 #[cfg(feature = "record")]
 use crate::record::Place;
 use core::ffi::c_uint;
-use rust_vgic::{CpuInterface, Progress, SgiRegister, Width};
+use rust_vgic::{CpuInterface, IccRegister, Progress, SgiRegister, Width};
 
 /// ICC_SGI1R_EL1, for [`rvgic_send_sgi`].
 pub const RVGIC_SGI1R: c_uint = 0;
@@ -16,6 +16,24 @@ pub const RVGIC_SGI1R: c_uint = 0;
 pub const RVGIC_ASGI1R: c_uint = 1;
 /// ICC_SGI0R_EL1.
 pub const RVGIC_SGI0R: c_uint = 2;
+/// ICC_DIR_EL1, for [`rvgic_icc_read`] and [`rvgic_icc_write`], as the rest.
+pub const RVGIC_DIR: c_uint = 3;
+/// ICC_CTLR_EL1.
+pub const RVGIC_CTLR: c_uint = 4;
+/// ICC_PMR_EL1.
+pub const RVGIC_PMR: c_uint = 5;
+/// ICC_RPR_EL1.
+pub const RVGIC_RPR: c_uint = 6;
+
+fn icc_register(register: c_uint) -> Option<IccRegister> {
+    match register {
+        RVGIC_DIR => Some(IccRegister::Dir),
+        RVGIC_CTLR => Some(IccRegister::Ctlr),
+        RVGIC_PMR => Some(IccRegister::Pmr),
+        RVGIC_RPR => Some(IccRegister::Rpr),
+        _ => None,
+    }
+}
 
 /// The guest reads its distributor: 2 to the power of `size` bytes.
 #[unsafe(no_mangle)]
@@ -74,7 +92,7 @@ pub unsafe extern "C" fn rvgic_redist_write(
     })
 }
 
-/// The guest deactivates an interrupt by a trapped write: of ICC_DIR_EL1, or of GICC_DIR in a GICv2.
+/// The guest deactivates an interrupt by GICC_DIR, in a GICv2.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rvgic_write_dir(v: *mut vcpu, value: u64) {
     // SAFETY: alive, see above.
@@ -86,7 +104,33 @@ pub unsafe extern "C" fn rvgic_write_dir(v: *mut vcpu, value: u64) {
     }
 }
 
-/// A write of one of the RVGIC_ registers above; `false`: the domain has no such register.
+/// A trapped read of one of the RVGIC_ registers above that have names of the CPU interface; `false`: the access is UNDEFINED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_icc_read(v: *mut vcpu, register: c_uint, value: *mut u64) -> bool {
+    // SAFETY: alive, see above.
+    let own = unsafe { vcpu_of(v) }.zip(icc_register(register));
+    let read = own.and_then(|((vgic, own), register)| vgic.read_icc(own, register));
+    // SAFETY: the caller's own.
+    read.map(|read| unsafe { value.write(read) }).is_some()
+}
+
+/// A trapped write of one of them; `false`: the access is UNDEFINED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_icc_write(v: *mut vcpu, register: c_uint, value: u64) -> bool {
+    // SAFETY: alive, see above.
+    let own = unsafe { vcpu_of(v) }.zip(icc_register(register));
+    own.is_some_and(|((vgic, own), register)| {
+        #[cfg(feature = "record")]
+        if register == IccRegister::Dir {
+            record!(dir(vgic, own, value));
+        }
+        let done = vgic.write_icc(own, register, value);
+        record!(interface(vgic, own));
+        done
+    })
+}
+
+/// A write of one of the RVGIC_ registers that send an SGI; `false`: the domain has no such register.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rvgic_send_sgi(v: *mut vcpu, register: c_uint, value: u64) -> bool {
     let sgi_register = match register {
