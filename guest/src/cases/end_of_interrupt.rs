@@ -10,6 +10,7 @@ use crate::timer::{self, Timer};
 cases! {
     ANY: eoimode0, eoimode1, eoimode1_sgi, eoimode1_timer, eoimode1_lower_runs_after_drop,
         eoimode1_pending_while_active, dir_on_other_cpu, dir_on_other_cpu_with_pending, end_of_spurious;
+    V3: shared_registers_in_both_modes;
 }
 
 fn eoimode0() -> Outcome {
@@ -160,6 +161,51 @@ fn dir_on_other_cpu_with_pending() -> Outcome {
     expect_none("although it is active")?;
     second::run(job_deactivate, id.0 as usize)?;
     gic::end(expect(id)?);
+    Ok(())
+}
+
+/// A hypervisor may trap what both groups share while there is EOImode 1, and the guest must not see that.
+fn shared_registers_in_both_modes() -> Outcome {
+    const CBPR: u64 = 1 << 0;
+    const EOIMODE: u64 = 1 << 1;
+    let fixed = gic::v3::control() & !(CBPR | EOIMODE);
+    for mode in [EoiMode::Both, EoiMode::Split, EoiMode::Both, EoiMode::Split] {
+        gic::set_eoi_mode(mode);
+        // An interrupt of its own, after which it is seen that the mode has changed.
+        let id = ready_spi(0, 0x80);
+        gic::set_pending(id);
+        let ack = expect(id)?;
+        gic::end(ack);
+        gic::deactivate(ack);
+        let bits = if mode == EoiMode::Split { EOIMODE } else { 0 };
+        for cbpr in [CBPR, 0] {
+            gic::v3::set_control(bits | cbpr);
+            check_eq!("ICC_CTLR_EL1", gic::v3::control(), fixed | bits | cbpr);
+        }
+        for mask in [0, 0x40, 0xf8] {
+            gic::set_priority_mask(mask);
+            check_eq!("ICC_PMR_EL1", gic::v3::priority_mask(), mask.into());
+        }
+        gic::set_priority_mask(0x80);
+        gic::set_pending(id);
+        expect_none("although it is masked")?;
+        gic::set_priority_mask(0xf8);
+        let outer = expect(id)?;
+        check_eq!("the running priority", gic::running_priority(), 0x80);
+        let urgent = ready_spi(1, 0x40);
+        gic::set_pending(urgent);
+        let inner = expect(urgent)?;
+        check_eq!("the running priority", gic::running_priority(), 0x40);
+        for (ack, left) in [(inner, 0x80), (outer, 0xff)] {
+            gic::end(ack);
+            gic::deactivate(ack);
+            check_eq!("the running priority", gic::running_priority(), left);
+        }
+        check!(
+            !gic::is_active(id) && !gic::is_active(urgent),
+            "one of them is still active"
+        );
+    }
     Ok(())
 }
 

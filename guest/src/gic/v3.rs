@@ -47,12 +47,23 @@ pub fn set_groups(groups: u32) {
     write_sysreg!("S3_0_C12_C12_7", u64::from(groups >> 1 & 1)); // ICC_IGRPEN1_EL1
 }
 
+/// ICC_PMR_EL1.
+pub fn priority_mask() -> u32 {
+    read_sysreg!("S3_0_C4_C6_0") as u32
+}
+
+/// ICC_CTLR_EL1.
+pub fn control() -> u64 {
+    read_sysreg!("S3_0_C12_C12_4")
+}
+
+pub fn set_control(value: u64) {
+    write_sysreg!("S3_0_C12_C12_4", value);
+}
+
 pub fn set_split(split: bool) {
-    let other = read_sysreg!("S3_0_C12_C12_4") & !EOI_MODE; // ICC_CTLR_EL1
-    write_sysreg!(
-        "S3_0_C12_C12_4",
-        if split { other | EOI_MODE } else { other }
-    );
+    let other = control() & !EOI_MODE;
+    set_control(if split { other | EOI_MODE } else { other });
 }
 
 pub fn init_this() {

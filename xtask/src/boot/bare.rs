@@ -7,7 +7,7 @@ use crate::boot::dtb::{self, Module};
 use crate::boot::machine::{self, End, Wish, loader, path};
 use crate::boot::qemu;
 use crate::command::run;
-use crate::hypervisor::arguments::XenArguments;
+use crate::hypervisor::arguments::{Vgic, XenArguments};
 use crate::hypervisor::core_library;
 use crate::hypervisor::xen::{self, CROSS};
 use crate::paths;
@@ -35,6 +35,9 @@ pub struct GuestArguments {
     pub gic: Gic,
     #[command(flatten)]
     pub xen: XenArguments,
+    /// Trap ICC_DIR_EL1 as on hardware that cannot trap it alone (ICH_VTR_EL2.TDS is 0; QEMU's is 1)
+    #[arg(long)]
+    pub trap_common: bool,
     /// Build it with a fault, so that it must fail: shows that failures are seen
     #[arg(long)]
     pub planted_fault: bool,
@@ -46,6 +49,9 @@ pub struct GuestArguments {
 impl GuestArguments {
     /// What is wrong with the arguments, in one sentence.
     pub fn problem(&self) -> Option<String> {
+        if self.trap_common && (self.gic, self.xen.vgic) != (Gic::V3, Vgic::Rust) {
+            return Some("--trap-common is for the Rust vGIC on a GICv3".into());
+        }
         self.machine().problem()
     }
 
@@ -80,7 +86,12 @@ pub fn guest(arguments: &GuestArguments) -> Result<bool> {
     let mut command = machine::arguments(&qemu, &arguments.machine(), MEMORY);
     let module = Module::new(image)?;
     let tree = paths::boot().join(format!("{name}.dtb"));
-    dtb::write_alone(&tree, &command, &module)?;
+    let options = if arguments.trap_common {
+        " rvgic-trap-common"
+    } else {
+        ""
+    };
+    dtb::write_alone(&tree, &command, &module, options)?;
     command.extend(["-kernel".into(), path(&built.image)?]);
     command.extend(["-dtb".into(), path(&tree)?]);
     command.extend(["-device".into(), loader(&module)?]);

@@ -114,10 +114,10 @@ pub fn write(file: &Path, machine: &[String], layout: &Layout, chosen: &Chosen) 
     Ok(())
 }
 
-/// The same for a single guest of two vCPUs without a Dom0, whose kernel is all that it has.
-pub fn write_alone(file: &Path, machine: &[String], kernel: &Module) -> Result<()> {
-    let xen = "console=dtuart loglvl=all guest_loglvl=all noreboot";
-    let tree = Tree::of(file, machine, xen)?;
+/// The same for a single guest of two vCPUs without a Dom0, whose kernel is all that it has; Xen gets `options` beside its usual ones.
+pub fn write_alone(file: &Path, machine: &[String], kernel: &Module, options: &str) -> Result<()> {
+    let xen = format!("console=dtuart loglvl=all guest_loglvl=all noreboot{options}");
+    let tree = Tree::of(file, machine, &xen)?;
     tree.domain("/chosen/domU1", 32 * 1024, 2)?;
     tree.module("/chosen/domU1", kernel, "multiboot,kernel")
 }
