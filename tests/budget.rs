@@ -205,7 +205,7 @@ fn mapc_all(n: u32, _: &Its) -> Command {
 }
 
 fn mapc_off_and_on(n: u32, _: &Its) -> Command {
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         command::unmapc(0)
     } else {
         command::mapc(0, 0)
