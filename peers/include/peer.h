@@ -153,13 +153,6 @@ static inline bool gic_is_valid_espi(unsigned int irq)
     return irq >= ESPI_BASE_INTID && irq < espi_idx_to_intid(gic_number_espis());
 }
 
-/* regs.h */
-static inline void set_user_reg(struct cpu_user_regs *regs, int reg, register_t value)
-{
-    if ( reg < 31 )
-        regs->x[reg] = value;
-}
-
 #include "register_access.h"
 
 /* processor.h, domain.h: sixteen vCPUs to a cluster */
