@@ -27,7 +27,7 @@ use crate::domain::Domain;
 use crate::host::{CpuInterface, Host};
 use crate::intid::IntId;
 use crate::irq::{Effect, Event, State};
-use crate::list::Class;
+use crate::list::{BATCH, Class};
 use crate::lr::{Groups, Hcr, Vmcr, Vtr};
 use crate::recall::{Set, only};
 use crate::slots::{bit, bits};
@@ -238,8 +238,12 @@ impl<H: Host> Domain<H> {
             if lists.unsorted() != 0 {
                 return true;
             }
-            let waits = self
-                .best(v, on, lists, moved)
+            let mut left = BATCH;
+            let best = self.best(v, on, lists, moved, &mut left);
+            if left == 0 {
+                return true;
+            }
+            let waits = best
                 .and_then(|(_, intid)| self.node(v, intid))
                 .is_some_and(|irq| signalled(irq.state()));
             waits

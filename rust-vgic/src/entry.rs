@@ -536,6 +536,7 @@ impl<H: Host> Domain<H> {
             (Class::Group0, Groups::ZERO, Hcr::VGRP0EIE, Hcr::VGRP0DIE),
             (Class::Group1, Groups::ONE, Hcr::VGRP1EIE, Hcr::VGRP1DIE),
         ];
+        let at_once = flags.contains(Flags::AT_ONCE);
         let mut waits = lists.unsorted() != 0 || dirty;
         for (class, group, enable, disable) in classes {
             let distributor = groups.contains(group);
@@ -543,6 +544,10 @@ impl<H: Host> Domain<H> {
             if interface {
                 // Its list registers can be used for something else once the guest disables it.
                 hcr |= disable;
+            }
+            if at_once {
+                // It is the one or the other.
+                hcr |= enable | disable;
             }
             if lists.map(class) != 0 && distributor {
                 if interface {

@@ -8,10 +8,10 @@ use crate::delivery::Moved;
 use crate::domain::Domain;
 use crate::host::Host;
 use crate::irq::{Irq, NIL, Place};
-use crate::list::{Class, Lists};
+use crate::list::{BATCH, Class, Lists};
 use crate::lr::Groups;
 use crate::sync::Ordering;
-use crate::vcpu::{Slot, Vcpu};
+use crate::vcpu::{Flags, Slot, Vcpu};
 
 /// Which slots hold an interrupt, as a bit each.
 pub(crate) fn bits(mut map: u32) -> impl Iterator<Item = usize> {
@@ -66,8 +66,9 @@ impl<H: Host> Domain<H> {
         moved: &mut Moved,
     ) -> u32 {
         let mut filled = 0;
+        let mut left = BATCH;
         // Ends: a list register that is given up goes to a strictly higher priority, and only as many as there are can be.
-        while let Some((priority, intid)) = self.best(v, on, lists, moved) {
+        while let Some((priority, intid)) = self.best(v, on, lists, moved, &mut left) {
             let Some(irq) = self.node(v, intid) else {
                 return filled;
             };
@@ -89,6 +90,10 @@ impl<H: Host> Domain<H> {
             self.fill_slot(v, n, intid, irq, lists, moved);
             filled |= bit(n);
         }
+        if left == 0 {
+            // What is foremost is yet to be found. It must not wait for what is in list registers, which the guest may have masked.
+            v.raise(Flags::DIRTY | Flags::AT_ONCE);
+        }
         // Room is left: active ones come back, so that their end is seen where it happens.
         let active = |lists: &Lists| {
             let first = lists.first(Class::Active);
@@ -104,13 +109,15 @@ impl<H: Host> Domain<H> {
     }
 
     /// The pending interrupt of highest priority that waits for a list register and could be signalled.
-    /// Takes off the lists what it finds there that cannot be delivered any more.
+    /// Takes off the lists what it finds there that cannot be delivered any more, but no more than `left`: with 0 left it may not have
+    /// found the one there is.
     pub(crate) fn best(
         &self,
         v: &Vcpu<H::Vcpu>,
         on: Groups,
         lists: &mut Lists,
         moved: &mut Moved,
+        left: &mut usize,
     ) -> Option<(u8, u16)> {
         loop {
             let of = |class: Class| {
@@ -131,6 +138,7 @@ impl<H: Host> Domain<H> {
             {
                 return (!lists.is_behind(best.0)).then_some(best);
             }
+            *left = left.checked_sub(1)?;
             lists.remove(irq, |n| self.node(v, n));
             self.rehome(v, best.1, irq, lists, moved);
         }

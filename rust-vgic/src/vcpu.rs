@@ -45,6 +45,8 @@ bitflags::bitflags! {
         /// Its exit is awaited: what its guest may have taken before is told then, and what was taken from it is gone. Raised
         /// together with [`Flags::KICKED`] alone, so that there is an exit to come.
         const AWAITED = 1 << 8;
+        /// Raised by the owner, with [`Flags::DIRTY`]: the next entry is to come at once, whatever the guest does to its interrupts.
+        const AT_ONCE = 1 << 9;
         /// A bit for each priority, the highest first: something was pushed to its inbox. In this word because who pushes
         /// writes to it anyway.
         const CAME = 0xffff_ffff << 32;
