@@ -378,10 +378,13 @@ impl<H: Host> Domain<H> {
         if flags.intersects(Flags::LINES | Flags::LOOK) {
             self.withdraw(v, v.used.load(Ordering::Relaxed));
         }
-        // Each turn but the last has found that a line has fallen for which there was a list register: something else may have that.
+        // Each turn but the last has found that a line has fallen for which there was a list register: something else may have that. Or that
+        // something was asked of it: perhaps by itself, when it passed on what it cannot take. Who is on the way into the guest cannot kick
+        // itself, and nobody else would, since one has.
         for _ in 0..TURNS {
             let filled = self.fill(v);
-            if filled == 0 || !self.withdraw(v, filled) {
+            let asked = v.flags.load(Ordering::Relaxed) & Flags::KICKED.bits() != 0;
+            if !asked && (filled == 0 || !self.withdraw(v, filled)) {
                 return;
             }
         }

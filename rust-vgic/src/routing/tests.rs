@@ -359,3 +359,42 @@ fn one_of_n_of_a_gicv2_goes_to_one_of_its_set() {
     domain.enter(1);
     assert_eq!(domain.loaded(1), [INTID as u16]);
 }
+
+/// One that no list register can have any more asks all vCPUs to look, the one too that has found it on its way into the guest.
+#[test]
+fn one_of_n_who_asks_itself_to_look_can_be_kicked_afterwards() {
+    const IGROUPR1: u32 = 0x84;
+    let (domain, intid) = any_of_three();
+    let v = domain.v(0);
+    let bit = 1 << (INTID - 32);
+    domain.post(v, intid, Event::Trigger { level: true });
+    domain.dist_write(v, 0x6000 + 8 * INTID, Width::Double, 1);
+    domain.inject(None, intid, true);
+    domain.enter(1);
+    let lr = &domain.host().cpus[1].lrs[0];
+    lr.store(lr.load(SeqCst) & !(3 << 62) | 2 << 62, SeqCst);
+    domain.leave(1);
+    domain.enter(1);
+    domain.dist_write(v, 0x6000 + 8 * INTID, Width::Double, IRM);
+    let group1 = domain.dist_read(v, IGROUPR1, Width::Word);
+    domain.dist_write(v, IGROUPR1, Width::Word, group1 & !bit);
+    run_kicked(&domain);
+    // The guest ends it, and nobody takes Group 0.
+    lr.store(0, SeqCst);
+    domain.leave(1);
+    domain.enter(1);
+    assert_eq!(domain.loaded(1), []);
+    // It does not leave the guest for what it asks of itself on the way into it.
+    let kicked = domain.host().kicked();
+    assert!(kicked.contains(&0) && kicked.contains(&2), "{kicked:?}");
+    for n in [0, 2] {
+        domain.enter(n);
+        domain.leave(n);
+    }
+    domain.host().kicked();
+    domain.dist_write(v, IGROUPR1, Width::Word, group1 | bit);
+    assert!(domain.host().kicked().contains(&1));
+    domain.leave(1);
+    domain.enter(1);
+    assert_eq!(domain.loaded(1), [INTID as u16]);
+}
