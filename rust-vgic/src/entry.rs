@@ -383,8 +383,9 @@ impl<H: Host> Domain<H> {
         // itself, and nobody else would, since one has.
         for _ in 0..TURNS {
             let filled = self.fill(v);
+            let fell = filled != 0 && self.withdraw(v, filled);
             let asked = v.flags.load(Ordering::Relaxed) & Flags::KICKED.bits() != 0;
-            if !asked && (filled == 0 || !self.withdraw(v, filled)) {
+            if !fell && !asked {
                 return;
             }
         }
