@@ -57,41 +57,31 @@ impl<H: Host> Domain<H> {
     #[inline]
     pub fn inject(&self, vcpu: Option<&Vcpu<H::Vcpu>>, intid: IntId, level: bool) {
         // Hosts say again and again how high the lines of a vCPU's timers are.
-        let own = vcpu.and_then(|v| v.private(intid));
-        if level && own.is_some() {
+        let Some((v, irq)) = vcpu.and_then(|v| Some((v, v.private(intid)?))) else {
+            self.inject_shared(vcpu, intid, level);
+            return;
+        };
+        if level {
             // Pairs with the fence of who lowers the line, below. The source that has just risen may be a plain store of the host's,
             // which this look at the line must not overtake: either we see the line lowered, or its source is seen high.
             // One that falls has no such look to fear, and only private interrupts have a source that is looked at again.
             fence(Ordering::SeqCst);
         }
-        if !own.is_some_and(|irq| irq.state().is_line_at(level)) {
-            self.inject_change(vcpu, intid, level);
+        if !irq.state().is_line_at(level) {
+            self.inject_private(v, intid, irq, level);
         }
     }
 
     #[inline(never)]
-    fn inject_change(&self, vcpu: Option<&Vcpu<H::Vcpu>>, intid: IntId, level: bool) {
-        let Some(v) = vcpu.or_else(|| self.vcpus.first().filter(|_| !intid.is_private())) else {
-            return;
-        };
-        let Some(irq) = self.irq(v, intid) else {
-            return;
-        };
-        let shares = self.shares();
-        let (old, new, effect) = if shares {
-            self.post_shared(irq, Event::Line(level))
-        } else {
-            irq.post_line(level)
-        };
+    fn inject_private(&self, v: &Vcpu<H::Vcpu>, intid: IntId, irq: &Irq, level: bool) {
+        // Its own is never for several.
+        let (old, new, effect) = irq.post_line(level);
         if old == new {
             return;
         }
-        let holder = self.carry_out(intid, irq, new, effect);
-        if shares {
-            self.see_chosen(intid, irq, old, new);
-        }
+        self.carry_out(intid, irq, new, effect);
         if level {
-            holder.unwrap_or(v).counters.injections.count();
+            v.counters.injections.count();
         }
         // A line that Xen can look at again may have risen between its look and our lowering it:
         // that raise saw a line still high and did nothing.
@@ -105,15 +95,62 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// Applies an event to an interrupt as `v` sees it, and does all that follows from it.
-    /// Not for hardware-mapped interrupts where the event may concern the physical one: see [`Domain::post_phys`].
+    #[inline(never)]
+    fn inject_shared(&self, vcpu: Option<&Vcpu<H::Vcpu>>, intid: IntId, level: bool) {
+        let Some(v) = vcpu.or_else(|| self.vcpus.first().filter(|_| !intid.is_private())) else {
+            return;
+        };
+        let Some(irq) = self.irq(v, intid) else {
+            return;
+        };
+        if self.shares() {
+            self.inject_chosen(v, intid, irq, level);
+            return;
+        }
+        let (old, new, effect) = irq.post_line(level);
+        if old == new {
+            return;
+        }
+        let holder = self.carry_out(intid, irq, new, effect);
+        if level {
+            holder.unwrap_or(v).counters.injections.count();
+        }
+    }
+
+    /// The same in a domain with interrupts that several may take.
+    #[inline(never)]
+    fn inject_chosen(&self, v: &Vcpu<H::Vcpu>, intid: IntId, irq: &Irq, level: bool) {
+        let (old, new, effect) = self.post_shared(irq, Event::Line(level));
+        if old == new {
+            return;
+        }
+        let holder = self.carry_out(intid, irq, new, effect);
+        self.see_chosen(intid, irq, old, new);
+        if level {
+            holder.unwrap_or(v).counters.injections.count();
+        }
+    }
+
+    /// An SGI is sent to `v` by these CPU interfaces ([`Event::Sgi`]). It is `v`'s own, never for several, and no more urgent than before.
+    pub(crate) fn post_sgi(&self, v: &Vcpu<H::Vcpu>, intid: IntId, sources: u8) {
+        let Some(irq) = v.private(intid) else {
+            return;
+        };
+        if let Some((_, new, effect)) = irq.update(|s| Some(s.sent(sources))) {
+            self.carry_out(intid, irq, new, effect);
+        }
+    }
+
+    /// [`Domain::post_to`] of an interrupt as `v` sees it.
+    #[cfg(any(test, loom))]
     pub(crate) fn post(&self, v: &Vcpu<H::Vcpu>, intid: IntId, event: Event) {
         if let Some(irq) = self.irq(v, intid) {
             self.post_to(intid, irq, event);
         }
     }
 
-    /// The same for who has found the interrupt already.
+    /// Applies an event to an interrupt, and does all that follows from it.
+    /// Not for hardware-mapped interrupts where the event may concern the physical one: see [`Domain::post_phys`].
     pub(crate) fn post_to(&self, intid: IntId, irq: &Irq, event: Event) -> (State, State) {
         let (old, new, effect) = self.post_on(irq, event);
         self.carry_out(intid, irq, new, effect);
@@ -172,15 +209,17 @@ impl<H: Host> Domain<H> {
                 self.visit(intid, irq);
             }
         }
-        if effect.contains(Effect::KICK) {
-            if self.must_kick(holder, Flags::LOOK) {
-                self.kick(holder);
+        if effect.intersects(Effect::LOOK | Effect::KICK | Effect::VISIT) {
+            if effect.contains(Effect::KICK) {
+                if self.must_kick(holder, Flags::LOOK) {
+                    self.kick(holder);
+                }
+            } else if effect.contains(Effect::LOOK) {
+                holder.raise(Flags::FELL);
             }
-        } else if effect.contains(Effect::LOOK) {
-            holder.raise(Flags::FELL);
-        }
-        if effect.contains(Effect::VISIT) {
-            self.visit(intid, irq);
+            if effect.contains(Effect::VISIT) {
+                self.visit(intid, irq);
+            }
         }
         Some(holder)
     }

@@ -19,8 +19,6 @@ use core::hint::cold_path;
 /// What was found while list registers were folded, and has to wait until that is done.
 #[derive(Default)]
 struct Later {
-    /// Somebody has changed something about an interrupt in a list register: its target, perhaps.
-    look: bool,
     /// A list register was not as it had been written.
     changed: bool,
     /// One of those shows its interrupt active.
@@ -59,11 +57,7 @@ impl<H: Host> Domain<H> {
         let hcr = v.hcr.load(Ordering::Relaxed);
         let cpu = self.host.cpu();
         cpu.sync();
-        let flags = Flags::from_bits_retain(v.flags.load(Ordering::Acquire));
-        let mut later = Later {
-            look: flags.contains(Flags::LOOK),
-            ..Later::default()
-        };
+        let mut later = Later::default();
         let mut ended = 0;
         let idle = self.idle_hcr.bits();
         if hcr != idle {
@@ -99,15 +93,30 @@ impl<H: Host> Domain<H> {
         }
         if later.changed {
             v.counters.changed_exits.count();
+            // What is active may be deactivated elsewhere, and this vCPU not be entered again for long.
+            if later.taken && self.needs_tc() {
+                self.see_eoimode(v, self.read_vmcr(v, &cpu));
+            }
         }
-        // What is active may be deactivated elsewhere, and this vCPU not be entered again for long.
-        if later.taken && self.needs_tc() {
-            self.see_eoimode(v, self.read_vmcr(v, &cpu));
+        if ended | later.moves != 0 {
+            self.see_to_rest(v, ended, later.moves, &cpu);
         }
+    }
+
+    /// So many were ended outside of list registers, and these slots may have what has no business there any more.
+    #[inline(never)]
+    fn see_to_rest(&self, v: &Vcpu<H::Vcpu>, ended: u32, moves: u32, cpu: &impl CpuInterface) {
         if ended != 0 {
-            self.ended_outside(v, ended, &cpu);
+            self.ended_outside(v, ended, cpu);
         }
-        for n in bits(later.moves) {
+        if moves != 0 {
+            self.move_away(v, moves);
+        }
+    }
+
+    /// What is in these slots may have no business there any more.
+    fn move_away(&self, v: &Vcpu<H::Vcpu>, slots: u32) {
+        for n in bits(slots) {
             if let Some((_, intid, irq)) = self.occupant(v, n)
                 && let Some(intid) = IntId::new(intid.into())
             {
@@ -127,72 +136,88 @@ impl<H: Host> Domain<H> {
     ) {
         let seen = cpu.read_lr(n);
         let changed = seen != slot.shadow.load(Ordering::Relaxed);
-        if !changed && !later.look && !self.format.is_hw(seen) {
+        if !changed && !self.format.is_hw(seen) {
             return;
         }
         let intid = slot.intid.load(Ordering::Relaxed);
         let Some(irq) = self.node(v, intid) else {
             return;
         };
+        if !changed {
+            // Its line may fall before the guest is entered again.
+            if irq.state().hangs_on_line() {
+                v.raise(Flags::LINES);
+            }
+            return;
+        }
         let (pending, active) = self.format.state(seen);
         // Only the hardware calls an LPI active: nothing has to end it (an EOI without a list register is not even counted),
         // so it keeps no list register and no vCPU.
         let holds = active && !IntId::new(intid.into()).is_some_and(IntId::is_lpi);
-        if changed {
-            later.changed = true;
-            later.taken |= holds;
-            slot.shadow.store(seen, Ordering::Relaxed);
-            // The end of it keeps the maintenance interrupt asserted.
-            if self.format.asserts_eoi(seen) {
-                cpu.write_lr(n, 0);
-                slot.shadow.store(0, Ordering::Relaxed);
-            }
-            let Some((_, new, ())) = irq.update(|s| {
-                if !pending
-                    && !holds
-                    && let Some(s) = s.ended()
-                {
-                    return Some((s, ()));
-                }
-                let s = s.fold(pending, holds, self.format.standing(seen));
-                // An orphan's physical interrupt is deactivated out of this, once the guest is left: see below.
-                let gone = !s.deliverable() && !s.orphaned();
-                Some((if gone { s.unload().idle() } else { s }, ()))
-            }) else {
-                return;
-            };
-            if new.place().0 == Place::Idle {
-                self.free(v, n, slot);
-                // What is neither pending nor active the hardware ignores, and the next user overwrites.
-                if pending || active {
-                    cpu.write_lr(n, 0);
-                }
-                slot.shadow.store(0, Ordering::Relaxed);
-                return;
-            }
-            v.raise(Flags::DIRTY);
-            v.set_stale(bit(n));
+        later.changed = true;
+        later.taken |= holds;
+        slot.shadow.store(seen, Ordering::Relaxed);
+        // The end of it keeps the maintenance interrupt asserted.
+        if self.format.asserts_eoi(seen) {
+            cpu.write_lr(n, 0);
+            slot.shadow.store(0, Ordering::Relaxed);
         }
-        let state = irq.state();
-        if state.misplaced() {
+        let Some((_, new, ())) = irq.update(|s| {
+            if !pending
+                && !holds
+                && let Some(s) = s.ended()
+            {
+                return Some((s, ()));
+            }
+            let s = s.fold(pending, holds, self.format.standing(seen));
+            // An orphan's physical interrupt is deactivated out of this, once the guest is left: see below.
+            let gone = !s.deliverable() && !s.orphaned();
+            Some((if gone { s.unload().idle() } else { s }, ()))
+        }) else {
+            return;
+        };
+        if new.place().0 == Place::Idle {
+            self.free(v, n, slot);
+            // What is neither pending nor active the hardware ignores, and the next user overwrites.
+            if pending || active {
+                cpu.write_lr(n, 0);
+            }
+            slot.shadow.store(0, Ordering::Relaxed);
+            return;
+        }
+        v.set_stale(bit(n));
+        // What somebody changes from here on is looked at once the guest is left, and on the next entry.
+        if new.misplaced() {
             later.moves |= bit(n);
         }
-        // Its line may fall before the guest is entered again.
-        if state.hangs_on_line() {
-            v.raise(Flags::LINES);
-        }
+        let waits = new.hangs_on_line();
+        v.raise(if waits {
+            Flags::DIRTY | Flags::LINES
+        } else {
+            Flags::DIRTY
+        });
     }
 
     /// Slots whose interrupt has no business there any more, and must not wait for the next entry.
-    #[cold]
+    #[inline(always)]
     fn astray(&self, v: &Vcpu<H::Vcpu>) -> u32 {
-        let used = bits(v.used.load(Ordering::Relaxed));
-        used.fold(0, |found, n| match self.occupant(v, n) {
-            Some((_, _, irq)) if irq.state().misplaced() || irq.state().orphaned() => {
-                found | bit(n)
+        let mut found = 0;
+        for n in bits(v.used.load(Ordering::Relaxed)) {
+            let Some(slot) = v.slots.get(n) else {
+                continue;
+            };
+            // What is the vCPU's own goes nowhere, and has no physical interrupt.
+            let intid = slot.intid.load(Ordering::Relaxed);
+            if u32::from(intid) >= IntId::SPI
+                && let Some(irq) = self.node(v, intid)
+            {
+                let s = irq.state();
+                if s.misplaced() || s.orphaned() {
+                    found |= bit(n);
+                }
             }
-            _ => found,
-        })
+        }
+        found
     }
 
     /// The guest ended as many interrupts that no list register held. With EOImode 0 the last to be acknowledged is the first to end,
@@ -229,13 +254,20 @@ impl<H: Host> Domain<H> {
 
     /// The lines of hardware-mapped levels that wait in list registers of `v`, which is about to be entered, may have fallen: then nothing
     /// is pending any more, and the list register is to be loaded again. Says whether any has.
-    #[inline(never)]
+    #[inline(always)]
     fn withdraw(&self, v: &Vcpu<H::Vcpu>, slots: u32) -> bool {
+        slots != 0 && self.withdraw_some(v, slots)
+    }
+
+    #[inline(never)]
+    fn withdraw_some(&self, v: &Vcpu<H::Vcpu>, slots: u32) -> bool {
         let mut any = false;
         for n in bits(slots) {
-            let occupant = self.occupant(v, n).map(|(.., irq)| irq);
-            let waits = occupant.filter(|irq| irq.state().hangs_on_line());
-            if waits.is_some_and(|irq| self.withdraw_fallen(irq, |s| s.is_at(Place::Lr, v.id()))) {
+            if let Some((.., irq)) = self.occupant(v, n)
+                && irq.state().hangs_on_line()
+                && self.has_fallen(irq)
+                && self.withdraw_fallen(irq, |s| s.is_at(Place::Lr, v.id()))
+            {
                 v.set_stale(bit(n));
                 any = true;
             }
@@ -264,7 +296,7 @@ impl<H: Host> Domain<H> {
                 if flags == Flags::FELL.bits() {
                     return;
                 }
-            } else if self.load_alone(v, came.trailing_zeros() as u8) {
+            } else if self.load_alone(v, flags) {
                 return;
             }
         }
@@ -283,7 +315,8 @@ impl<H: Host> Domain<H> {
     /// Nothing has changed but that an interrupt of this priority has come, alone, and nothing else waits: it goes straight into a free list
     /// register, and the others stay as they are. Equals [`Domain::prepare_entry`] whenever it says yes; no means to do that.
     #[inline(always)]
-    fn load_alone(&self, v: &Vcpu<H::Vcpu>, priority5: u8) -> bool {
+    fn load_alone(&self, v: &Vcpu<H::Vcpu>, seen: Flags) -> bool {
+        let priority5 = seen.came().trailing_zeros() as u8;
         let Some(inbox) = v.inboxes.get(usize::from(priority5)) else {
             return false;
         };
@@ -306,34 +339,30 @@ impl<H: Host> Domain<H> {
         }
         // First the flags, then what they are about; what is more than a kick is for the other way.
         let flags = Flags::from_bits_retain(v.flags.swap(0, Ordering::AcqRel));
-        let only = self.harmless(v).union(Flags::came_at(priority5));
-        if unlikely(!only.contains(flags)) {
-            v.raise(flags);
-            return false;
-        }
-        let taken = self.take_alone(v, (inbox, priority5), intid, irq, on);
-        let Some((s, (view, effect))) = taken else {
+        let taken = if unlikely(flags != seen) {
+            None
+        } else {
+            self.take_alone(v, (inbox, priority5), intid, irq, on)
+        };
+        let Some(s) = taken else {
             v.raise(flags);
             return false;
         };
-        self.use_slot(v, n, slot, intid);
-        let mut view = view;
+        self.use_slot(v, n, slot, (intid, s));
+        let mut view = s.view_inactive();
         // It may have waited for long.
-        if view.hw && s.level() && self.withdraw(v, bit(n)) {
+        if s.hangs_on_line() && unlikely(self.has_fallen(irq)) && self.withdraw(v, bit(n)) {
             view = LrView::default();
         }
         let lr = self.encode(v, n, (intid, irq), s, view);
         Self::write_slot(slot, n, &cpu, lr);
         cpu.sync_written();
         v.set_loaded(self.idle_hcr);
-        if effect.contains(Effect::DEACTIVATE) {
-            self.deactivate(irq);
-        }
         true
     }
 
     /// Takes an interrupt out of the inbox, if it is alone there and everywhere, and loads it: it is in a list register from now on.
-    /// Equals [`Domain::drain`], [`Domain::fill_slots`] and [`State::load`] then; no leaves it for them.
+    /// Equals [`Domain::drain`], [`Domain::fill_slots`] and [`State::load`] then; no leaves it for them, as it does what is active.
     #[inline(always)]
     fn take_alone(
         &self,
@@ -342,10 +371,11 @@ impl<H: Host> Domain<H> {
         intid: u16,
         irq: &Irq,
         on: Groups,
-    ) -> Option<(State, (LrView, Effect))> {
+    ) -> Option<State> {
         let _masked = self.mask();
         let mut lists = v.lock.lock();
-        if unlikely(lists.any()) {
+        // Equals `lists.any()`.
+        if unlikely(v.backlog.load(Ordering::Relaxed) != 0) {
             return None;
         }
         let taken = inbox.compare_exchange(intid, NIL, Ordering::AcqRel, Ordering::Relaxed);
@@ -361,14 +391,14 @@ impl<H: Host> Domain<H> {
             if unlikely(self.is_withheld(v, intid)) {
                 return None;
             }
-            let (s, view, effect) = s.placed(Place::Lr, v.id()).load(true);
-            Some((s, (view, effect)))
+            let loaded = s.placed(Place::Lr, v.id()).load_inactive()?;
+            Some((loaded, ()))
         });
         if loaded.is_none() {
             lists.set_rest(priority5, intid);
             v.backlog.store(1, Ordering::Relaxed);
         }
-        loaded.map(|(_, s, said)| (s, said))
+        loaded.map(|(_, s, ())| s)
     }
 
     /// Looks at everything: what has come, what is in list registers, what waits for one.
@@ -376,14 +406,14 @@ impl<H: Host> Domain<H> {
     fn prepare_entry(&self, v: &Vcpu<H::Vcpu>) {
         let flags = Flags::from_bits_retain(v.flags.load(Ordering::Relaxed));
         if flags.intersects(Flags::LINES | Flags::LOOK) {
-            self.withdraw(v, v.used.load(Ordering::Relaxed));
+            self.withdraw(v, v.used_physical());
         }
         // Each turn but the last has found that a line has fallen for which there was a list register: something else may have that. Or that
         // something was asked of it: perhaps by itself, when it passed on what it cannot take. Who is on the way into the guest cannot kick
         // itself, and nobody else would, since one has.
         for _ in 0..TURNS {
             let filled = self.fill(v);
-            let fell = filled != 0 && self.withdraw(v, filled);
+            let fell = self.withdraw(v, filled & v.used_physical());
             let asked = v.flags.load(Ordering::Relaxed) & Flags::KICKED.bits() != 0;
             if !fell && !asked {
                 return;
@@ -466,22 +496,39 @@ impl<H: Host> Domain<H> {
                 Self::write_slot(slot, n, cpu, 0);
                 continue;
             };
-            let loaded = irq.update(|s| {
-                let urgent = |waits| s.priority5() <= waits;
-                let foremost =
-                    s.active() && on.has(s.group1()) && lists.most_urgent(on).is_none_or(urgent);
-                let (s, view, effect) = s.load(foremost);
-                Some((s, (view, effect)))
-            });
-            if let Some((_, s, (view, effect))) = loaded {
-                if effect.contains(Effect::DEACTIVATE) {
-                    deactivate |= bit(n);
-                }
-                let lr = self.encode(v, n, (intid, irq), s, view);
-                Self::write_slot(slot, n, cpu, lr);
-            }
+            let lr = match irq.update(|s| Some((s.load_inactive()?, ()))) {
+                Some((_, s, ())) => self.encode(v, n, (intid, irq), s, s.view_inactive()),
+                None => self.load_other(v, n, (intid, irq), (on, lists), &mut deactivate),
+            };
+            Self::write_slot(slot, n, cpu, lr);
         }
         deactivate
+    }
+
+    /// The same for one that is not loaded as most are.
+    #[inline(never)]
+    fn load_other(
+        &self,
+        v: &Vcpu<H::Vcpu>,
+        n: usize,
+        (intid, irq): (u16, &Irq),
+        (on, lists): (Groups, &Lists),
+        deactivate: &mut u32,
+    ) -> u64 {
+        let loaded = irq.update(|s| {
+            let urgent = |waits| s.priority5() <= waits;
+            let foremost =
+                s.active() && on.has(s.group1()) && lists.most_urgent(on).is_none_or(urgent);
+            let (s, view, effect) = s.load(foremost);
+            Some((s, (view, effect)))
+        });
+        let Some((_, s, (view, effect))) = loaded else {
+            return 0;
+        };
+        if effect.contains(Effect::DEACTIVATE) {
+            *deactivate |= bit(n);
+        }
+        self.encode(v, n, (intid, irq), s, view)
     }
 
     /// What a list register has to hold for an interrupt that has been loaded into it.

@@ -242,6 +242,15 @@ impl Host for Fake {
         *slot = locked.0.get();
         Some(result)
     }
+    fn phys_is_pending(&self, phys: u16) -> bool {
+        let hook = self.before_phys.lock().unwrap().take();
+        if let Some(mut hook) = hook {
+            hook();
+        }
+        let all = self.phys.lock().unwrap();
+        all.get(&phys)
+            .is_none_or(|phys| Locked(Cell::new(*phys)).is_pending())
+    }
     fn phys_affinity(&self, phys: u16, vcpu: usize) {
         assert_ne!(self.masked.load(SeqCst), 0, "interrupts must be masked");
         self.change(phys, |phys| phys.follows = Some(vcpu));

@@ -82,7 +82,7 @@ fn send<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
         return;
     };
     for v in domain.created().filter(|v| targets & bit(v.id()) != 0) {
-        domain.post(v, intid, Event::Sgi(own));
+        domain.post_sgi(v, intid, own);
     }
 }
 

@@ -64,6 +64,9 @@ pub trait Host: Send + Sync + Sized {
     /// Runs `f` on a physical interrupt, under its lock and with interrupts masked. `None` if there is no such interrupt.
     fn phys<R>(&self, phys: u16, f: impl FnOnce(&Self::Phys) -> R) -> Option<R>;
 
+    /// [`PhysIrq::is_pending`] for a look without the lock; yes if there is no such interrupt.
+    fn phys_is_pending(&self, phys: u16) -> bool;
+
     /// Routes a physical interrupt to the physical CPU that `vcpu` is on. Called with interrupts masked.
     fn phys_affinity(&self, phys: u16, vcpu: Self::Vcpu);
 

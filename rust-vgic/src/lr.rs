@@ -96,16 +96,21 @@ pub struct Vmcr {
     pub split_eoi: bool,
     /// Priority mask, upper five bits: only higher priorities (lower numbers) are signalled.
     pub mask5: u8,
-    /// Which bits of a priority take part in preemption: those of Group 0 and those of Group 1.
-    preemption: [u8; 2],
+    /// As it was read.
+    raw: u32,
 }
 
 impl Vmcr {
     /// Which of the active priorities (GICH_APR, ICH_AP1R0_EL2 …) an interrupt has that is acknowledged with this group and priority.
     #[must_use]
     pub const fn level(&self, (group1, priority5): (bool, u8)) -> u32 {
-        let [group0, of_group1] = self.preemption;
-        let mask = if group1 { of_group1 } else { group0 };
+        // Binary points (IHI 0048B, 3.3.3; IHI 0069, 4.8.2): with n, bits 7 to n + 1 of Group 0 take part in preemption, and 7 to n of
+        // Group 1; with CBPR, Group 1 has that of Group 0.
+        let mask = if group1 && !self.cbpr {
+            0xff_u32.wrapping_shl(self.raw >> 18 & 7) as u8
+        } else {
+            0xfe_u32.wrapping_shl(self.raw >> 21 & 7) as u8
+        };
         1_u32.wrapping_shl(((priority5 << 3 & mask) >> 3) as u32)
     }
 }
@@ -159,6 +164,7 @@ impl Vtr {
 impl Format {
     /// The list register that shows `view` of interrupt `intid`. `phys` counts only where `view.hw`.
     #[must_use]
+    #[inline(always)]
     pub fn encode(self, intid: u16, phys: u16, priority5: u8, group1: bool, view: LrView) -> u64 {
         if !view.pending && !view.active {
             return 0;
@@ -258,16 +264,8 @@ impl Format {
     /// Decodes VMCR.
     #[must_use]
     pub const fn vmcr(self, raw: u32) -> Vmcr {
-        // Binary points (IHI 0048B, 3.3.3; IHI 0069, 4.8.2): with n, bits 7 to n + 1 of Group 0 count, and 7 to n of Group 1; with
-        // CBPR, Group 1 has that of Group 0.
-        let group0 = 0xfe_u32.wrapping_shl(raw >> 21 & 7) as u8;
-        let group1 = if raw & 1 << 4 != 0 {
-            group0
-        } else {
-            0xff_u32.wrapping_shl(raw >> 18 & 7) as u8
-        };
         Vmcr {
-            preemption: [group0, group1],
+            raw,
             groups: Groups::from_bits_truncate(raw),
             cbpr: raw & 1 << 4 != 0,
             split_eoi: raw & 1 << 9 != 0,

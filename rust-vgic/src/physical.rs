@@ -98,6 +98,12 @@ impl<H: Host> Domain<H> {
         })
     }
 
+    /// Has the line of a hardware-mapped level interrupt fallen? As a look without the lock finds it, so to be asked again with
+    /// it: most lines are high, and then that is all.
+    pub(crate) fn has_fallen(&self, irq: &Irq) -> bool {
+        !self.host.phys_is_pending(irq.phys.load(Ordering::Relaxed))
+    }
+
     /// Is it pending, as GICD_ISPENDR shows it? What the physical distributor has counts, too: what was set pending while it was
     /// disabled, and the line of a level-sensitive one, which may have fallen since it fired.
     pub(crate) fn shows_pending(&self, irq: &Irq) -> bool {

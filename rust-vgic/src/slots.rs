@@ -7,7 +7,7 @@
 use crate::delivery::Moved;
 use crate::domain::Domain;
 use crate::host::Host;
-use crate::irq::{Irq, NIL, Place};
+use crate::irq::{Irq, NIL, Place, State};
 use crate::list::{BATCH, Class, Lists};
 use crate::lr::Groups;
 use crate::sync::Ordering;
@@ -202,8 +202,8 @@ impl<H: Host> Domain<H> {
             (s.deliverable() && !s.misplaced()).then(|| (s.placed(Place::Lr, v.id()), ()))
         });
         match (placed, v.slots.get(n)) {
-            (Some(_), Some(slot)) => {
-                self.use_slot(v, n, slot, intid);
+            (Some((_, s, ())), Some(slot)) => {
+                self.use_slot(v, n, slot, (intid, s));
                 v.set_stale(bit(n));
             }
             _ => {
@@ -214,8 +214,17 @@ impl<H: Host> Domain<H> {
 
     /// An interrupt gets a slot, whose list register is to be written.
     #[inline]
-    pub(crate) fn use_slot(&self, v: &Vcpu<H::Vcpu>, n: usize, slot: &Slot, intid: u16) {
+    pub(crate) fn use_slot(
+        &self,
+        v: &Vcpu<H::Vcpu>,
+        n: usize,
+        slot: &Slot,
+        (intid, s): (u16, State),
+    ) {
         slot.intid.store(intid, Ordering::Relaxed);
+        let others = v.physical.load(Ordering::Relaxed) & !bit(n);
+        let this = if s.hw() { bit(n) } else { 0 };
+        v.physical.store(others | this, Ordering::Relaxed);
         v.used
             .store(v.used.load(Ordering::Relaxed) | bit(n), Ordering::Relaxed);
     }

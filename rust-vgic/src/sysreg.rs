@@ -6,7 +6,6 @@ use crate::config::Version;
 use crate::domain::Domain;
 use crate::host::{CpuInterface, Host};
 use crate::intid::{IntId, VcpuId};
-use crate::irq::Event;
 use crate::lr::{Vmcr, Vtr};
 use crate::vcpu::Vcpu;
 
@@ -147,7 +146,7 @@ impl<H: Host> Domain<H> {
     fn forward(&self, v: &Vcpu<H::Vcpu>, intid: IntId, reg: SgiRegister) {
         let group1 = v.private(intid).is_some_and(|irq| irq.state().group1());
         if reg == SgiRegister::Sgi1r || !group1 {
-            self.post(v, intid, Event::Sgi(0));
+            self.post_sgi(v, intid, 0);
         }
     }
 }

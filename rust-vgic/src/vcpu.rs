@@ -5,7 +5,7 @@
 //!
 //! * `flags`, `inboxes`: anyone, atomically.
 //! * `lock` (a leaf; interrupts masked; never two at once): the ready lists. Any CPU may take it and work for the vCPU.
-//! * `slots`, `used`, `stale`, `twice`, `hcr`, `loaded`: the CPU that runs the vCPU, while `epoch` is odd (in the guest, or on the way in or out);
+//! * `slots`, `used`, `stale`, `twice`, `physical`, `hcr`, `loaded`: the CPU that runs the vCPU, while `epoch` is odd (in the guest, or on the way in or out);
 //!   whoever holds `lock` while `epoch` is even. `Vcpu::is_in_guest` says how to find out.
 
 mod redistributor;
@@ -99,6 +99,8 @@ pub struct Vcpu<V> {
     pub(crate) stale: AtomicU32,
     /// Slots whose list register may show an interrupt pending behind itself, as a bit each.
     pub(crate) twice: AtomicU32,
+    /// Slots of which the last to use it was hardware-mapped, as a bit each. One becomes that only while it is on no list.
+    pub(crate) physical: AtomicU32,
     pub(crate) hcr: AtomicU32,
     id: VcpuId,
     /// The host's handle, one more than as a word; 0 while there is none.
@@ -141,6 +143,7 @@ impl<V: Handle> Vcpu<V> {
             used: AtomicU32::new(0),
             stale: AtomicU32::new(0),
             twice: AtomicU32::new(0),
+            physical: AtomicU32::new(0),
             loaded: AtomicU32::new(0),
             hcr: AtomicU32::new(0),
             vmcr: AtomicU32::new(UNKNOWN),
@@ -229,6 +232,11 @@ impl<V: Handle> Vcpu<V> {
     pub(crate) fn set_stale(&self, slots: u32) {
         let stale = self.stale.load(Ordering::Relaxed);
         self.stale.store(stale | slots, Ordering::Relaxed);
+    }
+
+    /// Slots that hold a hardware-mapped interrupt, as a bit each: it was one when it got there.
+    pub(crate) fn used_physical(&self) -> u32 {
+        self.used.load(Ordering::Relaxed) & self.physical.load(Ordering::Relaxed)
     }
 
     /// Sets flags; returns those that were set before.

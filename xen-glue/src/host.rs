@@ -103,6 +103,11 @@ impl Host for XenHost {
         Some(result)
     }
 
+    fn phys_is_pending(&self, phys: u16) -> bool {
+        // SAFETY: it exists for ever; this reads a register of the GIC.
+        Desc::find(phys).is_none_or(|desc| unsafe { ffi::rvgic_desc_is_pending(desc.0) })
+    }
+
     fn phys_affinity(&self, phys: u16, vcpu: XenVcpu) {
         if let Some(desc) = Desc::find(phys) {
             // SAFETY: both are alive; masks interrupts itself.

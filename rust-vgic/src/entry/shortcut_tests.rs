@@ -30,7 +30,7 @@ fn each_way_into_the_guest_does_what_the_general_one_does() {
             }
             _ => {
                 v.enter_guest();
-                if harmless && short.load_alone(v, came.trailing_zeros() as u8) {
+                if harmless && came.is_power_of_two() && short.load_alone(v, flags) {
                     alone += 1;
                 } else {
                     short.prepare_entry(v);

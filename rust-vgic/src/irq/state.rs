@@ -359,7 +359,7 @@ impl State {
     /// Is held by a vCPU that it is no longer routed to, and free to leave: only an active one must stay.
     #[must_use]
     pub fn misplaced(self) -> bool {
-        !self.is_idle() && self.raw_holder() != self.raw_target() && !self.active()
+        self.raw_holder() != self.raw_target() && !self.is_idle() && !self.active()
     }
 }
 

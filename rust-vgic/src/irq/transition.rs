@@ -86,7 +86,7 @@ impl State {
         let in_lr = self.place().0 == Place::Lr;
         let new = match event {
             Event::Line(level) => return self.at_level(level),
-            Event::Sgi(sources) => self.latched(sources),
+            Event::Sgi(sources) => return self.sent(sources),
             Event::ClearSgi(sources) => {
                 let left = self.sources() & !sources;
                 let gone = sources & 1_u8.wrapping_shl(self.lr_source().into()) != 0;
@@ -155,7 +155,7 @@ impl State {
     }
 
     /// [`Event::Line`]. The line is kept while the interrupt is edge-triggered, too: it may be made level-sensitive. An SGI has none.
-    #[inline]
+    #[inline(always)]
     pub fn at_level(self, level: bool) -> (State, Effect) {
         let new = match (self.hw(), self.level(), level) {
             (true, _, true) => self.with_latch(true).with_phys(true),
@@ -166,6 +166,12 @@ impl State {
             (false, false, false) => return (self.with_line(false), Effect::empty()),
         };
         new.settle(self, Effect::empty())
+    }
+
+    /// [`Event::Sgi`].
+    #[inline(always)]
+    pub(crate) fn sent(self, sources: u8) -> (State, Effect) {
+        self.latched(sources).settle(self, Effect::empty())
     }
 
     /// The line of an edge-triggered interrupt rises.
@@ -212,7 +218,7 @@ impl State {
     }
 
     /// Puts the interrupt on a list if it now belongs on one, and says who has to look at it.
-    #[inline]
+    #[inline(always)]
     fn settle(self, old: State, mut effect: Effect) -> (State, Effect) {
         if self == old {
             return (self, effect);
@@ -270,54 +276,48 @@ impl State {
     #[inline]
     pub fn load(self, foremost: bool) -> (State, LrView, Effect) {
         match self.load_inactive() {
-            Some((new, view)) => (new, view, Effect::empty()),
+            Some(new) => (new, new.view_inactive(), Effect::empty()),
             None => self.load_any(foremost),
         }
     }
 
-    /// What it mostly is: enabled, inactive and here, and no SGI; if it answers for a physical interrupt, pending. Equals
-    /// [`State::load_any`] with no effect whenever it says something.
-    #[inline]
-    fn load_inactive(self) -> Option<(State, LrView)> {
-        if !self.is_plain() || self.sgi() || self.raw_target() != self.raw_holder() {
+    /// What it mostly is: enabled, inactive and here; if it answers for a physical interrupt, pending. Equals
+    /// [`State::load_any`] with no effect whenever it says something; the view is [`State::view_inactive`].
+    #[inline(always)]
+    pub(crate) fn load_inactive(self) -> Option<State> {
+        if !self.is_plain() || self.raw_target() != self.raw_holder() {
             return None;
+        }
+        if self.sgi() {
+            return Some(self.take_latch());
         }
         let carried = self.latch() || self.latch_lr();
         let new = self.with_latch(false).with_latch_lr(carried);
         let hw = self.phys() || self.phys_lr();
-        let line = self.level() && self.line();
         if hw && !carried || hw != (self.hw() || self.phys_lr()) {
             return None;
         }
-        let view = LrView {
-            pending: carried || line && !hw,
-            hw,
-            eoi: line && !hw,
-            ..LrView::default()
-        };
-        Some((new.with_phys(false).with_phys_lr(hw), view))
+        Some(new.with_phys(false).with_phys_lr(hw))
     }
 
-    /// [`State::load`] of an SGI that is enabled and inactive.
-    fn load_sgi(self) -> (State, LrView) {
-        let new = self.take_latch();
-        let view = LrView {
-            pending: new.latch_lr(),
-            // More of its sources wait.
-            eoi: new.latch(),
-            source: new.lr_source(),
-            ..LrView::default()
-        };
-        (new, view)
+    /// What the list register of a state that [`State::load_inactive`] has made has to hold.
+    #[inline(always)]
+    pub(crate) fn view_inactive(self) -> LrView {
+        let hw = self.phys_lr();
+        let line = self.level() && self.line() && !hw;
+        LrView {
+            pending: self.latch_lr() || line,
+            active: false,
+            hw,
+            // A latch that is left is of an SGI: more of its sources wait.
+            eoi: line || self.latch(),
+            source: self.lr_source(),
+        }
     }
 
     #[inline(never)]
     fn load_any(self, foremost: bool) -> (State, LrView, Effect) {
         let mut effect = Effect::empty();
-        if self.is_plain() && self.sgi() && self.raw_target() == self.raw_holder() {
-            let (new, view) = self.load_sgi();
-            return (new, view, effect);
-        }
         let active = self.active();
         let mut new = self.settled_active();
         let mut view = LrView {

@@ -7,6 +7,7 @@
 
 use super::*;
 use crate::fake::{Cpu, Fake, v2, v3, v3_on};
+use crate::irq::Event;
 use crate::registers::Width::Word;
 use std::sync::atomic::Ordering::SeqCst;
 
