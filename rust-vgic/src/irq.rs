@@ -88,12 +88,24 @@ impl Irq {
         }
     }
 
-    /// [`Event::Line`] by itself: it is what happens most.
-    #[inline]
+    /// [`Event::Line`] by itself: it is what happens most. As [`Irq::update`], which compilers do not put in place with what it does.
+    #[inline(always)]
     pub(crate) fn post_line(&self, level: bool) -> (State, State, Effect) {
-        match self.update(|s| Some(s.at_level(level))) {
-            Some(done) => done,
-            None => (self.state(), self.state(), Effect::empty()),
+        let mut old = self.word.load(Ordering::Acquire);
+        loop {
+            let (new, effect) = State::from_bits(old).at_level(level);
+            if new.bits() == old {
+                return (State::from_bits(old), new, effect);
+            }
+            match self.word.compare_exchange_weak(
+                old,
+                new.bits(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return (State::from_bits(old), new, effect),
+                Err(now) => old = now,
+            }
         }
     }
 }

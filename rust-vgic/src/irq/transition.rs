@@ -174,6 +174,17 @@ impl State {
         self.latched(sources).settle(self, Effect::empty())
     }
 
+    /// [`State::at_level`] of an LPI whose message has come.
+    #[inline(always)]
+    pub(crate) fn message(self) -> (State, Effect) {
+        let new = if self.mapped() {
+            self.with_latch(true).with_line(true)
+        } else {
+            self
+        };
+        new.settle(self, Effect::empty())
+    }
+
     /// The line of an edge-triggered interrupt rises.
     #[inline]
     const fn edge(self) -> Self {

@@ -40,9 +40,15 @@ impl<H: Host> Domain<H> {
             let unsorted = &v.redist.lpi.unsorted;
             if unsorted.fetch_add(1, Ordering::Relaxed) >= UNSORTED {
                 unsorted.store(0, Ordering::Relaxed);
-                self.with_lists(v, |lists, moved| self.drain(v, lists, moved));
+                self.sort_for(v);
             }
         }
+    }
+
+    /// Sorts a lot of the inboxes of a vCPU for it.
+    #[cold]
+    fn sort_for(&self, v: &Vcpu<H::Vcpu>) {
+        self.with_lists(v, |lists, moved| self.drain(v, lists, moved));
     }
 
     /// The same for a message that a vCPU makes of a command. Process context.
@@ -52,12 +58,30 @@ impl<H: Host> Domain<H> {
     }
 
     /// The LPI becomes pending where its messages go, if that takes any; or stays so where it is. Whose inbox it has been pushed to.
+    #[inline(always)]
     fn make_pending(&self, intid: IntId, lpi: &Lpi) -> Option<&Vcpu<H::Vcpu>> {
         let route = lpi.route();
         let v = route.and_then(|id| self.slot(id))?;
         if !v.redist.lpi.enabled() {
             return None;
         }
+        let done = lpi.irq.update(|s| {
+            let there = s.raw_target() == lpi.raw_route() || s.pending();
+            there.then(|| s.message())
+        });
+        let Some((old, new, effect)) = done else {
+            return self.make_pending_there(intid, lpi);
+        };
+        if old == new {
+            return None;
+        }
+        let holder = self.carry_out(intid, &lpi.irq, new, effect);
+        holder.filter(|_| effect.contains(Effect::PUSH))
+    }
+
+    /// The same of one that is not pending where its messages go, according to its word.
+    #[cold]
+    fn make_pending_there(&self, intid: IntId, lpi: &Lpi) -> Option<&Vcpu<H::Vcpu>> {
         // Where MOVALL has moved what was pending before, the word says so still.
         let mut moved = None;
         let (old, new, effect) = lpi.irq.update(|s| {
