@@ -32,7 +32,7 @@
 //! | `recall` | vCPUs are called out of their guests, and whether they have come |
 //! | `physical` | hardware-mapped interrupts |
 //! | `routing` | where an SPI goes, also of several vCPUs |
-//! | `entry`, `slots` | list registers: filled and written on entry to the guest, read on exit |
+//! | `entry`, `slots`, `exit` | list registers: filled and written on entry to the guest, read on exit |
 //! | `cpu_interface` | the rest of the guest's CPU interface: waiting, trapped deactivation, maintenance, power |
 //! | `lpi::delivery`, `lpi::registers` | LPIs: messages, configuration and pending tables |
 //! | `its::queue`, `its::execute` | commands of an ITS |
@@ -75,6 +75,7 @@ pub mod distributor;
 pub mod domain;
 mod dump;
 mod entry;
+mod exit;
 #[cfg(test)]
 mod fake;
 pub mod gicv2;

@@ -16,6 +16,7 @@ pub const FLOORS: &[&[&str]] = &[
         "delivery",
         "dump",
         "entry",
+        "exit",
         "inbox",
         "its::dump",
         "its::execute",

@@ -5,6 +5,8 @@
 use super::*;
 use crate::VcpuId;
 use crate::fake::{self, Fake};
+use crate::intid::IntId;
+use crate::irq::Event;
 use std::sync::atomic::Ordering::SeqCst;
 
 const PHYS: u16 = 60;
