@@ -70,7 +70,15 @@ impl<H: Host> Domain<H> {
     }
 
     /// EOImode of `v`, which is current, is as VMCR says. If that is news, others have to know; they may run on for a moment.
+    #[inline(always)]
     pub(crate) fn see_eoimode(&self, v: &Vcpu<H::Vcpu>, vmcr: Vmcr) {
+        if Self::ctlr(v).contains(Ctlr::SPLIT) != vmcr.split_eoi {
+            self.see_new_eoimode(v, vmcr);
+        }
+    }
+
+    #[cold]
+    fn see_new_eoimode(&self, v: &Vcpu<H::Vcpu>, vmcr: Vmcr) {
         if self.count_eoimode(v, vmcr.split_eoi) {
             for other in members(self.trap_others(v)).filter_map(|id| self.slot(id)) {
                 other.raise(Flags::KICKED);

@@ -126,8 +126,8 @@ impl<H: Host> Domain<H> {
         };
         self.use_slot(v, n, slot, (intid, s));
         let mut view = s.view_inactive();
-        // It may have waited for long.
-        if s.hangs_on_line() && unlikely(self.has_fallen(irq)) && self.withdraw(v, bit(n)) {
+        // A level that hangs on its line may have waited for long.
+        if s.phys_lr() && s.level() && unlikely(self.has_fallen(irq)) && self.withdraw(v, bit(n)) {
             view = LrView::default();
         }
         let lr = self.encode(v, n, (intid, irq), s, view);

@@ -40,11 +40,12 @@ impl<H: Host> Domain<H> {
                 continue;
             };
             let s = irq.state();
-            let stays = s.active()
-                || (s.ready()
-                    && on.has(s.group1())
-                    && s.is_for(v.id())
-                    && !self.is_withheld(v, intid));
+            // Most are pending.
+            let stays = (s.ready()
+                && on.has(s.group1())
+                && s.is_for(v.id())
+                && !self.is_withheld(v, intid))
+                || s.active();
             // What refuses is an orphan: loading it will show nothing and deactivate the physical interrupt.
             if stays {
                 continue;
@@ -154,13 +155,13 @@ impl<H: Host> Domain<H> {
                 continue;
             };
             let s = irq.state();
-            let (lowest, priority5) = if s.active() {
-                (&mut active, s.standing().1)
-            } else {
-                (&mut pending, s.priority5())
-            };
-            if lowest.is_none_or(|(p, _)| priority5 > p) {
-                *lowest = Some((priority5, n));
+            if s.active() {
+                let priority5 = s.standing().1;
+                if active.is_none_or(|(p, _)| priority5 > p) {
+                    active = Some((priority5, n));
+                }
+            } else if pending.is_none_or(|(p, _)| s.priority5() > p) {
+                pending = Some((s.priority5(), n));
             }
         }
         match pending {

@@ -53,16 +53,14 @@ impl<H: Host> Domain<H> {
 
     /// The same for a message that a vCPU makes of a command. Process context.
     pub(crate) fn send_lpi(&self, intid: IntId, lpi: &Lpi) {
-        self.make_pending(intid, lpi);
+        self.make_pending_there(intid, lpi);
         self.drain_around(&lpi.irq);
     }
 
     /// The LPI becomes pending where its messages go, if that takes any; or stays so where it is. Whose inbox it has been pushed to.
     #[inline(always)]
     fn make_pending(&self, intid: IntId, lpi: &Lpi) -> Option<&Vcpu<H::Vcpu>> {
-        let route = lpi.route();
-        let v = route.and_then(|id| self.slot(id))?;
-        if !v.redist.lpi.enabled() {
+        if !self.takes_messages(lpi) {
             return None;
         }
         let done = lpi.irq.update(|s| {
@@ -79,9 +77,19 @@ impl<H: Host> Domain<H> {
         holder.filter(|_| effect.contains(Effect::PUSH))
     }
 
-    /// The same of one that is not pending where its messages go, according to its word.
-    #[cold]
+    /// Do its messages go where LPIs are enabled?
+    #[inline(always)]
+    fn takes_messages(&self, lpi: &Lpi) -> bool {
+        let v = lpi.route().and_then(|id| self.slot(id));
+        v.is_some_and(|v| v.redist.lpi.enabled())
+    }
+
+    /// The same of one that was, perhaps, pending elsewhere than where its messages go.
+    #[inline(never)]
     fn make_pending_there(&self, intid: IntId, lpi: &Lpi) -> Option<&Vcpu<H::Vcpu>> {
+        if !self.takes_messages(lpi) {
+            return None;
+        }
         // Where MOVALL has moved what was pending before, the word says so still.
         let mut moved = None;
         let (old, new, effect) = lpi.irq.update(|s| {
