@@ -164,7 +164,7 @@ impl<H: Host> Domain<H> {
                 // Its list register is looked at on this entry.
                 let (_, _, effect) = irq.post(Event::Forget);
                 debug_assert_eq!(effect, effect.without_phys());
-                v.set_stale(bit(n));
+                v.add_stale(bit(n));
             }
         }
         // Each turn has one less.

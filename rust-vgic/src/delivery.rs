@@ -303,11 +303,11 @@ impl<H: Host> Domain<H> {
     /// Kicks those who got an interrupt, then sorts their inboxes for them, all of it where one was routed elsewhere again
     /// while it was on its way: it must not wait for a vCPU that may be switched off.
     fn see_to(&self, mut moved: Moved) {
-        if self.shares() {
-            self.see_stayed(core::mem::replace(&mut moved.stay, 0));
-        }
         // Each turn is one inbox; an interrupt that is routed round in circles is with a running vCPU by then.
         for _ in 0..VcpuId::MAX.saturating_mul(2) {
+            if self.shares() {
+                self.see_stayed(core::mem::replace(&mut moved.stay, 0));
+            }
             for v in members(moved.kick).filter_map(|id| self.slot(id)) {
                 self.kick(v);
             }

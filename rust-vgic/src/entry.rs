@@ -44,7 +44,7 @@ impl<H: Host> Domain<H> {
                     && self.has_fallen(irq)
                     && self.withdraw_fallen(irq, |s| s.is_at(Place::Lr, v.id()))
             }) {
-                v.set_stale(bit(n));
+                v.add_stale(bit(n));
                 any = true;
             }
         }
@@ -212,6 +212,11 @@ impl<H: Host> Domain<H> {
         }
         // First the flags, then what they are about.
         let flags = Flags::from_bits_retain(v.flags.swap(0, Ordering::AcqRel));
+        if flags.contains(Flags::SWEEP) {
+            // It has come since.
+            v.begin_sweep(self.spis_and_espis());
+            v.raise(Flags::DIRTY);
+        }
         let vmcr = self.read_vmcr(v, &cpu);
         if self.needs_tc() {
             self.see_eoimode(v, vmcr);

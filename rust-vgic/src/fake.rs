@@ -27,6 +27,8 @@ pub(crate) struct Phys {
     pub(crate) pending: bool,
     pub(crate) active: bool,
     pub(crate) level: bool,
+    /// It is an edge, whatever the guest says.
+    pub(crate) edge: bool,
     /// The trigger was changed while enabled.
     pub(crate) torn: bool,
     /// The vCPU that it follows.
@@ -62,6 +64,10 @@ impl PhysIrq for Locked {
     }
     fn is_pending(&self) -> bool {
         self.0.get().pending
+    }
+    fn has_fallen(&self) -> bool {
+        let phys = self.0.get();
+        !phys.pending && !phys.edge
     }
 }
 
@@ -242,14 +248,14 @@ impl Host for Fake {
         *slot = locked.0.get();
         Some(result)
     }
-    fn phys_is_pending(&self, phys: u16) -> bool {
+    fn phys_has_fallen(&self, phys: u16) -> bool {
         let hook = self.before_phys.lock().unwrap().take();
         if let Some(mut hook) = hook {
             hook();
         }
         let all = self.phys.lock().unwrap();
         all.get(&phys)
-            .is_none_or(|phys| Locked(Cell::new(*phys)).is_pending())
+            .is_some_and(|phys| Locked(Cell::new(*phys)).has_fallen())
     }
     fn phys_affinity(&self, phys: u16, vcpu: usize) {
         assert_ne!(self.masked.load(SeqCst), 0, "interrupts must be masked");

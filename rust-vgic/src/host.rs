@@ -64,8 +64,8 @@ pub trait Host: Send + Sync + Sized {
     /// Runs `f` on a physical interrupt, under its lock and with interrupts masked. `None` if there is no such interrupt.
     fn phys<R>(&self, phys: u16, f: impl FnOnce(&Self::Phys) -> R) -> Option<R>;
 
-    /// [`PhysIrq::is_pending`] for a look without the lock; yes if there is no such interrupt.
-    fn phys_is_pending(&self, phys: u16) -> bool;
+    /// [`PhysIrq::has_fallen`] without the lock, so that it may be wrong by the time it says so. No if there is no such interrupt.
+    fn phys_has_fallen(&self, phys: u16) -> bool;
 
     /// Routes a physical interrupt to the physical CPU that `vcpu` is on. Called with interrupts masked.
     fn phys_affinity(&self, phys: u16, vcpu: Self::Vcpu);
@@ -116,6 +116,8 @@ pub trait PhysIrq {
     fn set_pending(&self, on: bool);
     /// Is it pending? For a level-sensitive one that is active: is its line still high?
     fn is_pending(&self) -> bool;
+    /// Is it level-sensitive, at the physical distributor, and not pending? An edge that is active stays to be taken.
+    fn has_fallen(&self) -> bool;
 }
 
 /// The virtual interface control registers (GICH_\*, ICH_\*_EL2) of this physical CPU.

@@ -86,7 +86,7 @@ impl<H: Host> Domain<H> {
     /// more, and the physical interrupt may fire again. Says whether that was so.
     pub(crate) fn withdraw_fallen(&self, irq: &Irq, place: impl Fn(State) -> bool) -> bool {
         self.with_phys(irq, |phys| {
-            let Some(phys) = phys.filter(|phys| !phys.is_pending()) else {
+            let Some(phys) = phys.filter(|phys| phys.has_fallen()) else {
                 return false;
             };
             let done = irq.update(|s| place(s).then(|| s.apply(Event::Withdraw)));
@@ -101,7 +101,7 @@ impl<H: Host> Domain<H> {
     /// Has the line of a hardware-mapped level interrupt fallen? As a look without the lock finds it, so to be asked again with
     /// it: most lines are high, and then that is all.
     pub(crate) fn has_fallen(&self, irq: &Irq) -> bool {
-        !self.host.phys_is_pending(irq.phys.load(Ordering::Relaxed))
+        self.host.phys_has_fallen(irq.phys.load(Ordering::Relaxed))
     }
 
     /// Is it pending, as GICD_ISPENDR shows it? What the physical distributor has counts, too: what was set pending while it was
@@ -111,9 +111,12 @@ impl<H: Host> Domain<H> {
         if !state.hw() {
             return state.pending();
         }
-        let physical = self.with_phys(irq, |phys| phys.map(PhysIrq::is_pending));
-        physical.is_some_and(|pending| pending)
-            || state.pending() && (physical.is_none() || !state.level())
+        let (pending, fallen) = self.with_phys(irq, |phys| {
+            phys.map_or((false, false), |phys| {
+                (phys.is_pending(), phys.has_fallen())
+            })
+        });
+        pending || state.pending() && !(state.level() && fallen)
     }
 
     /// Deactivates the physical interrupt behind `irq`, for which nobody answers any more.

@@ -432,6 +432,8 @@ impl<H: Host> Domain<H> {
         fence(Ordering::SeqCst);
         // Who was seen to be able to take a group.
         let mut able = None;
+        // The groups of what stays because nobody can take it.
+        let mut stay = 0;
         for _ in 0..looks {
             if left == 0 || moves == 0 {
                 break;
@@ -446,7 +448,11 @@ impl<H: Host> Domain<H> {
                     able = if takes { with } else { able };
                     !takes
                 };
-                if stuck && self.pick(s, s.group1()).0 != s.target() {
+                let better = stuck && self.pick(s, s.group1()).0 != s.target();
+                if stuck && !better {
+                    stay |= group_bit(s.group1());
+                }
+                if better {
                     // A lot of what else is in an inbox is sorted with it, and passed on.
                     if s.place().0 == Place::Inbox {
                         if !self.is_dug_out(irq) {
@@ -463,7 +469,7 @@ impl<H: Host> Domain<H> {
             left = left.wrapping_sub(1);
         }
         v.set_swept(next, left);
-        self.see_found();
+        self.see_stayed(stay);
         if left != 0 {
             v.raise(Flags::DIRTY);
         }

@@ -228,7 +228,13 @@ impl<V: Handle> Vcpu<V> {
         &self.private
     }
 
-    /// The list register of a slot is to be looked at on the next entry.
+    /// The same by the owner on its way into the guest, without the lock, while another who found it outside may be at the slots: that one
+    /// has raised [`Flags::LOOK`], because of which all that are in use are looked at; what it has emptied is not in use any more.
+    pub(crate) fn add_stale(&self, slots: u32) {
+        self.stale.fetch_or(slots, Ordering::Relaxed);
+    }
+
+    /// The list register of a slot is to be looked at on the next entry. With the lock, or by the owner in the guest or on its way out.
     pub(crate) fn set_stale(&self, slots: u32) {
         let stale = self.stale.load(Ordering::Relaxed);
         self.stale.store(stale | slots, Ordering::Relaxed);

@@ -5,6 +5,7 @@
 
 mod done;
 mod lines;
+mod one_of_n;
 mod owed;
 mod priorities;
 

@@ -104,6 +104,7 @@ void rvgic_desc_set_trigger(struct irq_desc *desc, bool level);
 void rvgic_desc_set_active(struct irq_desc *desc, bool on);
 void rvgic_desc_set_pending(struct irq_desc *desc, bool on);
 bool rvgic_desc_is_pending(struct irq_desc *desc);
+bool rvgic_desc_has_fallen(struct irq_desc *desc);
 void rvgic_desc_done(struct irq_desc *desc);
 /* Needs no lock. Routes to the pCPU that v is on, or is to run on next. */
 void rvgic_desc_route(struct irq_desc *desc, const struct vcpu *v);

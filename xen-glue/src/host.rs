@@ -103,9 +103,9 @@ impl Host for XenHost {
         Some(result)
     }
 
-    fn phys_is_pending(&self, phys: u16) -> bool {
+    fn phys_has_fallen(&self, phys: u16) -> bool {
         // SAFETY: it exists for ever; this reads a register of the GIC.
-        Desc::find(phys).is_none_or(|desc| unsafe { ffi::rvgic_desc_is_pending(desc.0) })
+        Desc::find(phys).is_some_and(|desc| unsafe { ffi::rvgic_desc_has_fallen(desc.0) })
     }
 
     fn phys_affinity(&self, phys: u16, vcpu: XenVcpu) {
@@ -210,5 +210,10 @@ impl PhysIrq for Desc {
     fn is_pending(&self) -> bool {
         // SAFETY: as above.
         unsafe { ffi::rvgic_desc_is_pending(self.0) }
+    }
+
+    fn has_fallen(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { ffi::rvgic_desc_has_fallen(self.0) }
     }
 }

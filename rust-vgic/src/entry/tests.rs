@@ -354,3 +354,21 @@ fn what_stays_pending_when_its_line_falls_needs_no_look_at_its_end() {
     domain.enter(0);
     assert_eq!((domain.loaded(0), lr() & EOI), (vec![40], 0));
 }
+
+/// Its trigger type is as at reset, level-sensitive, and may not be the guest's to choose: no line has fallen.
+#[test]
+fn physical_edge_that_the_guest_has_as_a_level_is_delivered() {
+    let (domain, intid) = fired();
+    domain.leave(0);
+    for edge in [true, false] {
+        domain.host().change(PHYS, |phys| {
+            phys.pending = false;
+            phys.edge = edge;
+        });
+        domain.v(0).raise(Flags::LOOK);
+        domain.enter(0);
+        assert_eq!(domain.loaded(0).len(), usize::from(edge));
+        domain.leave(0);
+    }
+    assert!(is_let_go(&domain, intid));
+}

@@ -13,8 +13,11 @@
 
 use super::Its;
 use super::command::{Entry, SIZE};
+use super::tables::Anew;
 use crate::domain::Domain;
 use crate::host::Host;
+use crate::intid::IntId;
+use crate::lpi::Lpi;
 use crate::progress::Progress;
 use crate::sync::{Ordering, fence};
 
@@ -116,6 +119,39 @@ impl Its {
 }
 
 impl<H: Host> Domain<H> {
+    /// The physical LPI behind an LPI is to go to where its vCPU is ([`Host::route_event`]): the host asks for that when it has seen it
+    /// come to another CPU again and again. Neither what a guest does nor that its vCPU is moved does. Process context.
+    ///
+    /// Not while the ITS is at work, or has a device half mapped: the host would be asked for an event that it was not told of. The
+    /// host asks again when the LPI comes again.
+    pub fn follow_lpi(&self, intid: IntId) {
+        let lpi = self.lpis.get(intid);
+        let its = lpi
+            .and_then(Lpi::mapped_by)
+            .and_then(|(n, _)| self.its.get(usize::from(n)));
+        let Some(its) = its.filter(|its: &&Its| its.begin()) else {
+            return;
+        };
+        let event = lpi
+            .and_then(Lpi::mapped_by)
+            .filter(|(n, _)| *n == its.index);
+        if let Some(((_, (device, event)), vcpu)) = event.zip(self.lpi_target(intid)) {
+            let whole = {
+                let tables = its.tables.lock();
+                let mapped = tables.mapped(device, event).is_ok_and(|m| m.intid == intid);
+                mapped
+                    && tables
+                        .devices
+                        .get(device)
+                        .is_some_and(|d| d.anew == Anew::No)
+            };
+            if whole {
+                self.host.route_event(its.index, device, event, vcpu);
+            }
+        }
+        its.end();
+    }
+
     /// Executes commands until there are no more, or the budget of a trap is spent.
     pub(super) fn work(&self, its: &Its) -> Progress {
         let mut budget = Budget::new();

@@ -262,13 +262,4 @@ impl<H: Host> Domain<H> {
         let target = self.lpis.get(intid)?.route();
         target.and_then(|id| self.slot(id)).and_then(Vcpu::handle)
     }
-
-    /// The physical LPI behind an LPI is to go to where its vCPU is ([`Host::route_event`]): the host asks for that when it has seen it
-    /// come to another CPU again and again. Neither what a guest does nor that its vCPU is moved does. Process context.
-    pub fn follow_lpi(&self, intid: IntId) {
-        let event = self.lpis.get(intid).and_then(Lpi::mapped_by);
-        if let Some(((its, (device, event)), vcpu)) = event.zip(self.lpi_target(intid)) {
-            self.host.route_event(its, device, event, vcpu);
-        }
-    }
 }

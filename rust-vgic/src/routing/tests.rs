@@ -398,3 +398,54 @@ fn one_of_n_who_asks_itself_to_look_can_be_kicked_afterwards() {
     domain.enter(1);
     assert_eq!(domain.loaded(1), [INTID as u16]);
 }
+
+/// A sweep that finds another switched off asks its own vCPU to begin anew.
+#[test]
+fn one_of_n_a_sweep_that_is_asked_for_meanwhile_is_not_forgotten() {
+    let domain = fake::v3(2, 320, 0);
+    domain.ctlr.store(2, SeqCst);
+    let v = domain.v(0);
+    for (region, offset) in [(0, 0), (0, 0x2_0000)] {
+        domain.redist_write(v, region, offset + WAKER, Width::Word, 0);
+    }
+    for cpu in &domain.host().cpus {
+        cpu.vmcr.store(0xf800_0002, SeqCst);
+    }
+    domain.settle();
+    for raw in [40_u32, 310] {
+        let intid = IntId::new(raw).unwrap();
+        domain.dist_write(v, 0x6000 + 8 * raw, Width::Double, IRM);
+        domain.post(v, intid, Event::Trigger { level: false });
+        domain.post(v, intid, Event::Enable(true));
+    }
+    for _ in 0..8 {
+        domain.settle();
+    }
+    let (a, b) = (IntId::new(40).unwrap(), IntId::new(310).unwrap());
+    // vCPU 0 has its group off; both go to vCPU 1, which is on and able, and has not taken them.
+    set_group1(&domain, 0, false);
+    for _ in 0..8 {
+        domain.settle();
+    }
+    domain.inject(None, a, true);
+    domain.inject(None, b, true);
+    assert_eq!((target(&domain, a), target(&domain, b)), (1, 1));
+    domain.enter(1);
+    domain.leave(1);
+    // vCPU 0 enables its group: it goes through all, a part on each entry.
+    v.set_swept(0, 0);
+    set_group1(&domain, 0, true);
+    v.raise(Flags::LOOK);
+    domain.enter(0);
+    domain.leave(0);
+    // vCPU 1 goes off; the host says so a moment later.
+    switch(&domain, 1, false);
+    domain.enter(0);
+    domain.cpu_off(domain.v(1));
+    for _ in 0..100 {
+        domain.leave(0);
+        domain.enter(0);
+    }
+    assert_eq!(target(&domain, b), 0);
+    assert_eq!(target(&domain, a), 0, "left with a vCPU that is off");
+}

@@ -142,6 +142,9 @@ impl PhysIrq for Physical {
     fn is_pending(&self) -> bool {
         false
     }
+    fn has_fallen(&self) -> bool {
+        true
+    }
 }
 
 impl Host for Mock {
@@ -185,8 +188,8 @@ impl Host for Mock {
     fn phys<R>(&self, phys: u16, f: impl FnOnce(&Physical) -> R) -> Option<R> {
         (phys == PHYS).then(|| f(&self.physical.lock().unwrap()))
     }
-    fn phys_is_pending(&self, phys: u16) -> bool {
-        phys != PHYS || self.physical.lock().unwrap().is_pending()
+    fn phys_has_fallen(&self, _phys: u16) -> bool {
+        true
     }
     fn phys_affinity(&self, _phys: u16, _vcpu: usize) {}
     fn may_set_trigger(&self) -> bool {

@@ -184,3 +184,27 @@ fn retarget_against_exit_and_entry_of_the_new_target() {
         assert_eq!(shown(&d, 1, SPI), [1]);
     });
 }
+
+/// The same with another interrupt in another list register, of a vCPU that starts afresh.
+#[test]
+fn retarget_out_of_one_list_register_of_two_against_switching_on() {
+    explore(2, || {
+        let d = domain(2);
+        inject_private(&d, 0, FIRST[0], true);
+        inject(&d);
+        enter(&d, 0);
+        exit(&d, 0);
+        schedule_out(&d, 0);
+        d.cpu_on(vcpu(&d, 0));
+        forget_ipis(&d);
+        let other = d.clone();
+        let t = thread::spawn(move || retarget(&other, 1, 1));
+        enter(&d, 0);
+        t.join().unwrap();
+        settle(&d, 0);
+        enter(&d, 1);
+        settle(&d, 1);
+        assert!(shown(&d, 0, SPI).is_empty(), "delivered twice");
+        assert_eq!(shown(&d, 1, SPI), [1]);
+    });
+}
