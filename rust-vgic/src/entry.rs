@@ -133,7 +133,9 @@ impl<H: Host> Domain<H> {
         let lr = self.encode(v, n, (intid, irq), s, view);
         Self::write_slot(slot, n, &cpu, lr);
         cpu.sync_written();
-        v.set_loaded(self.idle_hcr);
+        // HCR is idle, as it was.
+        v.loaded
+            .store(v.used.load(Ordering::Relaxed), Ordering::Relaxed);
         true
     }
 

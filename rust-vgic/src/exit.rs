@@ -59,14 +59,17 @@ impl<H: Host> Domain<H> {
                 self.read_vmcr(v, &cpu);
             }
         }
-        for n in bits(used) {
-            if let Some(slot) = v.slots.get(n) {
-                self.fold(v, n, slot, &cpu, &mut later);
-            }
+        let mut map = used;
+        // Of none, the number of zeros is that of no slot.
+        while let Some(slot) = v.slots.get(map.trailing_zeros() as usize) {
+            self.fold(v, map.trailing_zeros() as usize, slot, &cpu, &mut later);
+            map &= map.wrapping_sub(1);
         }
-        v.set_loaded(self.idle_hcr);
+        // HCR is idle now; after a maintenance interrupt that comes here the next entry decides this anew.
+        let used = v.used.load(Ordering::Relaxed);
+        v.loaded.store(used, Ordering::Relaxed);
         v.leave_guest();
-        if v.used.load(Ordering::Relaxed) != 0 {
+        if used != 0 {
             // Pairs with the fence of who visits an interrupt: either we see the flag, or we are seen to have left the guest.
             // There may be no next entry.
             fence(Ordering::SeqCst);

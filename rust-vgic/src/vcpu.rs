@@ -93,7 +93,7 @@ pub struct Vcpu<V> {
     pub(crate) flags: AtomicU64,
     epoch: AtomicU32,
     /// Not 0 if the next exit has something to look at: a list register in use, or a maintenance interrupt asked for.
-    loaded: AtomicU32,
+    pub(crate) loaded: AtomicU32,
     pub(crate) used: AtomicU32,
     /// Slots whose list register may not be as it has to be, as a bit each.
     pub(crate) stale: AtomicU32,
