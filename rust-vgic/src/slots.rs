@@ -9,7 +9,7 @@ use crate::domain::Domain;
 use crate::host::Host;
 use crate::irq::{Irq, NIL, Place, State};
 use crate::list::{BATCH, Class, Lists};
-use crate::lr::Groups;
+use crate::lr::{self, Groups};
 use crate::sync::Ordering;
 use crate::vcpu::{Flags, Slot, Vcpu};
 
@@ -18,7 +18,8 @@ pub(crate) fn bits(mut map: u32) -> impl Iterator<Item = usize> {
     core::iter::from_fn(move || {
         let n = map.trailing_zeros() as usize;
         map &= map.wrapping_sub(1);
-        (n < 32).then_some(n)
+        // So the compiler knows that there is such a slot.
+        (n < lr::MAX).then_some(n)
     })
 }
 
@@ -177,9 +178,7 @@ impl<H: Host> Domain<H> {
     ) -> Option<(&'a Slot, u16, &'a Irq)> {
         let slot = v.slots.get(n)?;
         let intid = slot.intid.load(Ordering::Relaxed);
-        if intid == NIL {
-            return None;
-        }
+        // There is no interrupt of the number NIL.
         self.node(v, intid).map(|irq| (slot, intid, irq))
     }
 
