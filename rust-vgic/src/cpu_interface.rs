@@ -52,7 +52,7 @@ impl<H: Host> Domain<H> {
     /// Does it take ICH_HCR_EL2.TC to trap ICC_DIR_EL1?
     #[inline(always)]
     pub(crate) fn needs_tc(&self) -> bool {
-        self.version == Version::V3 && !self.idle_hcr.contains(Hcr::TDIR)
+        self.tc
     }
 
     /// HCR of a vCPU that is about to be entered and asks for no maintenance interrupt.

@@ -36,6 +36,8 @@ pub struct Domain<H: Host> {
     pub(crate) ctlr: AtomicU32,
     /// What HCR has while nothing is asked for.
     pub(crate) idle_hcr: Hcr,
+    /// It takes ICH_HCR_EL2.TC to trap ICC_DIR_EL1.
+    pub(crate) tc: bool,
     /// Where it takes ICH_HCR_EL2.TC to trap ICC_DIR_EL1: how many vCPUs are known to have EOImode 1.
     pub(crate) split_eoi: AtomicU32,
     /// Not 0 once an interrupt has been routed to any vCPU that can take it.
@@ -104,6 +106,7 @@ impl<H: Host> Domain<H> {
         Ok(Self {
             host,
             idle_hcr,
+            tc: v3 && !idle_hcr.contains(Hcr::TDIR),
             version: config.version,
             format: config.format,
             list_registers: config.list_registers.min(crate::lr::MAX),
