@@ -10,7 +10,7 @@
 //!
 //! # Where one is pending
 //!
-//! Messages go where the collection goes, [`Lpi::route`]. TARGET of the word is where it is pending, if it is: mostly that is the same,
+//! Messages go where the collection goes, `Lpi::route`. TARGET of the word is where it is pending, if it is: mostly that is the same,
 //! but MOVALL moves what is pending and no route (IHI 0069, 5.3). A message merges with what is pending, wherever that is.
 //!
 //! Where GICR_CTLR.EnableLPIs is 0, no LPI is loaded into a list register. What MOVI, MAPC or MOVALL bring there, and what was on
