@@ -5,7 +5,7 @@ use crate::cpu_interface::active_levels;
 use crate::domain::Domain;
 use crate::host::{CpuInterface, Host};
 use crate::intid::IntId;
-use crate::irq::{Effect, Event, Place};
+use crate::irq::{Effect, Event, Place, State};
 use crate::list::Class;
 use crate::lr::Hcr;
 use crate::slots::{bit, bits};
@@ -195,13 +195,11 @@ impl<H: Host> Domain<H> {
             };
             // What is the vCPU's own goes nowhere, and has no physical interrupt.
             let intid = slot.intid.load(Ordering::Relaxed);
-            if u32::from(intid) >= IntId::SPI
-                && let Some(irq) = self.node(v, intid)
-            {
-                let s = irq.state();
-                if s.misplaced() || s.orphaned() {
-                    found |= bit(n);
-                }
+            let shared = u32::from(intid) >= IntId::SPI;
+            let irq = shared.then(|| self.node(v, intid)).flatten();
+            let goes = |s: State| s.misplaced() || s.orphaned();
+            if irq.is_some_and(|irq| goes(irq.state())) {
+                found |= bit(n);
             }
         }
         found

@@ -23,6 +23,9 @@ const WINDOW: usize = LOT as usize / 8;
 /// LPIs after which a trap begins no other lot: a million instructions at most. `tests/budget.rs` counts them.
 const ENOUGH: u32 = 128;
 
+/// A lot without LPIs counts as so many: its part of the table is read or written all the same.
+const WINDOW_COST: u32 = 2;
+
 /// GICR_PROPBASER and GICR_PENDBASER: the bits that are kept.
 const PROPBASER_MASK: u64 = 0b111 << 56 | 0xf_ffff_ffff_f000 | 0b11 << 10 | 0b111 << 7 | 0x1f;
 const PENDBASER_MASK: u64 = 1 << 62 | 0b111 << 56 | 0xf_ffff_ffff_0000 | 0b11 << 10 | 0b111 << 7;
@@ -33,6 +36,11 @@ impl<H: Host> Domain<H> {
     /// Writes GICR_CTLR.EnableLPIs: what is pending comes from the pending table, and goes there. Clearing it is
     /// supported (GICR_CTLR.CES). A change that is not complete is completed first.
     pub(crate) fn enable_lpis(&self, v: &Vcpu<H::Vcpu>, on: bool) -> Progress {
+        self.get_on(v, Some(on))
+    }
+
+    /// The last change goes on; then there is this one, if there is one.
+    fn get_on(&self, v: &Vcpu<H::Vcpu>, on: Option<bool>) -> Progress {
         let registers = &v.redist.lpi;
         if !self.lpis.exist() {
             return Progress::Done;
@@ -46,7 +54,8 @@ impl<H: Host> Domain<H> {
         }
         let mut looked = 0;
         let mut progress = self.change(v, &mut looked);
-        if progress == Progress::Done && registers.enabled() != on {
+        let done = progress == Progress::Done;
+        if let Some(on) = on.filter(|on| done && registers.enabled() != *on) {
             registers.next.store(IntId::LPI, Ordering::Relaxed);
             registers.enabled.store(on.into(), Ordering::Release);
             if on {
@@ -65,7 +74,7 @@ impl<H: Host> Domain<H> {
     /// GICR_CTLR.RWP. Whoever waits for it does a part of the work.
     pub(crate) fn changing_lpis(&self, v: &Vcpu<H::Vcpu>) -> bool {
         let registers = &v.redist.lpi;
-        registers.changing() && self.enable_lpis(v, registers.enabled()) == Progress::Again
+        registers.changing() && self.get_on(v, None) == Progress::Again
     }
 
     /// Does what the last change of EnableLPIs has left to be done. Only for who has `busy`.
@@ -93,7 +102,7 @@ impl<H: Host> Domain<H> {
             } else {
                 self.save(v, first)
             };
-            *looked = looked.saturating_add(more);
+            *looked = looked.saturating_add(more.max(WINDOW_COST));
         }
         if on {
             // The table was zero when it was read. From now on it is what is written there.

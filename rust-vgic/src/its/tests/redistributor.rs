@@ -6,6 +6,7 @@ use super::*;
 
 const CTLR: u64 = 0x0;
 const RWP: u64 = 1 << 3;
+const PROPBASER: u64 = 0x70;
 const PENDBASER: u64 = 0x78;
 const INVALLR: u64 = 0xb0;
 const SYNCR: u64 = 0xc0;
@@ -278,4 +279,27 @@ fn an_lpi_beyond_the_configuration_table_is_disabled() {
         [last, beyond].map(|intid| rig.pending(intid)),
         [Some(1), None]
     );
+}
+
+/// A pending table without a bit, and no LPI: what is read is counted all the same.
+#[test]
+fn bounded_is_what_one_trap_reads_of_an_empty_table() {
+    let ids = LpiConfig {
+        id_bits: 16,
+        ..LIMITS
+    };
+    let rig = Rig::with(ids, 1);
+    // It can be written while nobody uses it.
+    (0..4).for_each(|n| rig.redist(n, CTLR, 0));
+    rig.redist(0, PROPBASER, PROPS | 15);
+    let table = PENDING + 0x10_0000;
+    rig.domain.host().poke(table, &[0; 0x2000]);
+    rig.redist(1, PENDBASER, table);
+    let before = rig.domain.host().reads.load(SeqCst);
+    assert_eq!(store(&rig, 0, 1, CTLR, 1), Progress::Again);
+    let read = rig.domain.host().reads.load(SeqCst) - before;
+    assert!((32..=80).contains(&read), "{read}");
+    while store(&rig, 0, 1, CTLR, 1) == Progress::Again {}
+    let all = rig.domain.host().reads.load(SeqCst) - before;
+    assert!(all >= 224, "{all}");
 }
