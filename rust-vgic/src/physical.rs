@@ -106,11 +106,18 @@ impl<H: Host> Domain<H> {
 
     /// Is it pending, as GICD_ISPENDR shows it? What the physical distributor has counts, too: what was set pending while it was
     /// disabled, and the line of a level-sensitive one, which may have fallen since it fired.
+    #[inline]
     pub(crate) fn shows_pending(&self, irq: &Irq) -> bool {
         let state = irq.state();
-        if !state.hw() {
-            return state.pending();
+        if state.hw() {
+            self.physical_pending(irq, state)
+        } else {
+            state.pending()
         }
+    }
+
+    #[inline(never)]
+    fn physical_pending(&self, irq: &Irq, state: State) -> bool {
         let (pending, fallen) = self.with_phys(irq, |phys| {
             phys.map_or((false, false), |phys| {
                 (phys.is_pending(), phys.has_fallen())
