@@ -9,6 +9,7 @@ use crate::host::{CpuInterface, Host};
 use crate::irq::{Effect, Irq, LrView, NIL, Place, State};
 use crate::list::{Class, Lists};
 use crate::lr::{Groups, Hcr, Vmcr};
+use crate::routing::is_shared;
 use crate::slots::{bit, bits};
 use crate::sync::{AtomicU16, Ordering};
 use crate::vcpu::{Flags, Slot, Vcpu};
@@ -300,8 +301,9 @@ impl<H: Host> Domain<H> {
     ) -> u64 {
         let loaded = irq.update(|s| {
             let urgent = |waits| s.priority5() <= waits;
-            let foremost =
-                s.active() && on.has(s.group1()) && lists.most_urgent(on).is_none_or(urgent);
+            // Who gets it next is decided when it has ended, if several may.
+            let here = s.active() && on.has(s.group1()) && !is_shared(s);
+            let foremost = here && lists.most_urgent(on).is_none_or(urgent);
             let (s, view, effect) = s.load(foremost);
             Some((s, (view, effect)))
         });

@@ -34,3 +34,27 @@ fn one_of_n_waits_until_somebody_can_take_it() {
         signal 1 no",
     );
 }
+
+/// Its second edge comes while it is active at a vCPU that then takes no more: it goes to the other when it has ended.
+#[test]
+fn one_of_n_is_decided_anew_for_the_second_edge() {
+    plays(
+        "gic 2
+        vcpus 2
+        boot
+        edge 0 44
+        line 44 up
+        enable 0 44
+        set 0 group0 0
+        write8 0 GICD_ITARGETSR11 0x3
+        ack 1 44
+        line 44 up
+        set 1 group0 0
+        set 0 group0 1
+        eoi 1 44
+        signal 0 yes
+        ack 0 44
+        eoi 0 44
+        signal 0 no",
+    );
+}
