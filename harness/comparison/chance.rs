@@ -177,6 +177,11 @@ pub fn script(gic: u8, seed: u64, may: &[Kind]) -> Script {
             )
         });
     }
+    if kinds.contains(&Kind::NoTds) {
+        // `boot` has written ICC_CTLR_EL1, so EOImode 1 is seen some time after it is set here, and a DIR on another vCPU before that is
+        // the hardware's (see rust-vgic, module `cpu_interface`). tests/dir_gicv3.rs has those after it.
+        kinds.retain(|k| *k != Kind::DirElsewhere);
+    }
     let mut generator = Generator {
         head: &head,
         random,
