@@ -11,6 +11,7 @@ use crate::intid::{IntId, VcpuId};
 use crate::irq::{Effect, Event, Irq, Place, State};
 use crate::list::{LOTS, Lists};
 use crate::sync::{Ordering, fence};
+use crate::takers;
 use crate::vcpu::{Flags, Vcpu};
 
 /// Others to whose inboxes interrupts were moved under a vCPU's lock: to be seen to once it is released.
@@ -142,7 +143,7 @@ impl<H: Host> Domain<H> {
     }
 
     /// [`Domain::post_to`] of an interrupt as `v` sees it.
-    #[cfg(any(test, loom))]
+    #[cfg(test)]
     pub(crate) fn post(&self, v: &Vcpu<H::Vcpu>, intid: IntId, event: Event) {
         if let Some(irq) = self.irq(v, intid) {
             self.post_to(intid, irq, event);
@@ -365,7 +366,7 @@ impl<H: Host> Domain<H> {
             (Place::Ready, _) => lists.append(intid, irq, new, |n| self.node(v, n)),
             (Place::Inbox, Some(target)) => {
                 if let Some(to) = self.slot(target) {
-                    let bit = 1_u128.wrapping_shl(u32::from(target.raw()));
+                    let bit = takers::bit(target);
                     moved.to |= bit;
                     if self.push(to, intid, irq, new.priority5()) {
                         moved.kick |= bit;

@@ -118,12 +118,10 @@ impl<H: Host> Domain<H> {
 
     #[inline(never)]
     fn physical_pending(&self, irq: &Irq, state: State) -> bool {
-        let (pending, fallen) = self.with_phys(irq, |phys| {
-            phys.map_or((false, false), |phys| {
-                (phys.is_pending(), phys.has_fallen())
-            })
-        });
-        pending || state.pending() && !(state.level() && fallen)
+        self.with_phys(irq, |phys| {
+            let fallen = |phys: &H::Phys| state.level() && phys.has_fallen();
+            phys.is_some_and(PhysIrq::is_pending) || state.pending() && !phys.is_some_and(fallen)
+        })
     }
 
     /// Deactivates the physical interrupt behind `irq`, for which nobody answers any more.

@@ -11,6 +11,7 @@ use crate::delivery::members;
 use crate::domain::Domain;
 use crate::host::{Handle, Host};
 use crate::irq::{Irq, Place};
+use crate::takers::bit;
 use crate::vcpu::{Flags, Vcpu};
 
 /// Turns of a wait. An inter-processor interrupt takes microseconds, and an emulator on a busy machine may take a hundred
@@ -22,7 +23,7 @@ pub(crate) type Set = u128;
 
 /// A vCPU as such a bit.
 pub(crate) fn only<V: Handle>(v: &Vcpu<V>) -> Set {
-    1_u128.wrapping_shl(v.id().raw().into())
+    bit(v.id())
 }
 
 impl<H: Host> Domain<H> {

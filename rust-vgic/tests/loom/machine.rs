@@ -287,9 +287,9 @@ pub fn is_physical_active(d: &Vgic) -> bool {
     physical.active.load(Ordering::Relaxed)
 }
 
-/// A GICv3 domain of two vCPUs whose guest has switched it on, with [`SPI`] and [`PPI`] as in the other.
-pub fn gicv3_domain() -> Arc<Vgic> {
-    let config = Config {
+/// A GICv3 of two vCPUs, without LPIs.
+pub fn gicv3() -> Config<'static> {
+    Config {
         version: Version::V3,
         vcpus: 2,
         spis: 32,
@@ -302,8 +302,12 @@ pub fn gicv3_domain() -> Arc<Vgic> {
         }],
         lpis: LpiConfig::default(),
         its: &[],
-    };
-    let d = create(&config, false);
+    }
+}
+
+/// A GICv3 domain of two vCPUs whose guest has switched it on, with [`SPI`] and [`PPI`] as in the other.
+pub fn gicv3_domain() -> Arc<Vgic> {
+    let d = create(&gicv3(), false);
     write(&d, 0, gicd::CTLR, 0b10);
     write(&d, 0, gicd::ICFGR2, 2);
     write(&d, 0, gicd::ISENABLER1, 1);

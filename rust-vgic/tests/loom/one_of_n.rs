@@ -4,9 +4,7 @@
 use crate::machine::*;
 use loom::sync::Arc;
 use loom::thread;
-use rust_vgic::lr::Format;
-use rust_vgic::redistributor::Region;
-use rust_vgic::{Config, Domain, LpiConfig, Version, Width};
+use rust_vgic::{Domain, Width};
 
 /// GICD_IROUTER of [`SPI`], and any vCPU in it.
 const IROUTER: u32 = 0x6000 + 8 * SPI;
@@ -32,21 +30,7 @@ fn look(d: &Vgic, on: [bool; 2]) {
 
 /// The same with GICD_IROUTER.
 fn shared_v3(on: [bool; 2]) -> Arc<Vgic> {
-    let config = Config {
-        version: Version::V3,
-        vcpus: 2,
-        spis: 32,
-        espis: 0,
-        list_registers: LRS,
-        format: Format::V3 { sources: false },
-        regions: &[Region {
-            base: 0x1000_0000,
-            size: 0x4_0000,
-        }],
-        lpis: LpiConfig::default(),
-        its: &[],
-    };
-    let d: Domain<Mock> = create(&config, false);
+    let d: Domain<Mock> = create(&gicv3(), false);
     write(&d, 0, gicd::CTLR, 3);
     write(&d, 0, gicd::ICFGR2, 2);
     for offset in [0x14, 0x2_0014] {
