@@ -21,7 +21,14 @@ pub(crate) use loom::sync::atomic::{
 /// lock itself takes, on each entry to a guest that has anything to look at; `with_lists` and its siblings are few, and mask
 /// interrupts by a guard. So here it is an addition and a load to take it and a store to give it back, in place.
 #[cfg(not(loom))]
-pub(crate) type Mutex<T> = spin::mutex::TicketMutex<T>;
+pub(crate) type Mutex<T> = spin::mutex::TicketMutex<T, Turn>;
+
+/// What a CPU does while it is not its turn: nothing.
+#[cfg(target_os = "none")]
+type Turn = spin::relax::Spin;
+/// A thread lets the others run: its CPU may be the one that the next in turn waits for.
+#[cfg(all(not(target_os = "none"), not(loom)))]
+type Turn = spin::relax::Yield;
 
 #[cfg(loom)]
 pub(crate) use model::Mutex;

@@ -69,6 +69,14 @@ pub fn tsan() -> Result<bool> {
     for race in &races {
         println!("{race}");
     }
+    let failed = failed(&text);
+    if !failed.is_empty() {
+        bail!(
+            "of the tests fail: {}; all is in {}",
+            failed.join(", "),
+            log.display()
+        );
+    }
     if !races.is_empty() {
         bail!(
             "data races in {} places; all is in {}",
@@ -169,6 +177,13 @@ fn races(text: &str) -> BTreeSet<&str> {
         .collect()
 }
 
+/// The tests that fail: what is reported beside that may be of their end.
+fn failed(text: &str) -> Vec<&str> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"))
+        .collect()
+}
+
 /// How many tests passed.
 fn passed(text: &str) -> u32 {
     text.lines()
@@ -196,5 +211,7 @@ mod tests {
         let text = "test result: ok. 6 passed; 0 failed\ntest result: ok. 2 passed; 0 failed\n\
                     test result: FAILED. 1 passed; 1 failed\n";
         assert_eq!(passed(text), 8);
+        let text = "test a::b ... ok\ntest a::c ... FAILED\ntest result: FAILED. 1 passed\n";
+        assert_eq!(failed(text), ["a::c"]);
     }
 }
