@@ -44,9 +44,9 @@ void vgic_v3_setup_hw(paddr_t dbase, unsigned int nr_rdist_regions,
 #endif
 
 /*
- * Deactivation by ICC_DIR_EL1 is trapped with all else that both groups share, as
- * on hardware that cannot trap it alone (ICH_VTR_EL2.TDS is 0). For tests of that
- * on hardware that can.
+ * Deactivation by ICC_DIR_EL1 is trapped with all else that both groups share,
+ * as on hardware that cannot trap it alone (ICH_VTR_EL2.TDS is 0). For tests
+ * of that on hardware that can.
  */
 bool __read_mostly rvgic_trap_common;
 boolean_param("rvgic-trap-common", rvgic_trap_common);

@@ -81,7 +81,8 @@ bool rvgic_desc_is_pending(struct irq_desc *desc)
 
 bool rvgic_desc_has_fallen(struct irq_desc *desc)
 {
-    return desc->arch.type == IRQ_TYPE_LEVEL_HIGH && !gic_read_pending_state(desc);
+    return desc->arch.type == IRQ_TYPE_LEVEL_HIGH &&
+           !gic_read_pending_state(desc);
 }
 
 void rvgic_desc_done(struct irq_desc *desc)

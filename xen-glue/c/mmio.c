@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Trapped accesses: of a domain's frames, of the system registers that send SGIs,
- * and of those of the CPU interface that trap.
+ * Trapped accesses: of a domain's frames, of the system registers that send
+ * SGIs, and of those of the CPU interface that trap.
  */
 
 #include <xen/lib.h>
@@ -145,8 +145,8 @@ int rvgic_register_frames(struct domain *d)
 }
 
 /*
- * ICC_SGI1R and its siblings, and those of the CPU interface that trap: ICC_DIR by
- * ICH_HCR_EL2.TDIR, all of them by ICH_HCR_EL2.TC.
+ * ICC_SGI1R and its siblings, and those of the CPU interface that trap:
+ * ICC_DIR by ICH_HCR_EL2.TDIR, all of them by ICH_HCR_EL2.TC.
  */
 static bool emulate(unsigned int reg, bool read, uint64_t *value)
 {

@@ -34,7 +34,7 @@ struct vgic_dist {
     struct vgic_rdist_region *rdist_regions;
     /* A bit each for local IRQs, then SPIs, then extended SPIs. */
     unsigned long *allocated_irqs;
-    void *priv;                 /* The Rust object, NULL before domain_vgic_init */
+    void *priv;                 /* The Rust object, NULL before there is one */
 #ifdef CONFIG_HAS_ITS
     /* gic-v3-its.c keeps here what of the host's ITSes the domain has. */
     struct rb_root its_devices;
@@ -45,7 +45,7 @@ struct vgic_dist {
 };
 
 struct vgic_cpu {
-    void *dist;                 /* The domain's Rust object, NULL for idle vCPUs */
+    void *dist;                 /* The domain's Rust object; NULL: idle */
     void *priv;                 /* The vCPU's */
     bool lines_up;              /* See vgic_lines_up() */
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the C half offers to the Rust half of the vGIC: Xen's macros and inlines
- * as functions, and the places of the few fields that hot paths read themselves.
- * The other direction, Rust for C, is in the generated exports.h.
+ * What the C half offers to the Rust half of the vGIC: Xen's macros and
+ * inlines as functions, and the places of the few fields that hot paths read
+ * themselves. The other direction, Rust for C, is in the generated exports.h.
  */
 #ifndef RVGIC_H
 #define RVGIC_H

@@ -2,13 +2,13 @@
 /*
  * Host LPIs that follow their vCPUs, as far as that pays.
  *
- * The host's ITS sends an LPI to a CPU. Where another one runs the vCPU, that is
- * interrupted too, which costs an IPI. To have the LPI sent elsewhere costs two
- * commands of the host's ITS, and a guest has up to 57,344 of them, whose vCPUs
- * are moved by the scheduler or the guest at any time. So nobody is asked to move
- * any then. Of the LPIs that arrive, one in so many is looked at, which is the
- * rather one that comes often; if it has come to a wrong CPU it is moved, later,
- * by a tasklet, and not many at a time.
+ * The host's ITS sends an LPI to a CPU. Where another one runs the vCPU, that
+ * is interrupted too, which costs an IPI. To have the LPI sent elsewhere costs
+ * two commands of the host's ITS, and a guest has up to 57,344 of them, whose
+ * vCPUs are moved by the scheduler or the guest at any time. So nobody is
+ * asked to move any then. Of the LPIs that arrive, one in so many is looked
+ * at, which is the rather one that comes often; if it has come to a wrong CPU
+ * it is moved, later, by a tasklet, and not many at a time.
  */
 
 #include <xen/lib.h>
@@ -28,8 +28,8 @@
 #ifdef CONFIG_HAS_ITS
 
 /*
- * Of so many LPIs at a CPU, one is looked at. A prime: however devices take turns,
- * each is looked at now and then.
+ * Of so many LPIs at a CPU, one is looked at. A prime: however devices take
+ * turns, each is looked at now and then.
  */
 #define RVGIC_ARRIVALS      31
 /* So many of a domain are moved in so long. */

@@ -175,16 +175,12 @@ impl<H: Host> Domain<H> {
     pub fn relinquish(&self) -> Progress {
         let mut budget = Budget::new();
         for its in &self.its {
-            // Nobody else is at it, now that no vCPU runs.
-            let alone = its.begin();
-            let progress = if alone {
-                self.unmap_all(its, &mut budget)
-            } else {
-                Progress::Done
-            };
-            if alone {
-                its.end();
+            // No vCPU runs, but an LPI may just be following its own.
+            if !its.begin() {
+                return Progress::Again;
             }
+            let progress = self.unmap_all(its, &mut budget);
+            its.end();
             if progress == Progress::Again {
                 return progress;
             }
