@@ -20,8 +20,8 @@
 //! are asked to look. From then on each of them has a maintenance interrupt tell when its guest enables the group, as
 //! they always have it tell when it is disabled. So in a domain with such interrupts each exit reads a little more.
 //!
-//! A vCPU that is switched off is found by who would choose it. A host that says so ([`Domain::cpu_off`]) spares what is pending
-//! there the wait for that. That it is on again is seen on its next entry.
+//! A vCPU that is switched off is found by who would choose it. A host that says so ([`Domain::cpu_off`]) has what is pending there moved
+//! at once. That it is on again is seen on its next entry.
 
 use crate::config::Version;
 use crate::delivery::members;
@@ -386,10 +386,18 @@ impl<H: Host> Domain<H> {
 
     /// The host has switched `v` off (PSCI CPU_OFF): [`Host::is_online`] says no. What others may take as well goes to them.
     ///
-    /// Process context. A host need not say so; then what is pending at `v` waits until somebody else finds out.
+    /// Process context, on the CPU that ran `v`. A host need not say so; then what is pending at `v` waits until somebody else finds out.
     pub fn cpu_off(&self, v: &Vcpu<H::Vcpu>) {
-        if self.shares() && !self.is_on(v.id()) {
-            self.see_found();
+        if !self.shares() || self.is_on(v.id()) {
+            return;
+        }
+        // Here and now, as far as one trap goes: whoever else is asked may itself not run for long. What was found before is seen to with it.
+        self.takers.take_found();
+        let total = self.spis_and_espis();
+        v.begin_sweep(total);
+        self.sweep(v, total, MOVES_IN_TRAP);
+        if v.swept().1 != 0 {
+            self.ask_all(Flags::LOOK | Flags::SWEEP);
         }
     }
 

@@ -58,3 +58,19 @@ fn one_of_n_is_decided_anew_for_the_second_edge() {
         signal 0 no",
     );
 }
+
+/// Who has it is switched off while another vCPU does not run, which cannot take it anyway.
+#[test]
+fn one_of_n_leaves_who_is_switched_off_whoever_else_runs() {
+    plays(
+        "gic 2
+        vcpus 3
+        boot
+        enable 0 42
+        write8 0 GICD_ITARGETSR10+2 0x5
+        line 42 up
+        preempt 1
+        off 0
+        signal 2 yes",
+    );
+}
