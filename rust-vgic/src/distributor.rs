@@ -274,7 +274,7 @@ pub(crate) fn set_targets<H: Host>(
     }
     let byte = written.value as u8 & domain.cpu_interfaces();
     if byte.count_ones() > 1 {
-        domain.share();
+        domain.share(access.cur);
     }
     let routed = irq.update(|s| Some(domain.targeted(s, byte)));
     if let Some((_, new, effect)) = routed {
@@ -303,7 +303,7 @@ pub(crate) fn set_router<H: Host>(
         return;
     };
     if written.value & IRM != 0 {
-        domain.share();
+        domain.share(access.cur);
     }
     let routed = {
         let _masked = domain.mask();

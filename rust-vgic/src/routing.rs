@@ -78,11 +78,18 @@ impl<H: Host> Domain<H> {
         self.one_of_n.load(Ordering::Relaxed) != 0
     }
 
-    /// There is one. From now on exits look at the CPU interface.
-    pub(crate) fn share(&self) {
-        if !self.shares() && self.one_of_n.swap(1, Ordering::AcqRel) == 0 {
-            self.ask_all(Flags::LOOK);
+    /// There is one, as of what `cur` writes, which is current. From now on exits look at the CPU interface.
+    ///
+    /// What is known from entries before counts no longer: the guest of a vCPU that does not run may have changed it since.
+    pub(crate) fn share(&self, cur: &Vcpu<H::Vcpu>) {
+        if self.shares() || self.one_of_n.swap(1, Ordering::AcqRel) != 0 {
+            return;
         }
+        self.takers.forget_groups();
+        // Only now: who has entered in between is asked to say it again.
+        self.ask_all(Flags::LOOK | Flags::SWEEP);
+        self.read_vmcr(cur, &self.host.cpu());
+        self.tell_groups(cur);
     }
 
     fn ask_all(&self, flags: Flags) {
@@ -310,19 +317,24 @@ impl<H: Host> Domain<H> {
     #[cold]
     pub(crate) fn vmcr_changed(&self, v: &Vcpu<H::Vcpu>, raw: u32) {
         v.vmcr.store(raw, Ordering::Relaxed);
-        let on = self.format.vmcr(raw).groups;
-        let mut changed = false;
+        if self.tell_groups(v) && self.shares() {
+            v.begin_sweep(self.spis_and_espis());
+            v.raise(Flags::DIRTY);
+        }
+    }
+
+    /// Which groups `v`, which is current, takes, by its VMCR as it was just read. Says whether that is news.
+    fn tell_groups(&self, v: &Vcpu<H::Vcpu>) -> bool {
+        let on = self.format.vmcr(v.vmcr.load(Ordering::Relaxed)).groups;
+        let mut news = false;
         for group1 in [false, true] {
             let group = self.takers.group(group1);
             if group.has(v.id()) != on.has(group1) {
                 group.put(v.id(), on.has(group1));
-                changed = true;
+                news = true;
             }
         }
-        if changed && self.shares() {
-            v.begin_sweep(self.spis_and_espis());
-            v.raise(Flags::DIRTY);
-        }
+        news
     }
 
     /// On the way into the guest, before the flags are taken: `v`, which is current, is switched on, and has a part in what is to
@@ -333,6 +345,7 @@ impl<H: Host> Domain<H> {
         let flags = Flags::from_bits_retain(v.flags.load(Ordering::Relaxed));
         if flags.contains(Flags::SWEEP) {
             v.flags.fetch_and(!Flags::SWEEP.bits(), Ordering::AcqRel);
+            self.tell_groups(v);
             v.begin_sweep(self.spis_and_espis());
         }
         if self.takers.off.has(v.id()) {

@@ -79,6 +79,15 @@ impl Takers {
         if group1 { of_group1 } else { group0 }
     }
 
+    /// What was known of that counts no longer.
+    pub(crate) fn forget_groups(&self) {
+        for Set(words) in &self.groups {
+            words
+                .iter()
+                .for_each(|word| word.store(0, Ordering::Release));
+        }
+    }
+
     /// `id` was found switched off.
     pub(crate) fn found_off(&self, id: VcpuId) {
         self.off.put(id, true);

@@ -74,3 +74,19 @@ fn one_of_n_leaves_who_is_switched_off_whoever_else_runs() {
         signal 2 yes",
     );
 }
+
+/// Who has it disables the group and is preempted before that was seen; only then others may take it, too.
+#[test]
+fn one_of_n_goes_by_nothing_that_was_seen_before() {
+    plays(
+        "gic 3
+        vcpus 2
+        boot
+        write 1 GICD_ISENABLER2 0x1
+        line 64 up
+        set 0 group1 0
+        preempt 0
+        write64 1 GICD_IROUTER64 0x80000000
+        signal 1 yes",
+    );
+}

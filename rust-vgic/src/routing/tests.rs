@@ -294,6 +294,11 @@ fn one_of_n_leaves_a_vcpu_that_is_switched_off_with_much() {
         domain.inject(None, *intid, true);
     }
     let left = || all.iter().filter(|i| target(&domain, **i) == 0).count();
+    // It has them sorted, so that each is moved by itself.
+    for _ in 0..5 {
+        domain.enter(0);
+        domain.leave(0);
+    }
     assert_eq!(left(), all.len());
     switch(&domain, 0, false);
     domain.cpu_off(v);
@@ -325,6 +330,9 @@ fn one_of_n_leaves_in_lots() {
         domain.redist_write(v, 0, offset + WAKER, Width::Word, 0);
     }
     (0..2).for_each(|n| set_group1(&domain, n, true));
+    domain.settle();
+    domain.dist_write(v, 0x6000 + 8 * 32, Width::Double, IRM);
+    // What enters from now on sees its CPU interface.
     domain.settle();
     for raw in 32..992 {
         domain.dist_write(v, 0x6000 + 8 * raw, Width::Double, IRM);
