@@ -13,3 +13,4 @@ mod interrupts;
 pub mod peer;
 pub(crate) mod services;
 pub mod vcpu;
+pub mod vtimer;

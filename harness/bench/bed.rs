@@ -142,7 +142,7 @@ impl Here<'_> {
         let iar = self.interface(|i| i.ack(self.group));
         serve();
         if let Some(irq) = self.interface(|i| i.eoi(self.group, iar)) {
-            self.machine.gic.deactivate(irq);
+            self.machine.deactivate(self.pcpu, irq);
         }
         iar
     }

@@ -6,6 +6,7 @@
 #include "half.h"
 
 static struct irq_desc descs[MAX_SPIS], espi_descs[MAX_ESPIS];
+static struct irq_desc local_descs[MOCK_CPUS][NR_LOCAL_IRQS];
 
 static void desc_enable(struct irq_desc *desc)
 {
@@ -52,6 +53,13 @@ static void init_descs(struct irq_desc *desc, unsigned int n, unsigned int first
 
 void mock_hwirq_power_on(void)
 {
+    unsigned int cpu;
+
+    for ( cpu = 0; cpu < MOCK_CPUS; cpu++ )
+    {
+        init_descs(local_descs[cpu], NR_LOCAL_IRQS, 0);
+        local_descs[cpu][mock_host.vtimer % NR_LOCAL_IRQS].arch.type = IRQ_TYPE_LEVEL_HIGH;
+    }
     init_descs(descs, MAX_SPIS, NR_LOCAL_IRQS);
     init_descs(espi_descs, MAX_ESPIS, ESPI_BASE_INTID);
 }
@@ -61,7 +69,10 @@ struct irq_desc *__irq_to_desc(unsigned int irq)
     if ( is_espi(irq) && espi_intid_to_idx(irq) < mock_host.espis )
         return &espi_descs[espi_intid_to_idx(irq)];
 
-    if ( irq < NR_LOCAL_IRQS || irq >= gic_number_lines() )
+    if ( irq < NR_LOCAL_IRQS )
+        return &local_descs[mock_this_cpu() % MOCK_CPUS][irq];
+
+    if ( irq >= gic_number_lines() )
         return NULL;
 
     return &descs[irq - NR_LOCAL_IRQS];
@@ -138,7 +149,7 @@ int mock_route(struct domain *d, unsigned int virq, unsigned int irq, bool level
     unsigned long flags;
     int rc = -EBUSY;
 
-    if ( !desc || !vgic_is_spi(d, virq) )
+    if ( irq < NR_LOCAL_IRQS || !desc || !vgic_is_spi(d, virq) )
         return -EINVAL;
 
     spin_lock_irqsave(&desc->lock, flags);

@@ -188,7 +188,9 @@ struct vcpu *mock_vcpu_alloc(struct domain *d, unsigned int id, unsigned int pro
     v->processor = processor;
     v->arch.vmpidr = (1UL << 31) | (id & 0xf) | ((id >> 4) << 8);
     v->arch.phys_timer.irq = 30;
-    v->arch.virt_timer.irq = 27;
+    /* As if its guest had switched it on. */
+    v->arch.virt_timer.ctl = CNTx_CTL_ENABLE;
+    v->arch.virt_timer.cval = ~0ULL;
 
     return v;
 }

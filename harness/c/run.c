@@ -24,18 +24,9 @@ bool mock_samples_lines(void)
 #endif
 }
 
-/* The virtual timer's control register is that of the CPU. */
-static _Thread_local register_t cntv_ctl;
-
-register_t mock_sysreg_CNTV_CTL_EL0(void)
-{
-    return cntv_ctl;
-}
-
 /* Does it want to see them on this exit? */
-bool mock_wants_lines(struct vcpu *v, uint64_t ctl)
+bool mock_wants_lines(struct vcpu *v)
 {
-    cntv_ctl = ctl;
 #ifdef MOCK_PEER
     return mock_samples_lines();
 #else

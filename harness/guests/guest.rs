@@ -115,7 +115,7 @@ impl GuestCpu {
             m.poll(p);
             let (result, deactivated) = f(&mut p.interface());
             if let Some(irq) = deactivated {
-                m.gic.deactivate(irq);
+                m.deactivate(p, irq);
             }
             if !self.traps_win {
                 m.poll(p);

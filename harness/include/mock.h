@@ -253,6 +253,7 @@ struct mock_machine {
     unsigned int nr_regions, itses;
     const paddr_t *its_frames;
     bool iommu;
+    unsigned int vtimer;            /* The PPI of each CPU's virtual timer */
 };
 
 enum gic_version gic_hw_version(void);
@@ -268,6 +269,7 @@ unsigned int gic_get_nr_lrs(void);
 #define _IRQ_GUEST 4
 #define IRQ_TYPE_EDGE_RISING 1
 #define IRQ_TYPE_LEVEL_HIGH 4
+#define IRQ_TYPE_LEVEL_MASK 0xc
 #define IRQ_TYPE_INVALID 0x10
 
 struct irq_desc;
@@ -284,6 +286,7 @@ struct irq_desc {
     spinlock_t lock;
     unsigned int irq;
     struct { unsigned int type; } arch;
+    bool guest_kind;                /* Of a PPI: its end drops the priority alone */
     /* Whom it belongs to, with _IRQ_GUEST. */
     struct domain *guest;
     unsigned int virq;
@@ -387,7 +390,12 @@ void register_mmio_handler(struct domain *d, const struct mmio_handler_ops *ops,
 #define CNTx_CTL_PENDING (1u << 2)
 #define READ_SYSREG(name) mock_sysreg_##name()
 mock_register_t mock_sysreg_CNTV_CTL_EL0(void);
-struct vtimer { register_t ctl; unsigned int irq; };
+mock_register_t get_cycles(void);
+struct vtimer { register_t ctl, cval; unsigned int irq; };
+enum timer_ppi { TIMER_VIRT_PPI = 2 };
+unsigned int timer_get_irq(enum timer_ppi ppi);
+void gic_ppi_to_guest_kind(struct irq_desc *desc);
+void gic_ppi_set_active(struct irq_desc *desc, bool on);
 
 /* public/arch-arm.h, public/domctl.h */
 #define XEN_DOMCTL_CONFIG_GIC_V2 1
@@ -438,6 +446,7 @@ struct domain {
     struct {
         struct vgic_dist vgic;
         unsigned int evtchn_irq;
+        struct { uint64_t offset; } virt_timer_base;
     } arch;
 };
 

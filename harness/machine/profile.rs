@@ -55,6 +55,8 @@ pub struct Profile {
     pub itses: usize,
     /// Devices are behind an IOMMU.
     pub iommu: bool,
+    /// The PPI of each CPU's virtual timer.
+    pub vtimer: u8,
     /// The distributor.
     pub gicd: u64,
     /// A GICv3 that has them can have GICv2 guests, too.
@@ -80,6 +82,7 @@ impl Profile {
         tds: false,
         itses: 0,
         iommu: false,
+        vtimer: 27,
         gicd: 0x0800_0000,
         frames: Some(CpuFrames {
             gicc: 0x0801_0000,
@@ -164,6 +167,7 @@ impl Profile {
         tds: true,
         itses: 4,
         iommu: false,
+        vtimer: 27,
         gicd: 0x4d00_0000,
         regions: &[
             region(0x4d10_0000, 2),
@@ -192,6 +196,7 @@ impl Profile {
         espis: 0,
         itses: 0,
         iommu: false,
+        vtimer: 27,
         ..Self::SERVER
     };
 
@@ -229,6 +234,13 @@ impl Profile {
     pub const fn with_itses(mut self, itses: usize) -> Self {
         assert!(itses <= self.its_frames.len());
         self.itses = itses;
+        self
+    }
+
+    /// The same with another PPI for the virtual timers.
+    #[must_use]
+    pub const fn with_vtimer(mut self, ppi: u8) -> Self {
+        self.vtimer = ppi;
         self
     }
 
@@ -302,6 +314,7 @@ pub struct Hardware {
     itses: u32,
     its_frames: *const u64,
     iommu: bool,
+    vtimer: u32,
 }
 
 impl Profile {
@@ -325,6 +338,7 @@ impl Profile {
             itses: self.itses as u32,
             its_frames: self.its_frames.as_ptr(),
             iommu: self.iommu,
+            vtimer: self.vtimer.into(),
         }
     }
 }

@@ -65,7 +65,13 @@ calls! {
     Allowed mmio = mock_mmio(
         v: *mut RawVcpu, base: *mut u64, step: c_int, size: c_uint, write: bool, aarch32: bool, value: *mut u64
     ) -> c_int;
-    Forbidden wants_lines = mock_wants_lines(v: *mut RawVcpu, cntv_ctl: u64) -> bool;
+    Forbidden wants_lines = mock_wants_lines(v: *mut RawVcpu) -> bool;
+    Forbidden vtimer_setup = mock_vtimer_setup();
+    Forbidden vtimer_init = mock_vtimer_init(v: *mut RawVcpu);
+    Forbidden vtimer_interrupt = mock_vtimer_interrupt() -> bool;
+    Forbidden vtimer_save = mock_vtimer_save(v: *mut RawVcpu) -> bool;
+    Forbidden vtimer_restore = mock_vtimer_restore(v: *mut RawVcpu);
+    Forbidden vtimer_expired = mock_vtimer_expired(v: *mut RawVcpu);
     Allowed sysreg = mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: *mut u64) -> bool;
 }
 

@@ -172,6 +172,8 @@ impl Domain {
             let made = result(abi::vcpu_init(raw));
             if made.is_err() {
                 abi::vcpu_free(raw);
+            } else {
+                abi::vtimer_init(raw);
             }
             made
         });

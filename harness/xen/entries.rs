@@ -9,6 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+/// In a word of ours: HW; and that somebody answers for the physical interrupt, PHYS and PHYS_LR.
+const MAPPED: u64 = 1 << 9;
+const HELD: u64 = 3 << 10;
+
 /// How the guest was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exit {
@@ -94,7 +98,37 @@ impl Machine {
         self.softirqs(p);
         p.irqs_on.store(false, Ordering::Relaxed);
         abi::sync_to();
+        self.check_vtimer(p);
         p.in_guest.store(true, Ordering::SeqCst);
+    }
+
+    /// As an interrupt does it: the guest is left for `f`, if there is one.
+    pub(super) fn hypervisor_irq(&self, p: &Pcpu, f: impl FnOnce(&Self)) {
+        let in_guest = p.is_in_guest();
+        if in_guest {
+            self.exit(p, Exit::Irq);
+        }
+        let on = p.irqs_on.swap(false, Ordering::Relaxed);
+        f(self);
+        p.irqs_on.store(on, Ordering::Relaxed);
+        if in_guest {
+            self.enter(p);
+        }
+    }
+
+    /// On the way into the guest: the PPI of the virtual timer is active exactly if the vGIC answers for that.
+    fn check_vtimer(&self, p: &Pcpu) {
+        let word = p.running().and_then(|v| v.vtimer_word());
+        if let Some(word) = word {
+            let held = word & HELD != 0;
+            if word & MAPPED != 0 && held != p.is_vtimer_active() {
+                self.report(format!(
+                    "pCPU {} enters its guest with the virtual timer's PPI {}active, and a word of {word:#x}",
+                    p.index,
+                    if held { "in" } else { "" },
+                ));
+            }
+        }
     }
 
     /// `do_softirq()`: with interrupts on.
@@ -117,15 +151,27 @@ impl Machine {
         *lock(&p.running) = Some(Arc::clone(v));
         v.restore(&mut p.interface(), self.profile.gic);
         abi::restore_state(v.raw());
+        v.timer.disarm();
+        abi::vtimer_restore(v.raw());
+        v.timer.set_loaded(true);
         self.enter(p);
     }
 
     /// Takes the vCPU, whose trap this is, off its physical CPU.
     pub(crate) fn schedule_out(&self, p: &Pcpu) {
-        let Some(v) = lock(&p.running).take() else {
+        let Some(v) = p.running() else {
             return;
         };
         p.irqs_on.store(false, Ordering::Relaxed);
+        v.timer.set_loaded(false);
+        v.timer.arm(abi::vtimer_save(v.raw()));
+        if p.is_vtimer_active() {
+            self.report(format!(
+                "vCPU {} leaves pCPU {} with its virtual timer's PPI active",
+                v.id, p.index
+            ));
+        }
+        *lock(&p.running) = None;
         abi::save_state(v.raw());
         {
             let mut interface = p.interface();
@@ -140,10 +186,7 @@ impl Machine {
         p.irqs_on.store(true, Ordering::Relaxed);
         self.window(p);
         // The virtual timer of a vCPU that does not run is one of Xen's timers.
-        if v.timer.asserted() {
-            v.timer.mask();
-            v.inject(Vcpu::VTIMER, true);
-        }
+        v.timer_softirq();
     }
 
     /// A trap after which the guest does not go on: `f` handles it, and says whether the vCPU stays.

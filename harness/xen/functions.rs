@@ -94,7 +94,14 @@ macro_rules! each_function {
                 fn mock_samples_lines() -> bool;
                 fn mock_release() -> c_uint;
                 fn mock_embedded(vcpu: bool) -> c_ulong;
-                fn mock_wants_lines(v: *mut RawVcpu, cntv_ctl: u64) -> bool;
+                fn mock_wants_lines(v: *mut RawVcpu) -> bool;
+                fn mock_vtimer_setup();
+                fn mock_vtimer_init(v: *mut RawVcpu);
+                fn mock_vtimer_interrupt() -> bool;
+                fn mock_vtimer_save(v: *mut RawVcpu) -> bool;
+                fn mock_vtimer_restore(v: *mut RawVcpu);
+                fn mock_vtimer_expired(v: *mut RawVcpu);
+                fn mock_vcpu_cntv(v: *mut RawVcpu) -> *mut u64;
                 fn mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: *mut u64) -> bool;
             }
             // What ours has, and not each of the others. The ITSes are the host's and what a device and the CPU do with them.

@@ -45,6 +45,8 @@ pub struct Pcpu {
     pub(super) in_irq: AtomicBool,
     /// A host interrupt's handler runs: the running priority keeps others but IPIs away.
     pub(super) in_handler: AtomicBool,
+    /// The PPI of the virtual timer is active.
+    pub(super) vtimer_active: AtomicBool,
     pub counters: Counters,
 }
 
@@ -73,7 +75,16 @@ impl Pcpu {
         self.running().map(|v| v.id)
     }
 
-    pub(super) fn running(&self) -> Option<Arc<Vcpu>> {
+    /// Is the PPI of its virtual timer active?
+    pub fn is_vtimer_active(&self) -> bool {
+        self.vtimer_active.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn vtimer_fires(&self) -> bool {
+        !self.is_vtimer_active() && self.running().is_some_and(|v| v.timer.line())
+    }
+
+    pub(crate) fn running(&self) -> Option<Arc<Vcpu>> {
         lock(&self.running).clone()
     }
 
@@ -152,6 +163,9 @@ impl Machine {
             // SAFETY: no domain exists, as at boot.
             unsafe { abi::mock_power_on(&profile.hardware()) };
         });
+        for cpu in 0..cpus {
+            machine.on(cpu, |_, _| abi::vtimer_setup());
+        }
         machine
     }
 
@@ -251,6 +265,7 @@ impl Pcpu {
             irqs_on: AtomicBool::new(true),
             in_irq: AtomicBool::new(false),
             in_handler: AtomicBool::new(false),
+            vtimer_active: AtomicBool::new(false),
             counters: Counters::default(),
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Xen's way through an interrupt, and what one CPU does to have another take one.
 
+use crate::machine::physgic::FIRST_SPI;
 use crate::notes;
 use crate::xen::abi;
 use crate::xen::flaws;
@@ -13,9 +14,7 @@ impl Machine {
     pub(super) fn due(&self, p: &Pcpu) -> bool {
         p.bell.rings()
             || (!p.in_handler.load(Ordering::Relaxed)
-                && (self.gic.asserted(p.index)
-                    || p.interface().maintenance()
-                    || p.running().is_some_and(|v| v.timer.asserted())))
+                && (self.gic.asserted(p.index) || p.interface().maintenance() || p.vtimer_fires()))
     }
 
     /// Takes interrupts if they are unmasked and there are any.
@@ -56,9 +55,9 @@ impl Machine {
                 self.host_handler(p, || {
                     abi::maintenance();
                 });
-            } else if let Some(v) = p.running().filter(|v| v.timer.asserted()) {
-                v.timer.mask();
-                self.host_handler(p, || v.inject(Vcpu::VTIMER, true));
+            } else if p.vtimer_fires() {
+                p.counters.interrupts.fetch_add(1, Ordering::Relaxed);
+                self.vtimer_interrupt(p);
             } else if let Some(irq) = self.gic.acknowledge(p.index) {
                 p.counters.interrupts.fetch_add(1, Ordering::Relaxed);
                 self.do_irq(irq);
@@ -80,6 +79,47 @@ impl Machine {
         f();
         p.irqs_on.store(false, Ordering::Relaxed);
         p.in_handler.store(false, Ordering::Relaxed);
+    }
+
+    /// The virtual timer's PPI is taken: `do_IRQ()` of one of Xen's own.
+    pub(crate) fn vtimer_interrupt(&self, p: &Pcpu) {
+        p.vtimer_active.store(true, Ordering::SeqCst);
+        let v = p.running();
+        let id = v.as_ref().map(|v| v.id);
+        let noted = notes::source(id, Vcpu::VTIMER, true);
+        let mut deactivates = false;
+        self.host_handler(p, || deactivates = abi::vtimer_interrupt());
+        if deactivates {
+            p.vtimer_active.store(false, Ordering::SeqCst);
+        }
+        noted.word(|| v.and_then(|v| v.word(Vcpu::VTIMER)));
+    }
+
+    /// The virtual timer's PPI comes late to this CPU: the line is low by now, or another vCPU's.
+    pub fn late_vtimer(&self, cpu: usize) {
+        self.on(cpu, |m, p| {
+            m.poll(p);
+            if !p.is_vtimer_active() {
+                m.hypervisor_irq(p, |m| m.vtimer_interrupt(p));
+            }
+        });
+    }
+
+    /// The guest's end of an interrupt on this CPU, or what the vGIC does, deactivates a physical one.
+    pub(crate) fn deactivate(&self, p: &Pcpu, irq: u16) {
+        if irq < FIRST_SPI {
+            self.set_own_active(p, irq, false);
+        } else {
+            self.gic.deactivate(irq);
+        }
+    }
+
+    pub(crate) fn set_own_active(&self, p: &Pcpu, irq: u16, on: bool) {
+        if u32::from(irq) == u32::from(self.profile.vtimer) {
+            p.vtimer_active.store(on, Ordering::SeqCst);
+        } else {
+            self.report(format!("PPI {irq} of pCPU {} is nobody's", p.index));
+        }
     }
 
     /// `do_IRQ()` for an interrupt that belongs to a guest.
@@ -133,13 +173,5 @@ impl Machine {
     /// Wakes whoever waits on a physical CPU, to look again.
     pub fn ring(&self, cpu: usize) {
         self.pcpus[cpu].bell.ring();
-    }
-}
-
-impl Vcpu {
-    /// The virtual timer expires. On no CPU's claim.
-    pub fn expire_vtimer(&self, machine: &Machine) {
-        self.timer.expire();
-        machine.ring(self.processor());
     }
 }

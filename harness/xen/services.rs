@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What the vGIC and the mock's C half call: Xen's services and the registers of "this CPU".
 
+use crate::machine::physgic::FIRST_SPI;
 use crate::notes;
 use crate::xen::abi;
 use crate::xen::faults;
@@ -91,8 +92,10 @@ extern "C" fn mock_phys_trigger(irq: c_uint, level: bool) {
 
 #[unsafe(no_mangle)]
 extern "C" fn mock_phys_active(irq: c_uint, on: bool) {
-    cpu(|m, _| {
-        if on {
+    cpu(|m, p| {
+        if irq < u32::from(FIRST_SPI) {
+            m.set_own_active(p, irq as u16, on);
+        } else if on {
             m.gic.set_active(irq as u16, true)
         } else {
             m.gic.deactivate(irq as u16)
@@ -123,6 +126,29 @@ extern "C" fn mock_phys_lpi_target(lpi: c_uint, target: c_uint) {
 #[unsafe(no_mangle)]
 extern "C" fn mock_phys_lpi_reset(lpi: c_uint) {
     cpu(|m, _| m.gic.reset_lpi(lpi));
+}
+
+// -------------------------------------------------------------------- the virtual timer of this CPU
+
+/// `CNTV_CTL_EL0`.
+#[unsafe(no_mangle)]
+extern "C" fn mock_cntv_ctl() -> u64 {
+    cpu(|_, p| p.running().map_or(0, |v| v.timer.control()))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mock_set_cntv_ctl(ctl: u64) {
+    cpu(|_, p| {
+        if let Some(v) = p.running() {
+            v.timer.set_control(ctl);
+        }
+    });
+}
+
+/// `CNTV_CVAL_EL0`.
+#[unsafe(no_mangle)]
+extern "C" fn mock_cntv_cval() -> u64 {
+    cpu(|_, p| p.running().map_or(u64::MAX, |v| v.timer.comparator()))
 }
 
 // -------------------------------------------------------------------- GICH and ICH registers of this CPU

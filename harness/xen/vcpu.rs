@@ -6,6 +6,8 @@ use crate::machine::cpuif::{View, VirtualCpuInterface, hcr};
 use crate::notes;
 use crate::xen::abi;
 use crate::xen::functions::{RawDomain, RawVcpu};
+use crate::xen::peer::is_ours;
+use crate::xen::vtimer::{CNT_ENABLE, CNT_MASK, CNT_PENDING, Timer};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
 
@@ -15,42 +17,6 @@ struct Saved {
     lrs: Vec<u64>,
     vmcr: u32,
     apr: [u128; 2],
-}
-
-/// The virtual timer, reduced to its interrupt. Xen masks it when it has taken its interrupt; the guest, which moves the
-/// comparator on, unmasks it.
-#[derive(Debug, Default)]
-pub struct Timer {
-    pending: AtomicBool,
-    masked: AtomicBool,
-}
-
-impl Timer {
-    /// The level at the physical GIC.
-    pub(crate) fn asserted(&self) -> bool {
-        self.pending.load(Ordering::SeqCst) && !self.masked.load(Ordering::SeqCst)
-    }
-
-    /// Its condition comes true.
-    pub(crate) fn expire(&self) {
-        self.pending.store(true, Ordering::SeqCst);
-    }
-
-    /// As Xen does when it takes its interrupt.
-    pub fn mask(&self) {
-        self.masked.store(true, Ordering::SeqCst);
-    }
-
-    /// `CNTV_CTL_EL0`.
-    fn control(&self) -> u64 {
-        let bit = |on: &AtomicBool, bit| if on.load(Ordering::SeqCst) { bit } else { 0 };
-        CNT_ENABLE | bit(&self.masked, CNT_MASK) | bit(&self.pending, CNT_PENDING)
-    }
-
-    /// The condition, Xen's mask aside.
-    pub fn is_pending(&self) -> bool {
-        self.pending.load(Ordering::SeqCst)
-    }
 }
 
 /// A vCPU.
@@ -70,9 +36,6 @@ unsafe impl Sync for Vcpu {}
 
 const BLOCKED: u64 = 1 << 0;
 const DOWN: u64 = 1 << 1;
-const CNT_ENABLE: u64 = 1;
-const CNT_MASK: u64 = 2;
-const CNT_PENDING: u64 = 4;
 
 impl Vcpu {
     /// PPIs as Xen gives them to guests.
@@ -92,13 +55,19 @@ impl Vcpu {
             domain,
             id,
             gic_version,
-            timer: Timer::default(),
+            // SAFETY: alive, and changed atomically by everybody.
+            timer: unsafe { Timer::new(raw) },
             saved: Mutex::new(None),
         }
     }
 
     pub(crate) fn raw(&self) -> *mut RawVcpu {
         self.raw
+    }
+
+    /// The word of one of its interrupts, if the vGIC has words.
+    pub(crate) fn word(&self, intid: u32) -> Option<u64> {
+        abi::word(self.domain, self.raw, intid)
     }
 
     fn pause_flags(&self) -> &AtomicU64 {
@@ -177,12 +146,15 @@ impl Vcpu {
 
     /// `vtimer_update_irqs()` and `vcpu_update_evtchn_irq()`, on exits from the guest: ours asks for it.
     pub(crate) fn update_lines(&self) {
-        if !abi::wants_lines(self.raw, self.timer.control()) {
+        if !abi::wants_lines(self.raw) {
             return;
         }
         let ptimer = self.ptimer().load(Ordering::SeqCst);
         let ptimer = ptimer & (CNT_ENABLE | CNT_MASK | CNT_PENDING) == CNT_ENABLE | CNT_PENDING;
-        self.inject(Self::VTIMER, self.timer.is_pending());
+        if !is_ours() {
+            // Xen drops the mask, which is its own most of the time.
+            self.inject(Self::VTIMER, self.timer.is_pending());
+        }
         self.inject(Self::PTIMER, ptimer);
         self.inject(Self::EVTCHN, self.upcall_pending());
     }
@@ -228,14 +200,6 @@ impl Vcpu {
     /// `local_events_need_delivery_nomask()`, of the current vCPU.
     pub(crate) fn events_need_delivery(&self) -> bool {
         abi::pending(self.raw) != 0 || (self.upcall_pending() && abi::evtchn_pending(self.raw))
-    }
-}
-
-impl Vcpu {
-    /// The guest's side: moves the comparator on, and unmasks.
-    pub fn program_vtimer(&self) {
-        self.timer.pending.store(false, Ordering::SeqCst);
-        self.timer.masked.store(false, Ordering::SeqCst);
     }
 }
 

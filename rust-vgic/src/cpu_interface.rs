@@ -147,8 +147,10 @@ impl<H: Host> Domain<H> {
                 continue;
             };
             if let Some(irq) = v.private(intid) {
-                let (_, new, effect) = irq.post(Event::ClearActive);
-                debug_assert!(!new.hw(), "a private interrupt has no physical one");
+                let (.., effect) = irq.post(Event::ClearActive);
+                if effect.contains(Effect::OWNER) {
+                    v.raise(Flags::ORPHAN);
+                }
                 if effect.contains(Effect::VISIT) {
                     // It waited as an active one; what is left of it waits to be signalled.
                     self.visit(intid, irq);

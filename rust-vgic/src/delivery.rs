@@ -198,6 +198,9 @@ impl<H: Host> Domain<H> {
         effect: Effect,
     ) -> Option<&Vcpu<H::Vcpu>> {
         debug_assert_eq!(effect, effect.without_phys(), "of {}", intid.raw());
+        if effect.contains(Effect::OWNER) {
+            self.tell_owner(new);
+        }
         let holder = new.place().1.and_then(|id| self.slot(id))?;
         if effect.contains(Effect::PUSH) {
             if self.push(holder, intid.raw16(), irq, new.priority5()) {
@@ -433,7 +436,8 @@ impl<H: Host> Domain<H> {
             }
             return Left::Nothing;
         }
-        if !state.is_at(Place::Lr, v.id()) || !(state.misplaced() || state.orphaned()) {
+        let orphaned = state.orphaned() && !state.own();
+        if !state.is_at(Place::Lr, v.id()) || !(state.misplaced() || orphaned) {
             return Left::Nothing;
         }
         // First the flag, then the epoch: either the owner sees the flag, on its way into the guest or out of it, or we see it

@@ -97,12 +97,12 @@ fn set_enabled<H: Host>(access: &Access<'_, H>, intid: IntId, irq: &Irq, on: boo
         return;
     }
     let domain = access.domain;
-    if on && irq.state().hangs_on_line() {
-        // In a list register its vCPU asks itself, on its way into the guest.
+    if on && irq.state().hangs_on_line() && !irq.state().own() {
+        // In a list register its vCPU asks itself, on its way into the guest; as it does of its own, wherever they are.
         domain.withdraw_fallen(irq, |s| s.place().0 != Place::Lr);
     }
     let (old, new) = domain.post_to(intid, irq, Event::Enable(on));
-    if !new.hw() || old.enabled() == new.enabled() {
+    if !new.hw() || new.own() || old.enabled() == new.enabled() {
         return;
     }
     if on {
@@ -124,8 +124,9 @@ fn set_enabled<H: Host>(access: &Access<'_, H>, intid: IntId, irq: &Irq, on: boo
 }
 
 /// `I[SC]PENDR`.
-pub(crate) fn pending<H: Host>(access: &Access<'_, H>, _: IntId, irq: &Irq) -> u64 {
-    access.domain.shows_pending(irq).into()
+pub(crate) fn pending<H: Host>(access: &Access<'_, H>, intid: IntId, irq: &Irq) -> u64 {
+    let (domain, owner) = (access.domain, access.owner);
+    domain.shows_pending(owner, intid, irq).into()
 }
 
 /// A hardware-mapped interrupt becomes pending where it comes from, so that its deactivation has something to deactivate.

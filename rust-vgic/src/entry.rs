@@ -39,10 +39,9 @@ impl<H: Host> Domain<H> {
     fn withdraw_some(&self, v: &Vcpu<H::Vcpu>, slots: u32) -> bool {
         let mut any = false;
         for n in bits(slots) {
-            let occupant = self.occupant(v, n).map(|(.., irq)| irq);
-            if occupant.is_some_and(|irq| {
+            if self.occupant(v, n).is_some_and(|(_, intid, irq)| {
                 irq.state().hangs_on_line()
-                    && self.has_fallen(irq)
+                    && self.has_fallen(v, intid, irq)
                     && self.withdraw_fallen(irq, |s| s.is_at(Place::Lr, v.id()))
             }) {
                 v.add_stale(bit(n));
@@ -128,7 +127,11 @@ impl<H: Host> Domain<H> {
         self.use_slot(v, n, slot, (intid, s));
         let mut view = s.view_inactive();
         // A level that hangs on its line may have waited for long.
-        if s.phys_lr() && s.level() && unlikely(self.has_fallen(irq)) && self.withdraw(v, bit(n)) {
+        if s.phys_lr()
+            && s.level()
+            && unlikely(self.has_fallen(v, intid, irq))
+            && self.withdraw(v, bit(n))
+        {
             view = LrView::default();
         }
         let lr = self.encode(v, n, (intid, irq), s, view);
@@ -219,6 +222,9 @@ impl<H: Host> Domain<H> {
             // It has come since.
             v.begin_sweep(self.spis_and_espis());
             v.raise(Flags::DIRTY);
+        }
+        if flags.contains(Flags::ORPHAN) {
+            self.give_up_orphans(v);
         }
         let vmcr = self.read_vmcr(v, &cpu);
         if self.needs_tc() {

@@ -193,7 +193,7 @@ impl<H: Host> Domain<H> {
             let Some(slot) = v.slots.get(n) else {
                 continue;
             };
-            // What is the vCPU's own goes nowhere, and has no physical interrupt.
+            // What is the vCPU's own goes nowhere, and leaves its physical interrupt to the next entry, or to its departure.
             let intid = slot.intid.load(Ordering::Relaxed);
             let shared = u32::from(intid) >= IntId::SPI;
             let irq = shared.then(|| self.node(v, intid)).flatten();
@@ -231,6 +231,9 @@ impl<H: Host> Domain<H> {
             });
             match ended {
                 Some((irq, effect)) if effect.contains(Effect::DEACTIVATE) => self.deactivate(irq),
+                Some((_, effect)) if effect.contains(Effect::OWNER) => {
+                    v.raise(Flags::ORPHAN);
+                }
                 Some(_) => {}
                 None => return,
             }

@@ -138,6 +138,8 @@ pub(crate) struct Fake {
     /// Who was kicked since [`Fake::kicked`].
     kicks: Mutex<Vec<usize>>,
     pub(crate) phys: Mutex<HashMap<u16, Phys>>,
+    /// The line of any private interrupt, if it can be seen.
+    pub(crate) line: Mutex<Option<bool>>,
     /// Which vCPUs are switched off.
     pub(crate) off: Mutex<HashSet<usize>>,
     pub(crate) sets_trigger: AtomicBool,
@@ -234,7 +236,11 @@ impl Host for Fake {
         }
     }
     fn line(&self, _: usize, _: IntId) -> Option<bool> {
-        None
+        *self.line.lock().unwrap()
+    }
+    fn set_own_active(&self, phys: u16, on: bool) {
+        assert_ne!(self.masked.load(SeqCst), 0, "interrupts must be masked");
+        self.change(phys, |phys| phys.active = on);
     }
     fn phys<R>(&self, phys: u16, f: impl FnOnce(&Locked) -> R) -> Option<R> {
         let hook = self.before_phys.lock().unwrap().take();

@@ -56,8 +56,8 @@ pub trait Host: Send + Sync + Sized {
     /// One turn of a bounded busy wait.
     fn relax(&self);
 
-    /// The level, now, of a line that the host can look at again (event channel upcall, emulated
-    /// physical timer); `None` where it has no such source. Only private interrupts have one. Whoever raises it and then injects
+    /// The level, now, of a line that the host can look at again (event channel upcall, timers); `None` where it has no such source,
+    /// or cannot see it from this CPU. Only private interrupts have one. Whoever raises it and then injects
     /// may do so with plain stores.
     fn line(&self, vcpu: Self::Vcpu, intid: IntId) -> Option<bool>;
 
@@ -66,6 +66,11 @@ pub trait Host: Send + Sync + Sized {
 
     /// [`PhysIrq::has_fallen`] without the lock, so that it may be wrong by the time it says so. No if there is no such interrupt.
     fn phys_has_fallen(&self, phys: u16) -> bool;
+
+    /// Sets or clears the active state of a private physical interrupt (PPI) of the physical CPU that runs this code. If it is set, that has
+    /// had its effect when this returns: a line that rises afterwards does not fire. Called with interrupts masked, where
+    /// [`Domain`](crate::Domain) says that the vCPU is current.
+    fn set_own_active(&self, phys: u16, on: bool);
 
     /// Routes a physical interrupt to the physical CPU that `vcpu` is on. Called with interrupts masked.
     fn phys_affinity(&self, phys: u16, vcpu: Self::Vcpu);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The physical interrupt behind a hardware-mapped one.
+//! The physical interrupt behind a hardware-mapped one: of an SPI here, of a private one in [`private`].
+
+mod private;
 
 use crate::config::Error;
 use crate::domain::Domain;
@@ -66,9 +68,10 @@ impl<H: Host> Domain<H> {
         })
     }
 
-    /// Runs `f` under the lock of the physical interrupt behind `irq`, or without one if there is none.
+    /// Runs `f` under the lock of the physical interrupt behind `irq`, or without one if there is none, or none but its own CPU's.
     pub(crate) fn with_phys<R>(&self, irq: &Irq, mut f: impl FnMut(Option<&H::Phys>) -> R) -> R {
-        if irq.state().hw() {
+        let state = irq.state();
+        if state.hw() && !state.own() {
             let phys = irq.phys.load(Ordering::Relaxed);
             let result = self.host.phys(phys, |locked| {
                 // It may have been disconnected before we had its lock: then it is another's, if anybody's.
@@ -85,6 +88,9 @@ impl<H: Host> Domain<H> {
     /// A hardware-mapped level interrupt waits to be taken, where `place` says: if its line has fallen meanwhile, it is not pending any
     /// more, and the physical interrupt may fire again. Says whether that was so.
     pub(crate) fn withdraw_fallen(&self, irq: &Irq, place: impl Fn(State) -> bool) -> bool {
+        if irq.state().own() {
+            return self.withdraw_own(irq, place);
+        }
         self.with_phys(irq, |phys| {
             let Some(phys) = phys.filter(|phys| phys.has_fallen()) else {
                 return false;
@@ -100,24 +106,33 @@ impl<H: Host> Domain<H> {
 
     /// Has the line of a hardware-mapped level interrupt fallen? As a look without the lock finds it, so to be asked again with
     /// it: most lines are high, and then that is all.
-    pub(crate) fn has_fallen(&self, irq: &Irq) -> bool {
-        self.host.phys_has_fallen(irq.phys.load(Ordering::Relaxed))
+    #[inline(always)]
+    pub(crate) fn has_fallen(&self, v: &Vcpu<H::Vcpu>, intid: u16, irq: &Irq) -> bool {
+        if irq.state().own() {
+            self.own_has_fallen(v, intid)
+        } else {
+            self.host.phys_has_fallen(irq.phys.load(Ordering::Relaxed))
+        }
     }
 
     /// Is it pending, as GICD_ISPENDR shows it? What the physical distributor has counts, too: what was set pending while it was
     /// disabled, and the line of a level-sensitive one, which may have fallen since it fired.
     #[inline]
-    pub(crate) fn shows_pending(&self, irq: &Irq) -> bool {
+    pub(crate) fn shows_pending(&self, owner: &Vcpu<H::Vcpu>, intid: IntId, irq: &Irq) -> bool {
         let state = irq.state();
         if state.hw() {
-            self.physical_pending(irq, state)
+            self.physical_pending(owner, intid, irq)
         } else {
             state.pending()
         }
     }
 
     #[inline(never)]
-    fn physical_pending(&self, irq: &Irq, state: State) -> bool {
+    fn physical_pending(&self, owner: &Vcpu<H::Vcpu>, intid: IntId, irq: &Irq) -> bool {
+        let state = irq.state();
+        if state.own() {
+            return self.own_pending(owner, intid, state);
+        }
         self.with_phys(irq, |phys| {
             let fallen = |phys: &H::Phys| state.level() && phys.has_fallen();
             phys.is_some_and(PhysIrq::is_pending) || state.pending() && !phys.is_some_and(fallen)
@@ -126,10 +141,13 @@ impl<H: Host> Domain<H> {
 
     /// Deactivates the physical interrupt behind `irq`, for which nobody answers any more.
     pub(crate) fn deactivate(&self, irq: &Irq) {
+        if irq.state().own() {
+            self.set_own_active(irq, false);
+            return;
+        }
         self.with_phys(irq, |phys| {
             // Unless somebody does again by now, who has made it active, or relies on that it is.
-            let answers = |s: State| s.phys() || s.phys_lr();
-            if let Some(phys) = phys.filter(|_| !answers(irq.state())) {
+            if let Some(phys) = phys.filter(|_| !irq.state().holds_phys()) {
                 phys.set_active(false);
             }
         });

@@ -47,6 +47,8 @@ bitflags::bitflags! {
         const AWAITED = 1 << 8;
         /// Raised by the owner, with [`Flags::DIRTY`]: the next entry is to come at once, whatever the guest does to its interrupts.
         const AT_ONCE = 1 << 9;
+        /// Nothing may be left of a private interrupt but that its physical one is active: see [`crate::physical`].
+        const ORPHAN = 1 << 10;
         /// A bit for each priority, the highest first: something was pushed to its inbox. In this word because who pushes
         /// writes to it anyway.
         const CAME = 0xffff_ffff << 32;

@@ -344,23 +344,6 @@ fn split_end_of_interrupt() {
     });
 }
 
-/// Nobody is told when it expires: the next exit sees it.
-#[test]
-fn a_masked_virtual_timer_is_seen_on_the_next_exit() {
-    each(2, |domain, cpus| {
-        let cpu = &cpus[0];
-        linux::enable(cpu, Vcpu::VTIMER);
-        for _ in 0..3 {
-            assert_eq!(drain(cpu), []);
-            cpu.vcpu.timer.mask();
-            cpu.vcpu.expire_vtimer(&domain.machine);
-            cpu.hypercall(|| ());
-            assert_eq!(cpu.take(|_| cpu.vcpu.program_vtimer()), Some(Vcpu::VTIMER));
-            cpu.hypercall(|| ());
-        }
-    });
-}
-
 #[test]
 fn timers_and_events_are_levels() {
     each(2, |domain, cpus| {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The run loop: exits from a guest and entries, and the lines that Xen keeps
- * and has looked at then.
+ * The run loop: exits from a guest and entries, and the lines that can be looked
+ * at then.
  */
 
 #include <xen/lib.h>
@@ -41,6 +41,9 @@ int rvgic_line(const struct vcpu *v, unsigned int virq)
 
         return ctl == (CNTx_CTL_ENABLE | CNTx_CTL_PENDING);
     }
+
+    if ( virq == v->arch.virt_timer.irq )
+        return rvgic_vtimer_line(v);
 
     return -1;
 }

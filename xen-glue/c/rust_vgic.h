@@ -75,15 +75,13 @@ struct pending_irq {
 void vgic_vcpu_inject_irq(struct vcpu *v, unsigned int virq);
 
 /*
- * Have the lines of a vCPU's timers and of its event channel to be looked at,
+ * Have the lines of a vCPU's physical timer and of its event channel to be looked at,
  * now that it has left its guest? Who raises one says so to vgic_inject_irq(),
- * which notes it: there is nothing to see while none is up and none was. But a
- * virtual timer that is masked tells nobody, and Xen masks it whenever it fires.
+ * which notes it: there is nothing to see while none is up and none was. The
+ * virtual timer's is none of them: its interrupt is the hardware's.
  */
 #define vgic_lines_up(v) ({                                             \
-    register_t up_when_ = CNTx_CTL_ENABLE | CNTx_CTL_PENDING;           \
-    bool up_ = read_atomic(&(v)->arch.vgic.lines_up) ||                 \
-               (READ_SYSREG(CNTV_CTL_EL0) & up_when_) == up_when_;      \
+    bool up_ = read_atomic(&(v)->arch.vgic.lines_up);                   \
                                                                         \
     if ( unlikely(up_) )                                                \
         vgic_lines_forget(v);                                           \
@@ -100,6 +98,33 @@ int domain_vgic_relinquish(struct domain *d);
 
 /* To be called by the handler of the maintenance interrupt. */
 void vgic_maintenance_interrupt(void);
+
+/*
+ * The guest's virtual timer: its interrupt is mapped to the host's PPI, of which
+ * each CPU has its own.
+ */
+
+/* On each CPU, once the PPI has its handler. */
+void vgic_vtimer_setup(void);
+
+/* When v has its vGIC, and v->arch.virt_timer.irq is known. */
+void vgic_vtimer_init(struct vcpu *v);
+
+/* The handler of the PPI, all of it. */
+void vgic_vtimer_fired(void);
+
+/*
+ * The vCPU leaves its CPU: CNTV_CTL_EL0 is saved and written without ENABLE, and
+ * CNTV_CVAL_EL0 is saved. Is a timer of Xen's to wait for it? That one has only
+ * to kick the vCPU.
+ */
+bool vgic_vtimer_save(struct vcpu *v);
+
+/*
+ * The vCPU, which is current, comes to its CPU: CNTVOFF_EL2 and CNTV_CVAL_EL0
+ * have been written, and CNTV_CTL_EL0 is written next.
+ */
+void vgic_vtimer_restore(struct vcpu *v);
 
 /* PSCI CPU_OFF of v, which is down from now on. */
 void vgic_vcpu_off(struct vcpu *v);

@@ -86,10 +86,11 @@ static inline int rvgic_stored(bool again)
 }
 
 /*
- * The level of a line that Xen keeps itself: the event channel's and the
- * physical timer's. Negative: virq is no such line.
+ * The level of a line that can be looked at: the event channel's and the
+ * timers'. Negative: virq is no such line, or it cannot be seen from here.
  */
 int rvgic_line(const struct vcpu *v, unsigned int virq);
+int rvgic_vtimer_line(const struct vcpu *v);
 
 /* May this domain choose the trigger type of its physical interrupts? */
 bool rvgic_may_set_type(const struct domain *d);
@@ -108,6 +109,9 @@ bool rvgic_desc_has_fallen(struct irq_desc *desc);
 void rvgic_desc_done(struct irq_desc *desc);
 /* Needs no lock. Routes to the pCPU that v is on, or is to run on next. */
 void rvgic_desc_route(struct irq_desc *desc, const struct vcpu *v);
+
+/* A PPI of this CPU, whose interrupts are off. */
+void rvgic_ppi_set_active(unsigned int ppi, bool on);
 
 #ifdef CONFIG_RUST_VGIC_RECORD
 /* Memory of zeroes for the recorder, a power of two of bytes, or NULL. */

@@ -11,6 +11,7 @@
 //! | [`mmio`] | trapped accesses |
 //! | [`its`] | those of ITSes |
 //! | [`hwirq`] | physical interrupts |
+//! | [`vtimer`] | the virtual timer's interrupt |
 //! | [`dump`] | the console's 'q' key |
 //!
 //! Every pointer is one of Xen's own, alive during the call: that is the `# Safety` of all of them.
@@ -22,6 +23,7 @@ pub mod its;
 pub mod life;
 pub mod mmio;
 pub mod run;
+pub mod vtimer;
 
 use crate::ffi::{self, domain, vcpu};
 use crate::host::{Vcpu, Vgic};

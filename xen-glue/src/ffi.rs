@@ -67,6 +67,11 @@ unsafe extern "C" {
     pub fn rvgic_desc_route(desc: *mut irq_desc, v: *const vcpu);
 }
 
+// c/vtimer.c
+unsafe extern "C" {
+    pub fn rvgic_ppi_set_active(ppi: c_uint, on: bool);
+}
+
 // c/dump.c
 unsafe extern "C" {
     pub fn rvgic_log(level: c_uint, text: *const c_char, len: usize);

@@ -108,6 +108,11 @@ impl Host for XenHost {
         Desc::find(phys).is_some_and(|desc| unsafe { ffi::rvgic_desc_has_fallen(desc.0) })
     }
 
+    fn set_own_active(&self, phys: u16, on: bool) {
+        // SAFETY: takes the number of a PPI that the host has; this CPU's.
+        unsafe { ffi::rvgic_ppi_set_active(phys.into(), on) }
+    }
+
     fn phys_affinity(&self, phys: u16, vcpu: XenVcpu) {
         if let Some(desc) = Desc::find(phys) {
             // SAFETY: both are alive; masks interrupts itself.

@@ -4,7 +4,6 @@
 use super::{GuestCpu, PATIENCE};
 use crate::machine::cpuif::SPURIOUS;
 use crate::xen::abi;
-use crate::xen::vcpu::Vcpu;
 use std::sync::Arc;
 
 impl GuestCpu {
@@ -48,11 +47,8 @@ impl GuestCpu {
 
     /// The virtual timer of a vCPU that does not run is one of Xen's own.
     fn timer_softirq(&self) {
-        if self.vcpu.timer.asserted() {
-            self.vcpu.timer.mask();
-            let v = &self.vcpu;
-            self.machine
-                .on(self.cpu, |_, _| v.inject(Vcpu::VTIMER, true));
+        if self.vcpu.timer.is_due() {
+            self.machine.on(self.cpu, |_, _| self.vcpu.timer_softirq());
         }
     }
 
@@ -63,7 +59,7 @@ impl GuestCpu {
         }
         let v = Arc::clone(&self.vcpu);
         while !v.is_runnable() {
-            let done = || v.is_runnable() || v.timer.asserted() || stop();
+            let done = || v.is_runnable() || v.timer.is_due() || stop();
             if !self.machine.idle(self.cpu, done, PATIENCE) {
                 return false;
             }

@@ -24,6 +24,8 @@ bitflags::bitflags! {
         const SGI      = 1 << 50;
         const ACK_GRP1 = 1 << 56;
         const BY_WRITE = 1 << 57;
+        const OWN      = 1 << 58;
+        const PENDED   = 1 << 59;
         const _ = !0;
     }
 }
@@ -84,6 +86,8 @@ pub type Target = Option<VcpuId>;
 /// | 51–55 | of an active interrupt: the priority with which it was acknowledged | else 0 |
 /// | 56 | of an active interrupt: it was acknowledged in Group 1 | else 0 |
 /// | 57 | BY_WRITE | active by a write to GICD_ISACTIVER, and not acknowledged: no EOI is to come for it |
+/// | 58 | OWN | with HW: the physical interrupt is banked, and the vCPU's own CPU alone reaches it |
+/// | 59 | PENDED | with OWN: the latch is, or is also, of a write to GICD_ISPENDR, and does not hang on the line |
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct State(u64);
 
@@ -193,6 +197,10 @@ impl State {
         ack_group1, with_ack_group1, ACK_GRP1;
         /// Of an active interrupt: it is that by a write to ISACTIVER.
         by_write, with_by_write, BY_WRITE;
+        /// Mapped to a physical interrupt that is banked: see [`crate::physical`].
+        own, with_own, OWN;
+        /// Of one of those: it was written to GICD_ISPENDR, and the latch does not hang on the line.
+        pended, with_pended, PENDED;
     }
 
     field! {
@@ -325,7 +333,24 @@ impl State {
         self.level()
             && self.has_any(Bits::PHYS.union(Bits::PHYS_LR))
             && self.has_any(Bits::LATCH.union(Bits::LATCH_LR))
+            && !self.has_any(Bits::PENDED)
             && !self.active()
+    }
+
+    /// The physical interrupt is active, and the word or the list register answers for that.
+    #[must_use]
+    pub const fn holds_phys(self) -> bool {
+        self.has_any(Bits::PHYS.union(Bits::PHYS_LR))
+    }
+
+    /// The same state, without a physical interrupt that is active for nothing.
+    #[must_use]
+    pub const fn without_orphan(self) -> Self {
+        if self.orphaned() {
+            self.with_phys(false).with_phys_lr(false)
+        } else {
+            self
+        }
     }
 
     /// Pending, and nothing but groups and priorities stands between it and the guest.

@@ -69,6 +69,8 @@ bitflags::bitflags! {
         const DEACTIVATE = 1 << 4;
         /// The physical interrupt has to be activated.
         const ACTIVATE = 1 << 5;
+        /// Nothing is left but a physical interrupt that is active, and that the vCPU's own CPU alone can deactivate: have it do so.
+        const OWNER = 1 << 6;
     }
 }
 
@@ -95,7 +97,7 @@ impl State {
                     .with_latch_lr(self.latch_lr() && !gone)
             }
             Event::Enable(on) => self.with_enabled(on),
-            Event::SetPending => self.latched(0),
+            Event::SetPending => self.latched(0).with_pended(self.own()),
             Event::ClearPending => self.no_latch().release(&mut effect),
             Event::SetActive if self.active() => self,
             Event::SetActive => {
@@ -107,7 +109,7 @@ impl State {
                     self.with_active(true)
                 };
                 let new = new.with_by_write(by_write || new.by_write());
-                if self.hw() && !self.phys() && !self.phys_lr() {
+                if self.hw() && !self.own() && !self.holds_phys() {
                     effect |= Effect::ACTIVATE;
                     new.with_phys(true)
                 } else {
@@ -145,13 +147,17 @@ impl State {
             Event::Connect(true) => self.with_hw(true).with_line(false),
             Event::Connect(false) => {
                 // The physical interrupt may soon be another's: nothing of ours may deactivate it then.
-                if self.phys() || self.phys_lr() {
+                if self.holds_phys() {
                     effect |= Effect::DEACTIVATE;
                 }
                 self.with_hw(false).with_phys(false).with_phys_lr(false)
             }
         };
-        new.settle(self, effect)
+        let (new, mut effect) = new.settle(self, effect);
+        if new.own() && new.orphaned() {
+            effect |= Effect::OWNER;
+        }
+        (new, effect)
     }
 
     /// [`Event::Line`]. The line is kept while the interrupt is edge-triggered, too: it may be made level-sensitive. An SGI has none.
@@ -211,9 +217,10 @@ impl State {
         }
     }
 
-    /// With nothing left of it here, the physical interrupt that the word answers for must be able to fire again.
+    /// With nothing left of it here, the physical interrupt that the word answers for must be able to fire again. What is its own CPU's
+    /// to do is left as it is.
     fn release(self, effect: &mut Effect) -> Self {
-        if self.phys() && self.orphaned() {
+        if self.phys() && self.orphaned() && !self.own() {
             *effect |= Effect::DEACTIVATE;
             self.with_phys(false)
         } else {
@@ -224,7 +231,10 @@ impl State {
     /// Neither the word nor the list register is pending by a latch any more. The sources of
     /// an SGI go with it; [`State::itargets`] of an SPI stays.
     const fn no_latch(self) -> Self {
-        let new = self.with_latch(false).with_latch_lr(false);
+        let new = self
+            .with_latch(false)
+            .with_latch_lr(false)
+            .with_pended(false);
         if new.sgi() { new.with_sources(0) } else { new }
     }
 
@@ -250,7 +260,7 @@ impl State {
             if !old.line() || self.line() {
                 effect |= Effect::KICK;
             }
-            if self.orphaned() {
+            if self.orphaned() && !self.own() {
                 effect |= Effect::VISIT;
             }
         } else {
@@ -424,6 +434,7 @@ impl State {
         plain.then(|| {
             self.inactive()
                 .with_latch_lr(false)
+                .with_pended(false)
                 .with_phys_lr(false)
                 .idle()
         })
@@ -444,6 +455,10 @@ impl State {
     #[must_use]
     pub fn fold(self, pending: bool, active: bool, (group1, priority5): (bool, u8)) -> State {
         let mut new = self.with_latch_lr(self.latch_lr() && pending);
+        if self.pended() && self.latch_lr() && !pending {
+            // That one was taken. What is latched behind it is of another write, or of the physical interrupt.
+            new = new.with_pended(self.latch() && !self.phys());
+        }
         if active && !self.folded_active() {
             new = new
                 .with_active_source(self.lr_source())

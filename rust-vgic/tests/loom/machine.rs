@@ -191,6 +191,7 @@ impl Host for Mock {
     fn phys_has_fallen(&self, _phys: u16) -> bool {
         true
     }
+    fn set_own_active(&self, _phys: u16, _on: bool) {}
     fn phys_affinity(&self, _phys: u16, _vcpu: usize) {}
     fn may_set_trigger(&self) -> bool {
         false

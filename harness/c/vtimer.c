@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The virtual timer, as Xen has it: its PPI's handler, and how it is saved and
+ * restored. For ours as the patches make it, for its own vGICs as it is.
+ */
+
+#include "half.h"
+
+/* Of the CPU, from the Rust half; and the virtual count. */
+register_t mock_cntv_ctl(void);
+void mock_set_cntv_ctl(register_t ctl);
+register_t mock_cntv_cval(void);
+
+#define MOCK_OFFSET 0x1000
+#define MOCK_COUNT  (1ULL << 40)
+
+register_t mock_sysreg_CNTV_CTL_EL0(void)
+{
+    return mock_cntv_ctl();
+}
+
+register_t get_cycles(void)
+{
+    return MOCK_OFFSET + MOCK_COUNT;
+}
+
+unsigned int timer_get_irq(enum timer_ppi ppi)
+{
+    return ppi == TIMER_VIRT_PPI ? mock_host.vtimer : 0;
+}
+
+void gic_ppi_to_guest_kind(struct irq_desc *desc)
+{
+    ASSERT(spin_is_locked(&desc->lock));
+    desc->guest_kind = true;
+}
+
+void gic_ppi_set_active(struct irq_desc *desc, bool on)
+{
+    ASSERT(spin_is_locked(&desc->lock));
+    ASSERT(!local_irq_is_enabled());
+    ASSERT(desc->guest_kind);
+    mock_phys_active(desc->irq, on);
+}
+
+/* The end of vcpu_vtimer_init(). */
+void mock_vtimer_init(struct vcpu *v)
+{
+    v->arch.virt_timer.irq = is_hardware_domain(v->domain) ? timer_get_irq(TIMER_VIRT_PPI) : 27;
+    v->domain->arch.virt_timer_base.offset = MOCK_OFFSET;
+#ifndef MOCK_PEER
+    vgic_vtimer_init(v);
+#endif
+}
+
+/* The end of init_timer_interrupt(), on each CPU. */
+void mock_vtimer_setup(void)
+{
+#ifndef MOCK_PEER
+    vgic_vtimer_setup();
+#endif
+}
+
+/* vtimer_interrupt(). Does its end in Xen deactivate it? */
+bool mock_vtimer_interrupt(void)
+{
+#ifdef MOCK_PEER
+    struct vcpu *v = current;
+
+    if ( is_idle_vcpu(v) )
+        return true;
+
+    mock_set_cntv_ctl(mock_cntv_ctl() | CNTx_CTL_MASK);
+    vgic_inject_irq(v->domain, v, v->arch.virt_timer.irq, true);
+
+    return true;
+#else
+    vgic_vtimer_fired();
+
+    return false;
+#endif
+}
+
+static void save_cval(struct vtimer *t)
+{
+    register_t cval;
+
+    /* Time may pass meanwhile, which here is that the comparator comes back. */
+    do {
+        cval = mock_cntv_cval();
+        __atomic_store_n(&t->cval, cval, __ATOMIC_SEQ_CST);
+    } while ( cval != mock_cntv_cval() );
+}
+
+/* virt_timer_save(). Is Xen's own timer armed? */
+bool mock_vtimer_save(struct vcpu *v)
+{
+    struct vtimer *t = &v->arch.virt_timer;
+
+    t->ctl = mock_cntv_ctl();
+    mock_set_cntv_ctl(t->ctl & ~CNTx_CTL_ENABLE);
+    save_cval(t);
+
+#ifdef MOCK_PEER
+    return (t->ctl & (CNTx_CTL_ENABLE | CNTx_CTL_MASK)) == CNTx_CTL_ENABLE;
+#else
+    return vgic_vtimer_save(v);
+#endif
+}
+
+/* virt_timer_restore(). */
+void mock_vtimer_restore(struct vcpu *v)
+{
+#ifndef MOCK_PEER
+    vgic_vtimer_restore(v);
+#endif
+    mock_set_cntv_ctl(v->arch.virt_timer.ctl);
+}
+
+/* virt_timer_expired(). */
+void mock_vtimer_expired(struct vcpu *v)
+{
+#ifdef MOCK_PEER
+    v->arch.virt_timer.ctl |= CNTx_CTL_MASK;
+    vgic_inject_irq(v->domain, v, v->arch.virt_timer.irq, true);
+#else
+    vcpu_kick(v);
+#endif
+}
+
+/* CTL and CVAL, while it is on no CPU. */
+register_t *mock_vcpu_cntv(struct vcpu *v)
+{
+    return &v->arch.virt_timer.ctl;
+}
