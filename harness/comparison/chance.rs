@@ -5,6 +5,7 @@
 //! [judge](super::judge) to say. Each script is of few interrupts and few kinds of things that happen, so that what they have to do with
 //! each other is met.
 
+use crate::xen::vcpu::Vcpu;
 use recording::driver::Driver;
 use recording::{Field, HardwareLine, Head, Op, Register, Size};
 use std::str::FromStr;
@@ -17,6 +18,10 @@ pub enum Kind {
     PhysicalEdges,
     PhysicalLevels,
     Private,
+    /// The virtual timer, which follows its vCPU: its guest and time move its line.
+    Timer,
+    /// A GICv3 vCPU writes another's redistributor.
+    Others,
     Sgis,
     /// SGIs of one number from several CPUs.
     Senders,
@@ -57,11 +62,13 @@ pub enum Kind {
 
 impl Kind {
     /// All.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::Levels,
         Self::PhysicalEdges,
         Self::PhysicalLevels,
         Self::Private,
+        Self::Timer,
+        Self::Others,
         Self::Sgis,
         Self::Senders,
         Self::PendingWrites,
@@ -107,6 +114,7 @@ const EITHER: [u32; 3] = [64, 65, 66];
 const PHYSICAL_EDGES: [u32; 2] = [36, 37];
 const PHYSICAL_LEVELS: [u32; 2] = [56, 57];
 const PPIS: [u32; 2] = [20, 21];
+const TIMER: [u32; 1] = [Vcpu::VTIMER];
 const SGIS: [u32; 2] = [1, 2];
 const ON: u64 = 0b11;
 
@@ -152,12 +160,13 @@ pub fn script(gic: u8, seed: u64, may: &[Kind]) -> Script {
         ..Head::small(gic)
     };
     let mut all = EDGES.to_vec();
-    let pools: [(Kind, &[u32]); 5] = [
+    let pools: [(Kind, &[u32]); 6] = [
         (Kind::Levels, &LEVELS),
         (Kind::Triggers, &EITHER),
         (Kind::PhysicalEdges, &PHYSICAL_EDGES),
         (Kind::PhysicalLevels, &PHYSICAL_LEVELS),
         (Kind::Private, &PPIS),
+        (Kind::Timer, &TIMER),
     ];
     for (kind, intids) in pools {
         if kinds.contains(&kind) {
@@ -173,7 +182,7 @@ pub fn script(gic: u8, seed: u64, may: &[Kind]) -> Script {
         kinds.retain(|k| {
             !matches!(
                 k,
-                Kind::Routing | Kind::OneOfN | Kind::DirElsewhere | Kind::Hotplug
+                Kind::Routing | Kind::OneOfN | Kind::DirElsewhere | Kind::Hotplug | Kind::Others
             )
         });
     }
@@ -273,7 +282,11 @@ impl Generator<'_> {
     /// A write of one interrupt's bit.
     fn poke(&mut self, vcpu: u8, array: u32) {
         let intid = self.one();
-        let (register, bit) = Driver::new(self.head, vcpu).bit(array, intid);
+        let owner = match self.may(Kind::Others) && intid < 32 && self.head.gic == 3 {
+            true => self.random.u8(..self.head.vcpus),
+            false => vcpu,
+        };
+        let (register, bit) = Driver::new(self.head, owner).bit(array, intid);
         self.word(vcpu, register, bit);
     }
 
@@ -420,7 +433,12 @@ impl Generator<'_> {
             | Kind::PhysicalEdges
             | Kind::PhysicalLevels
             | Kind::Private
+            | Kind::Timer
             | Kind::NoTds => self.source(),
+            Kind::Others => {
+                let array = [0x100, 0x180, 0x200, 0x280, 0x300, 0x380][self.random.usize(..6)];
+                self.poke(vcpu, array);
+            }
             Kind::EndInactive => {
                 self.poke(vcpu, 0x380);
                 self.ops.push(Op::Eoi { vcpu, intid: None });

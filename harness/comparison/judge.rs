@@ -7,6 +7,7 @@
 use super::oracle::{Array, Cpu, Gic, place};
 use crate::machine::cpuif::SPURIOUS;
 use crate::scripts::play::Seen;
+use crate::xen::vcpu::Vcpu;
 use recording::{Field, Head, Op, Register, Size, SysReg};
 
 /// The oracle, and what is known of the operation before.
@@ -58,6 +59,12 @@ impl Judge {
                 ..
             } if !self.cpu(vcpu).has_taken_nothing() => None,
             Op::Line { intid, level } => self.is_known_line(intid, level).then_some(*op),
+            // Its own guest alone masks the timer or moves its comparator on.
+            Op::PrivateLine {
+                vcpu,
+                intid: Vcpu::VTIMER,
+                level: false,
+            } if !self.cpu(vcpu).on_cpu() || self.cpu(vcpu).waiting => None,
             Op::PrivateLine { vcpu, intid, .. } => self.gic.irq(vcpu.into(), intid).map(|_| *op),
             Op::Write {
                 vcpu,

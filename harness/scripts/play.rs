@@ -9,6 +9,7 @@ use crate::xen::domain::{Config, Domain};
 use crate::xen::host::Machine;
 use crate::xen::peer;
 use crate::xen::vcpu::Vcpu;
+use crate::xen::vtimer::{CNT_ENABLE, CNT_MASK};
 use anyhow::{Result, bail};
 use recording::{Field, Frame, Head, Op, Register, Size, SysReg};
 use std::sync::Arc;
@@ -54,6 +55,8 @@ pub struct Stage {
     head: Head,
     /// A physical CPU that no vCPU is on, to migrate to.
     spare: usize,
+    /// The virtual timer's line was last lowered by IMASK.
+    masks: bool,
 }
 
 impl Stage {
@@ -115,6 +118,7 @@ impl Stage {
             domain,
             head: head.clone(),
             spare: vcpus,
+            masks: true,
         })
     }
 
@@ -138,6 +142,11 @@ impl Stage {
     /// Plays an operation that the head allows.
     pub fn play(&mut self, op: &Op) -> Seen {
         notes::operation(op);
+        if let Op::Wait { vcpu } | Op::Off { vcpu } | Op::Preempt { vcpu } | Op::Migrate { vcpu } =
+            *op
+        {
+            self.unmask(vcpu);
+        }
         let seen = match *op {
             Op::Line { intid, level } => self.line(intid, level),
             Op::PrivateLine { vcpu, intid, level } => self.private_line(vcpu, intid, level),
@@ -248,8 +257,19 @@ impl Stage {
         self.player(vcpu);
         let v = self.domain.vcpu(vcpu.into());
         match (intid, level) {
-            (Vcpu::VTIMER, true) => v.expire_vtimer(self.machine()),
-            (Vcpu::VTIMER, false) => v.program_vtimer(),
+            (Vcpu::VTIMER, true) => {
+                v.timer.write(CNT_ENABLE);
+                v.expire_vtimer(self.machine());
+            }
+            // In turns by the comparator and by IMASK: the line is the same.
+            (Vcpu::VTIMER, false) => {
+                self.masks = !self.masks;
+                if self.masks && v.timer.is_loaded() {
+                    v.timer.write(CNT_ENABLE | CNT_MASK);
+                } else {
+                    v.program_vtimer();
+                }
+            }
             (Vcpu::PTIMER, true) => self.device(|| {
                 v.program_ptimer(true);
                 v.expire_ptimer();
@@ -260,6 +280,14 @@ impl Stage {
             _ => self.device(|| self.domain.inject_private(&v, intid, level)),
         }
         Seen::Done
+    }
+
+    /// What is masked has no time that comes: the guest sets its timer before it goes.
+    fn unmask(&mut self, vcpu: u8) {
+        let v = self.domain.vcpu(vcpu.into());
+        if v.timer.is_loaded() && v.timer.read() & CNT_MASK != 0 {
+            v.program_vtimer();
+        }
     }
 
     // ------------------------------------------------------------------ the scheduler and PSCI

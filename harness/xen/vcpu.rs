@@ -146,7 +146,7 @@ impl Vcpu {
 
     /// `vtimer_update_irqs()` and `vcpu_update_evtchn_irq()`, on exits from the guest: ours asks for it.
     pub(crate) fn update_lines(&self) {
-        if !abi::wants_lines(self.raw) {
+        if !self.wants_lines() {
             return;
         }
         let ptimer = self.ptimer().load(Ordering::SeqCst);
@@ -157,6 +157,16 @@ impl Vcpu {
         }
         self.inject(Self::PTIMER, ptimer);
         self.inject(Self::EVTCHN, self.upcall_pending());
+    }
+
+    /// Does the vGIC want the lines that Xen keeps to be looked at on the next exit?
+    pub fn wants_lines(&self) -> bool {
+        abi::wants_lines(self.raw)
+    }
+
+    /// `vcpu_unblock()`, for a reason that is none of the vGIC's business.
+    pub fn set_awake(&self) {
+        self.set_blocked(false);
     }
 
     /// `vgic_inject_irq()` of a private interrupt.

@@ -78,6 +78,11 @@ impl Timer {
         self.loaded.store(on, Ordering::SeqCst);
     }
 
+    /// Is the vCPU on a CPU?
+    pub fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::SeqCst)
+    }
+
     /// Its line at the physical GIC, of the CPU that the vCPU is on.
     pub(crate) fn line(&self) -> bool {
         self.control() & (CNT_ENABLE | CNT_MASK | CNT_PENDING) == CNT_ENABLE | CNT_PENDING
@@ -103,7 +108,7 @@ impl Timer {
 
     /// The guest's side: `CNTV_CTL_EL0`.
     pub fn read(&self) -> u64 {
-        if self.loaded.load(Ordering::SeqCst) {
+        if self.is_loaded() {
             self.control()
         } else {
             self.with_status(self.saved(0).load(Ordering::SeqCst))
@@ -112,7 +117,7 @@ impl Timer {
 
     /// The guest's side: writes `CNTV_CTL_EL0`.
     pub fn write(&self, control: u64) {
-        if self.loaded.load(Ordering::SeqCst) {
+        if self.is_loaded() {
             self.set_control(control);
         } else {
             self.saved(0).store(control, Ordering::SeqCst);
