@@ -22,6 +22,8 @@ const GROUPS_ON: u32 = 0xf800_0003;
 const GROUPS_OFF: u32 = 0xf800_0000;
 /// The physical interrupt that [`SPI`] can be mapped to.
 const PHYS: u16 = 77;
+/// The one behind [`PPI`], if there is one.
+const OWN_PHYS: u16 = 26;
 
 /// GICv2 distributor registers.
 pub mod gicd {
@@ -44,6 +46,9 @@ pub mod gicr {
     pub const CTLR: u64 = 0;
     pub const ISENABLER0: u64 = 0x1_0100;
     pub const ICENABLER0: u64 = 0x1_0180;
+    pub const ICPENDR0: u64 = 0x1_0280;
+    pub const ISACTIVER0: u64 = 0x1_0300;
+    pub const ICACTIVER0: u64 = 0x1_0380;
 }
 
 /// A vCPU as the host knows it. Its list registers go with it from one physical CPU to another, as a context switch has it.
@@ -58,6 +63,8 @@ struct Machine {
     online: AtomicBool,
     /// VMCR. Not loom's: only the physical CPU that the vCPU is on has it.
     vmcr: std::sync::atomic::AtomicU32,
+    /// The PPI of the physical CPU that it is on is active. Not loom's, for the same reason.
+    ppi_active: std::sync::atomic::AtomicBool,
 }
 
 impl Machine {
@@ -70,6 +77,7 @@ impl Machine {
             lrs: [AtomicU64::new(0), AtomicU64::new(0)],
             online: AtomicBool::new(true),
             vmcr: std::sync::atomic::AtomicU32::new(GROUPS_ON),
+            ppi_active: false.into(),
         }
     }
 }
@@ -191,7 +199,10 @@ impl Host for Mock {
     fn phys_has_fallen(&self, _phys: u16) -> bool {
         true
     }
-    fn set_own_active(&self, _phys: u16, _on: bool) {}
+    fn set_own_active(&self, _phys: u16, on: bool) {
+        let vcpu = CURRENT.with(|cpu| cpu.get());
+        self.vcpus[vcpu].ppi_active.store(on, Ordering::Relaxed);
+    }
     fn phys_affinity(&self, _phys: u16, _vcpu: usize) {}
     fn may_set_trigger(&self) -> bool {
         false
@@ -314,6 +325,53 @@ pub fn gicv3_domain() -> Arc<Vgic> {
     write(&d, 0, gicd::ISENABLER1, 1);
     write_redistributor(&d, 0, gicr::ISENABLER0, 1 << PPI);
     Arc::new(d)
+}
+
+/// The same, and [`PPI`] of vCPU 0 is mapped to that of the CPU that it is on: a timer's, whose line is vCPU 0's source.
+pub fn timer_domain() -> Arc<Vgic> {
+    let d = create(&gicv3(), true);
+    d.connect_private(vcpu(&d, 0), intid(PPI), OWN_PHYS)
+        .unwrap();
+    write(&d, 0, gicd::CTLR, 0b10);
+    write_redistributor(&d, 0, gicr::ISENABLER0, 1 << PPI);
+    Arc::new(d)
+}
+
+/// Is the PPI of vCPU 0's physical CPU active?
+pub fn is_ppi_active(d: &Vgic) -> bool {
+    d.host().vcpus[0].ppi_active.load(Ordering::Relaxed)
+}
+
+/// The guest ends what its PPI is behind.
+pub fn deactivate_ppi(d: &Vgic) {
+    d.host().set_own_active(OWN_PHYS, false);
+}
+
+/// The PPI of vCPU 0's physical CPU, which is out of the guest, is taken if it fires.
+pub fn fire_ppi(d: &Vgic) {
+    CURRENT.with(|cpu| cpu.set(0));
+    if source(d).is_some_and(|s| s.load(Ordering::Relaxed)) && !is_ppi_active(d) {
+        d.host().set_own_active(OWN_PHYS, true);
+        assert!(d.private_fired(vcpu(d, 0), intid(PPI)));
+    }
+}
+
+/// vCPU 0 leaves its physical CPU. Has its timer fired?
+pub fn unload(d: &Vgic) -> bool {
+    CURRENT.with(|cpu| cpu.set(0));
+    let held = d.unload_private(vcpu(d, 0), intid(PPI));
+    assert!(!is_ppi_active(d));
+    schedule_out(d, 0);
+    held
+}
+
+/// vCPU 0 comes to its physical CPU, and enters its guest.
+pub fn load(d: &Vgic) {
+    CURRENT.with(|cpu| cpu.set(0));
+    let line = source(d).is_some_and(|s| s.load(Ordering::Relaxed));
+    d.host().vcpus[0].running.store(true, Ordering::Relaxed);
+    d.load_private(vcpu(d, 0), intid(PPI), line);
+    enter(d, 0);
 }
 
 /// vCPU `n` writes a word of vCPU 0's redistributor.

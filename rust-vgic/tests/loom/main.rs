@@ -19,3 +19,4 @@ mod one_of_n;
 mod owed;
 mod registers;
 mod routing;
+mod timer;
