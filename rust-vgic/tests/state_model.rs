@@ -50,7 +50,7 @@ fn outcomes(view: LrView) -> Vec<(bool, bool)> {
 #[test]
 fn the_word_is_laid_out_as_documented() {
     let zero = State::from_bits(0);
-    let flags: [(State, u32); 16] = [
+    let flags: [(State, u32); 18] = [
         (zero.with_enabled(true), 0),
         (zero.with_latch(true), 1),
         (zero.with_latch_lr(true), 2),
@@ -67,6 +67,8 @@ fn the_word_is_laid_out_as_documented() {
         (zero.with_sgi(true), 50),
         (zero.with_ack_group1(true), 56),
         (zero.with_by_write(true), 57),
+        (zero.with_own(true), 58),
+        (zero.with_pended(true), 59),
     ];
     for (word, bit) in flags {
         assert_eq!(word.bits(), 1 << bit, "bit {bit}");
@@ -99,7 +101,7 @@ fn the_word_is_laid_out_as_documented() {
 
 #[test]
 fn fields_do_not_disturb_each_other() {
-    let ones = State::from_bits((1 << 58) - 1);
+    let ones = State::from_bits((1 << 60) - 1);
     let cleared = [
         ones.with_priority5(0),
         ones.with_ack_priority5(0),
@@ -161,8 +163,9 @@ fn what_is_said_of_a_state_is_what_the_model_says() {
         for vcpu in (0..3).filter_map(VcpuId::new) {
             assert_eq!(s.is_for(vcpu), s.target() == Some(vcpu), "{m:?}");
         }
-        let orphaned = m.physical_is_active() && !m.will_end_one_day();
-        assert_eq!(s.orphaned(), orphaned, "{m:?}");
+        assert_eq!(s.orphaned(), m.is_orphan(), "{m:?}");
+        assert_eq!(s.holds_phys(), m.physical_is_active(), "{m:?}");
+        assert_eq!(s.without_orphan() != s, m.is_orphan(), "{m:?}");
     }
 }
 
@@ -218,9 +221,19 @@ fn check_event(old: &Model, event: Event, new: &Model, duties: Duties, why: impl
     assert!(!duties.deactivate || before.is_active(), "{}", why());
     assert!(!duties.activate || !before.is_active(), "{}", why());
     // What was on its way to be deactivated still is, unless the list register is to see to it.
-    let newly_orphaned =
-        new.physical_is_active() && !new.will_end_one_day() && old.will_end_one_day();
-    assert!(!newly_orphaned || new.in_list_register(), "{}", why());
+    let newly_orphaned = new.is_orphan() && old.will_end_one_day();
+    assert!(
+        !newly_orphaned || new.in_list_register() || duties.owner,
+        "{}",
+        why()
+    );
+    // The PPI is its own CPU's.
+    assert!(!old.banked || !duties.activate, "{}", why());
+    assert!(
+        !old.banked || !duties.deactivate || event == Event::Withdraw,
+        "{}",
+        why()
+    );
     // Latches go by what clears latches, and by nothing else.
     if !matches!(
         event,
@@ -257,9 +270,14 @@ fn untouched(old: &Model, event: Event, new: &Model, why: impl Fn() -> String) {
             rest.line_high = old.line_high;
             rest.physical = old.physical;
         }
-        Event::Sgi(_) | Event::ClearSgi(_) | Event::SetPending => latches(&mut rest),
+        Event::Sgi(_) | Event::ClearSgi(_) => latches(&mut rest),
+        Event::SetPending => {
+            latches(&mut rest);
+            rest.written = old.written;
+        }
         Event::ClearPending | Event::Withdraw => {
             latches(&mut rest);
+            rest.written = old.written;
             rest.physical = old.physical;
         }
         Event::Map(_) => {

@@ -122,6 +122,54 @@ fn timer_clear_pending_is_of_the_latch_alone() {
     });
 }
 
+/// Where nobody would have looked for it: disabled, it is on no list.
+#[test]
+fn timer_that_is_cleared_while_disabled_comes_when_it_is_enabled() {
+    each(1, |_, cpus| {
+        let cpu = &cpus[0];
+        linux::disable(cpu, TIMER);
+        expire(cpu);
+        cpu.step();
+        linux::poke(cpu, gicd::ICPENDR, TIMER);
+        linux::enable(cpu, TIMER);
+        ticks(cpu);
+        linux::disable(cpu, TIMER);
+        expire(cpu);
+        cpu.step();
+        cpu.vcpu.program_vtimer();
+        linux::poke(cpu, gicd::ICPENDR, TIMER);
+        cpu.step();
+        assert!(!is_held(cpu), "given up");
+        linux::enable(cpu, TIMER);
+        assert!(!cpu.signalled());
+        expire(cpu);
+        ticks(cpu);
+    });
+}
+
+#[test]
+fn timer_of_another_is_cleared_while_disabled() {
+    each_place(|writer, owner, leave, back| {
+        for falls in [false, true] {
+            linux::disable(owner, TIMER);
+            expire(owner);
+            owner.step();
+            if falls {
+                owner.vcpu.program_vtimer();
+            }
+            leave(owner);
+            poke_other(writer, owner, ICPENDR);
+            poke_other(writer, owner, ISENABLER);
+            back(owner);
+            assert_eq!(owner.signalled(), !falls);
+            if !falls {
+                ticks(owner);
+            }
+            assert!(!is_held(owner));
+        }
+    });
+}
+
 #[test]
 fn timer_set_active_holds_it_back() {
     each(1, |_, cpus| {
@@ -297,6 +345,15 @@ fn timer_of_a_vcpu_that_sleeps_is_changed_by_another() {
         expire(owner);
         owner.step();
         assert!(!owner.wfi() && !owner.try_wake());
+        poke_other(writer, owner, ISENABLER);
+        assert!(owner.try_wake());
+        ticks(owner);
+        // The same, and cleared before it is enabled.
+        linux::disable(owner, TIMER);
+        expire(owner);
+        owner.step();
+        assert!(!owner.wfi() && !owner.try_wake());
+        poke_other(writer, owner, ICPENDR);
         poke_other(writer, owner, ISENABLER);
         assert!(owner.try_wake());
         ticks(owner);

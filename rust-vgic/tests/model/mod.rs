@@ -97,6 +97,10 @@ pub struct Model {
     pub active_wanted: Option<bool>,
     /// There for a hardware-mapped interrupt.
     pub physical: Option<Physical>,
+    /// That is banked: nobody but the vCPU's own CPU reaches it.
+    pub banked: bool,
+    /// Of one of those: ISPENDR was written, and what is latched is pending whatever its line does.
+    pub written: bool,
     pub mapped: bool,
     pub route: Option<u8>,
     pub location: Location,
@@ -111,6 +115,7 @@ pub struct Duties {
     pub visit: bool,
     pub deactivate: bool,
     pub activate: bool,
+    pub owner: bool,
 }
 
 impl Duties {
@@ -122,6 +127,7 @@ impl Duties {
             visit: effect.contains(Effect::VISIT),
             deactivate: effect.contains(Effect::DEACTIVATE),
             activate: effect.contains(Effect::ACTIVATE),
+            owner: effect.contains(Effect::OWNER),
         }
     }
 }
@@ -223,6 +229,7 @@ impl Model {
     pub fn depends_on_physical_line(&self) -> bool {
         self.level_sensitive
             && self.physical_is_active()
+            && !self.written
             && !self.is_active()
             && (self.is_latched() || self.carried)
     }
@@ -248,6 +255,7 @@ impl Model {
 
     fn clear_latches(&mut self) {
         self.carried = false;
+        self.written = false;
         match &mut self.latch {
             Latch::Plain { set, .. } => *set = false,
             Latch::PerSender(senders) => *senders = Senders::default(),
@@ -256,7 +264,8 @@ impl Model {
 
     /// If the reason has just gone for which the physical interrupt was kept active, it must be able to fire again.
     fn let_go_of_physical(&mut self, duties: &mut Duties) {
-        let idle = !self.will_end_one_day();
+        // Of one that is banked its owner alone can let go.
+        let idle = !self.will_end_one_day() && !self.banked;
         if let Some(physical) = &mut self.physical
             && physical.word_answers
             && idle
@@ -297,7 +306,10 @@ impl Model {
                 }
             }
             Event::Enable(on) => new.enabled = on,
-            Event::SetPending => new.set_latch(Senders::default()),
+            Event::SetPending => {
+                new.set_latch(Senders::default());
+                new.written = new.banked;
+            }
             Event::ClearPending => {
                 new.clear_latches();
                 new.let_go_of_physical(&mut duties);
@@ -309,8 +321,10 @@ impl Model {
                     } else {
                         new.active_seen = true;
                     }
-                    // A guest that makes it active will end it, and expects that it does not fire before.
+                    // A guest that makes it active will end it, and expects that it does not fire before. One that is banked may: it
+                    // waits behind the active one.
                     if let Some(physical) = &mut new.physical
+                        && !self.banked
                         && !physical.is_active()
                     {
                         physical.word_answers = true;
@@ -371,7 +385,15 @@ impl Model {
         if new != told {
             new.tell(self, &mut duties);
         }
+        // What a line does makes no orphan.
+        let register = !matches!(event, Event::Line(_));
+        duties.owner = register && new.banked && new.is_orphan();
         (new, duties)
+    }
+
+    /// The physical interrupt is active for nothing.
+    pub fn is_orphan(&self) -> bool {
+        self.physical_is_active() && !self.will_end_one_day()
     }
 
     fn forget_if_inactive(&mut self) {
@@ -406,7 +428,7 @@ impl Model {
                 let line_fell = old.line_high && !self.line_high;
                 duties.kick = !line_fell;
                 // The vCPU may never come back for it.
-                duties.visit = self.physical_is_active() && !self.will_end_one_day();
+                duties.visit = self.is_orphan() && !self.banked;
             }
         }
         let rerouted = self.route != old.route;
@@ -503,6 +525,11 @@ impl Model {
         let mut new = self.clone();
         if !pending {
             new.carried = false;
+            if self.carried {
+                // What was written was acknowledged with it. What is latched by now is of another write, or has fired.
+                let fired = self.physical.is_some_and(|p| p.word_answers);
+                new.written &= self.is_latched() && !fired;
+            }
         }
         if active && !self.active_seen {
             new.active_sender = self.carried_sender;

@@ -28,6 +28,8 @@ fn kinds() -> Vec<Model> {
         acknowledged: None,
         active_wanted: None,
         physical: None,
+        banked: false,
+        written: false,
         mapped: true,
         route: None,
         location: Location::Nowhere,
@@ -54,6 +56,22 @@ fn kinds() -> Vec<Model> {
                     word_answers,
                     list_register_answers,
                 }),
+                ..blank.clone()
+            });
+        }
+    }
+    // So have those whose physical one is banked, which are level-sensitive; and what is latched may be that by a write.
+    for (set, written, word_answers) in three() {
+        for list_register_answers in FLAGS {
+            kinds.push(Model {
+                latch: Latch::Plain { set, itargets: 0 },
+                level_sensitive: true,
+                physical: Some(Physical {
+                    word_answers,
+                    list_register_answers,
+                }),
+                banked: true,
+                written,
                 ..blank.clone()
             });
         }
@@ -94,9 +112,9 @@ fn standings() -> Vec<(u8, Option<(bool, u8)>)> {
     standings
 }
 
-fn locations(sgi: bool) -> Vec<Location> {
+fn locations(private: bool) -> Vec<Location> {
     // A private interrupt is with its own vCPU.
-    let holders: &[u8] = if sgi { &[0] } else { &[0, 1] };
+    let holders: &[u8] = if private { &[0] } else { &[0, 1] };
     let mut locations = vec![Location::Nowhere];
     for &v in holders {
         locations.extend([
@@ -113,18 +131,16 @@ fn locations(sgi: bool) -> Vec<Location> {
 /// * outside of a list register: a latch that one carries, a wish it has not seen, a physical interrupt it answers for;
 /// * on no list: what belongs on one and has a route;
 /// * an SGI, or an LPI without a mapping, that is level-sensitive or hardware-mapped; an SGI that is routed elsewhere;
+/// * one that is banked with a route or a trigger type of its own, and a write of ISPENDR with nothing latched;
 /// * a line of a hardware-mapped interrupt; anything pending or active of an LPI without a mapping.
 ///
 /// And one thing that makes no difference: the source fields where there are no sources.
 pub fn all() -> Vec<Model> {
     let mut states = Vec::new();
     for kind in kinds() {
-        let routes = if kind.is_sgi() {
-            &ROUTES[1..2]
-        } else {
-            &ROUTES[..]
-        };
-        for location in locations(kind.is_sgi()) {
+        let private = kind.is_sgi() || kind.banked;
+        let routes = if private { &ROUTES[1..2] } else { &ROUTES[..] };
+        for location in locations(private) {
             for &route in routes {
                 for (enabled, group1, active_seen) in three() {
                     for active_wanted in [None, Some(false), Some(true)] {
@@ -177,7 +193,10 @@ impl Model {
                 && self.active_wanted.is_none()
                 && !self.level_sensitive;
         let acknowledged = self.acknowledged.is_none() || self.active_seen;
-        place && sgi && hardware && unmapped && acknowledged
+        let banked = !self.banked
+            || self.physical.is_some() && self.level_sensitive && self.route == Some(0);
+        let written = !self.written || self.banked && (self.is_latched() || self.carried);
+        place && sgi && hardware && unmapped && acknowledged && banked && written
     }
 
     /// Events that may be posted to an interrupt in this state. The others have no register, command or caller.
@@ -206,6 +225,10 @@ impl Model {
         if self.is_sgi() {
             events.extend([0, 1, 2, 0x80, 0x83, 0xff].map(Event::Sgi));
             events.extend([0, 1, 2, 0x80, 0x83, 0xff].map(Event::ClearSgi));
+            return events;
+        }
+        // A PPI has neither route nor trigger type, and stays what it is.
+        if self.banked {
             return events;
         }
         for route in ROUTES {

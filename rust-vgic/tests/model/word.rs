@@ -51,6 +51,8 @@ impl Model {
                 assert!(!s.phys() && !s.phys_lr(), "physical without HW: {s:?}");
                 None
             },
+            banked: s.own(),
+            written: s.pended(),
             mapped: s.mapped(),
             route: s.target().map(VcpuId::raw),
             location: match place {
@@ -86,6 +88,8 @@ impl Model {
             .with_hw(self.physical.is_some())
             .with_phys(physical.word_answers)
             .with_phys_lr(physical.list_register_answers)
+            .with_own(self.banked)
+            .with_pended(self.written)
             .with_mapped(self.mapped)
             .with_target(target(self.route));
         let s = match self.latch {
