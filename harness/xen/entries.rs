@@ -118,7 +118,7 @@ impl Machine {
 
     /// On the way into the guest: the PPI of the virtual timer is active exactly if the vGIC answers for that.
     fn check_vtimer(&self, p: &Pcpu) {
-        let word = p.running().and_then(|v| v.vtimer_word());
+        let word = p.running().and_then(|v| v.word(Vcpu::VTIMER));
         if let Some(word) = word {
             let held = word & HELD != 0;
             if word & MAPPED != 0 && held != p.is_vtimer_active() {

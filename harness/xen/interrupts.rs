@@ -175,3 +175,11 @@ impl Machine {
         self.pcpus[cpu].bell.ring();
     }
 }
+
+impl Vcpu {
+    /// The virtual timer expires. On no CPU's claim.
+    pub fn expire_vtimer(&self, machine: &Machine) {
+        self.timer.set_expired(true);
+        machine.ring(self.processor());
+    }
+}

@@ -214,6 +214,19 @@ impl Vcpu {
 }
 
 impl Vcpu {
+    /// The guest's side: moves the comparator of the virtual timer into the future, with the timer on and unmasked.
+    pub fn program_vtimer(&self) {
+        self.timer.set_expired(false);
+        self.timer.write(CNT_ENABLE);
+    }
+
+    /// Xen's own timer for a vCPU that does not run, on any CPU.
+    pub(crate) fn timer_softirq(&self) {
+        if self.timer.is_due() && self.timer.disarm() {
+            abi::vtimer_expired(self.raw);
+        }
+    }
+
     /// `gic_save_state()`.
     pub(crate) fn save(&self, interface: &VirtualCpuInterface) {
         *lock(&self.saved) = Some(Saved {

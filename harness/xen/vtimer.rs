@@ -4,8 +4,6 @@
 
 use crate::xen::abi;
 use crate::xen::functions::RawVcpu;
-use crate::xen::host::Machine;
-use crate::xen::vcpu::Vcpu;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// ENABLE of the timers' control registers.
@@ -128,31 +126,5 @@ impl Timer {
     pub fn set_expired(&self, on: bool) {
         self.expired.store(on, Ordering::SeqCst);
         self.saved(1).store(self.comparator(), Ordering::SeqCst);
-    }
-}
-
-impl Vcpu {
-    /// The virtual timer expires. On no CPU's claim.
-    pub fn expire_vtimer(&self, machine: &Machine) {
-        self.timer.set_expired(true);
-        machine.ring(self.processor());
-    }
-
-    /// The guest's side: moves the comparator into the future, with the timer on and unmasked.
-    pub fn program_vtimer(&self) {
-        self.timer.set_expired(false);
-        self.timer.write(CNT_ENABLE);
-    }
-
-    /// Xen's own timer for a vCPU that does not run, on any CPU.
-    pub(crate) fn timer_softirq(&self) {
-        if self.timer.is_due() && self.timer.disarm() {
-            abi::vtimer_expired(self.raw());
-        }
-    }
-
-    /// The word of the virtual timer's interrupt.
-    pub(crate) fn vtimer_word(&self) -> Option<u64> {
-        self.word(Self::VTIMER)
     }
 }

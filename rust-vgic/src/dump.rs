@@ -63,7 +63,7 @@ impl<H: Host> Domain<H> {
             if let Some(irq) = self.irq(v, intid)
                 && concerns(irq.state(), v.id())
             {
-                self.dump_irq(intid, irq, groups, out)?;
+                self.dump_irq(v, intid, irq, groups, out)?;
             }
         }
         self.dump_lpis(v, groups, out)
@@ -103,7 +103,7 @@ impl<H: Host> Domain<H> {
         let all = self.lpis.all(0);
         let mut own = all.filter(|(_, lpi)| concerns(lpi.irq.state(), v.id()));
         for (intid, lpi) in own.by_ref().take(MOST_LPIS) {
-            self.dump_irq(intid, &lpi.irq, groups, out)?;
+            self.dump_irq(v, intid, &lpi.irq, groups, out)?;
         }
         match own.count() {
             0 => Ok(()),
@@ -113,6 +113,7 @@ impl<H: Host> Domain<H> {
 
     fn dump_irq(
         &self,
+        v: &Vcpu<H::Vcpu>,
         intid: IntId,
         irq: &Irq,
         groups: Groups,
@@ -151,6 +152,14 @@ impl<H: Host> Domain<H> {
                 ", physical {}{owner}",
                 irq.phys.load(Ordering::Relaxed)
             )?;
+        }
+        if s.own() {
+            let line = match self.own_line(v, intid) {
+                Some(true) => "high",
+                Some(false) => "low",
+                None => "known to its CPU alone",
+            };
+            write!(out, " of its own CPU, whose line is {line}")?;
         }
         if s.pending() {
             let group_on = groups.has(s.group1());

@@ -23,9 +23,11 @@ fn timer_goes_along_with_its_vcpu() {
         assert!(is_held(cpu));
         cpu.migrate(2);
         assert!(is_held(cpu) && !domain.machine.pcpu(3).is_vtimer_active());
+        let before = exits(cpu);
         cpu.vcpu.program_vtimer();
         cpu.eoi(TIMER);
         assert!(!is_held(cpu) && !cpu.signalled());
+        assert_eq!(exits(cpu), before, "it was not pending behind itself");
         // It expires while the vCPU is preempted.
         cpu.preempt();
         expire(cpu);
@@ -103,12 +105,14 @@ fn timer_wakes_a_vcpu_that_waits() {
     each(1, |_, cpus| {
         let cpu = &mut cpus[0];
         for round in 0..1000 {
+            let before = exits(cpu);
             assert!(!cpu.wfi(), "round {round}");
             assert!(!cpu.try_wake(), "round {round}");
             expire(cpu);
             assert!(cpu.try_wake(), "round {round}");
             assert_eq!(cpu.take(|_| cpu.vcpu.timer.set_expired(false)), Some(TIMER));
             assert_eq!(cpu.vcpu.timer.read(), CNT_ENABLE);
+            assert_eq!(exits(cpu) - before, 1, "no more than that of WFI");
         }
         // What is disabled does not, whatever it has done before.
         linux::disable(cpu, TIMER);

@@ -53,12 +53,39 @@ fn timer_line_shows_in_ispendr() {
 }
 
 #[test]
+fn timer_is_in_the_dump_with_its_line() {
+    each(1, |domain, cpus| {
+        let cpu = &cpus[0];
+        expire(cpu);
+        cpu.step();
+        let ppi = domain.machine.profile.vtimer;
+        let said = |text: &str| {
+            let dump = domain.dump_from(cpu.cpu());
+            let wanted =
+                format!("physical {ppi}, active by the list register of its own CPU, {text}");
+            assert!(dump.contains(&wanted), "{dump}");
+        };
+        said("whose line is high");
+        assert_eq!(cpu.ack(), TIMER);
+        cpu.vcpu.program_vtimer();
+        said("whose line is low");
+        cpu.eoi(TIMER);
+    });
+}
+
+#[test]
 fn timer_set_pending_needs_no_line_and_stays_when_it_falls() {
     each(1, |_, cpus| {
         let cpu = &cpus[0];
         linux::poke(cpu, gicd::ISPENDR, TIMER);
         assert_eq!(shown(cpu), (true, false));
+        assert_eq!(cpu.ack(), TIMER);
+        assert_eq!(shown(cpu), (false, true));
+        cpu.eoi(TIMER);
+        assert_eq!(shown(cpu), (false, false));
+        linux::poke(cpu, gicd::ISPENDR, TIMER);
         takes(cpu, TIMER);
+        assert_eq!(shown(cpu), (false, false));
         assert!(!cpu.signalled() && !is_held(cpu));
         // Both: the write outlives the line.
         for first in [true, false] {
@@ -362,7 +389,9 @@ fn timer_of_a_vcpu_that_sleeps_is_changed_by_another() {
         assert_eq!(owner.ack(), TIMER);
         assert!(!owner.wfi() && !owner.try_wake());
         poke_other(writer, owner, ICACTIVER);
+        let before = exits(owner);
         assert!(owner.try_wake());
+        assert_eq!(exits(owner), before, "it need not fire again");
         owner.eoi(TIMER);
         ticks(owner);
         // Read, while it is away.

@@ -183,6 +183,32 @@ fn timer_that_ends_outside_of_the_list_registers_comes_again() {
     });
 }
 
+/// The same by the last that it does before it waits: nobody looks at it before it has left its CPU.
+#[test]
+fn timer_that_ends_outside_wakes_a_vcpu_that_waits() {
+    each(1, |domain, cpus| {
+        let cpu = &mut cpus[0];
+        let lrs = domain.machine.profile.lrs as u32;
+        expire(cpu);
+        assert_eq!(cpu.ack(), TIMER);
+        cpu.vcpu.program_vtimer();
+        // Each above the one before: none is left for the timer.
+        for n in 60..60 + lrs {
+            crowd(domain, cpu, n..n + 1, 0x98 - 8 * (n - 60) as u8);
+            assert_eq!(cpu.ack(), n);
+        }
+        cpu.traps_win = true;
+        for n in (60..60 + lrs).rev() {
+            cpu.eoi(n);
+        }
+        cpu.eoi(TIMER);
+        assert!(!cpu.wfi() && !is_held(cpu));
+        expire(cpu);
+        assert!(cpu.try_wake(), "it sleeps for ever");
+        ticks(cpu);
+    });
+}
+
 #[test]
 fn timer_with_eoimode_1_ends_by_dir() {
     each(1, |_, cpus| {

@@ -42,6 +42,8 @@ fields! {
         "SGI" sgi "software-generated";
         "BY_WRITE" by_write "made active by a write, not acknowledged";
         "ACK_GRP1" ack_group1 "acknowledged in Group 1";
+        "OWN" own "the physical interrupt is that of whatever CPU its vCPU is on";
+        "PENDED" pended "made pending by a write, whatever its line does";
     }
     values {
         "PLACE" "the list that it is on" |s| Some(place(s).into());

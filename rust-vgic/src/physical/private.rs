@@ -83,28 +83,24 @@ impl<H: Host> Domain<H> {
             return false;
         };
         let Some((old, new, (effect, rose))) = irq.update(|s| {
+            // What hangs on a line that has fallen is found out by the next entry.
             let s = s.without_orphan();
-            let (s, effect) = if s.hangs_on_line() && !line {
-                s.apply(Event::Withdraw)
+            let rises = line && !s.holds_phys();
+            let (s, effect) = if rises {
+                s.at_level(true)
             } else {
                 (s, Effect::empty())
             };
-            if line && !s.holds_phys() {
-                let (s, more) = s.at_level(true);
-                return Some((s, (effect | more, true)));
-            }
-            Some((s, (effect, false)))
+            Some((s, (effect, rises)))
         }) else {
             return false;
         };
-        if old != new && new.place().0 == Place::Lr {
-            v.raise(Flags::LOOK);
-        }
+        self.look_again(v, old, new);
         // Before the device is on: what is active does not fire.
         if new.holds_phys() {
             self.set_own_active(irq, true);
         }
-        self.carry_out(intid, irq, new, effect.without_phys());
+        self.carry_out(intid, irq, new, effect);
         rose
     }
 
@@ -119,9 +115,7 @@ impl<H: Host> Domain<H> {
         let Some((old, new, ())) = irq.update(|s| Some((s.without_orphan(), ()))) else {
             return false;
         };
-        if old != new && new.place().0 == Place::Lr {
-            v.raise(Flags::LOOK);
-        }
+        self.look_again(v, old, new);
         if old.holds_phys() {
             self.set_own_active(irq, false);
         }
@@ -154,19 +148,27 @@ impl<H: Host> Domain<H> {
     /// Has its line fallen? No, where that cannot be seen.
     #[inline(never)]
     pub(super) fn own_has_fallen(&self, v: &Vcpu<H::Vcpu>, intid: u16) -> bool {
-        self.own_line(v, intid) == Some(false)
+        let intid = IntId::new(intid.into());
+        intid.and_then(|intid| self.own_line(v, intid)) == Some(false)
     }
 
-    fn own_line(&self, v: &Vcpu<H::Vcpu>, intid: u16) -> Option<bool> {
-        let intid = IntId::new(intid.into())?;
+    /// The line of its device, if it can be seen from this CPU.
+    pub(crate) fn own_line(&self, v: &Vcpu<H::Vcpu>, intid: IntId) -> Option<bool> {
         v.handle().and_then(|handle| self.host.line(handle, intid))
     }
 
     /// Is it pending, as GICD_ISPENDR shows it? By its line or by a write. Of a vCPU that runs elsewhere the line is known as of when it
     /// fired.
     pub(super) fn own_pending(&self, v: &Vcpu<H::Vcpu>, intid: IntId, state: State) -> bool {
-        let line = self.own_line(v, intid.raw16());
+        let line = self.own_line(v, intid);
         state.pended() || line.unwrap_or_else(|| state.pending())
+    }
+
+    /// What is in a list register has changed while its vCPU came or went. Who has made an orphan of it may not have said so yet.
+    fn look_again(&self, v: &Vcpu<H::Vcpu>, old: State, new: State) {
+        if old != new && new.place().0 == Place::Lr {
+            v.raise(Flags::LOOK);
+        }
     }
 
     /// The physical interrupt behind `irq`, on this CPU.
