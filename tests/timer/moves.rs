@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The vCPU comes and goes, and the PPI's state goes with it.
 
+use super::ways::acknowledge_beyond;
 use super::*;
 
 #[test]
@@ -172,6 +173,32 @@ fn timer_of_a_vcpu_that_is_switched_off() {
             }
             assert!(!second.signalled() && !is_held(second));
         }
+        cpus.append(&mut two);
+    });
+}
+
+/// Active outside of the list registers as it is switched off.
+#[test]
+fn timer_of_a_vcpu_that_is_switched_off_with_much_active() {
+    each(2, |domain, cpus| {
+        let mut two = cpus.split_off(1);
+        let second = &mut two[0];
+        for n in 60..60 + domain.machine.profile.lrs as u32 {
+            linux::route(second, n, 1);
+        }
+        let others = acknowledge_beyond(domain, second);
+        second.psci_off();
+        assert!(!is_held(second));
+        cpus[0].psci_on(second);
+        linux::init_cpu(second);
+        linux::enable(second, TIMER);
+        ticks(second);
+        for n in others {
+            linux::poke(second, gicd::ICACTIVER, n);
+        }
+        assert!(!is_held(second));
+        expire(second);
+        ticks(second);
         cpus.append(&mut two);
     });
 }

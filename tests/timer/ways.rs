@@ -183,29 +183,39 @@ fn timer_that_ends_outside_of_the_list_registers_comes_again() {
     });
 }
 
-/// The same by the last that it does before it waits: nobody looks at it before it has left its CPU.
+/// Acknowledged, and then so many others, each above the one before, that none is left for it.
+pub fn acknowledge_beyond(domain: &Domain, cpu: &GuestCpu) -> std::ops::Range<u32> {
+    expire(cpu);
+    assert_eq!(cpu.ack(), TIMER);
+    let others = 60..60 + domain.machine.profile.lrs as u32;
+    for n in others.clone() {
+        crowd(domain, cpu, n..n + 1, 0x98 - 8 * (n - 60) as u8);
+        assert_eq!(cpu.ack(), n);
+    }
+    others
+}
+
+/// The same, with nothing between its end and the next tick; and by the last that it does before it waits: nobody looks at it before
+/// it has left its CPU.
 #[test]
-fn timer_that_ends_outside_wakes_a_vcpu_that_waits() {
+fn timer_that_ends_outside_lets_the_next_one_come() {
     each(1, |domain, cpus| {
         let cpu = &mut cpus[0];
-        let lrs = domain.machine.profile.lrs as u32;
-        expire(cpu);
-        assert_eq!(cpu.ack(), TIMER);
-        cpu.vcpu.program_vtimer();
-        // Each above the one before: none is left for the timer.
-        for n in 60..60 + lrs {
-            crowd(domain, cpu, n..n + 1, 0x98 - 8 * (n - 60) as u8);
-            assert_eq!(cpu.ack(), n);
+        for waits in [false, true] {
+            let others = acknowledge_beyond(domain, cpu);
+            cpu.vcpu.program_vtimer();
+            cpu.traps_win = waits;
+            others.rev().for_each(|n| cpu.eoi(n));
+            cpu.eoi(TIMER);
+            if waits {
+                assert!(!cpu.wfi());
+                expire(cpu);
+                assert!(cpu.try_wake(), "it sleeps for ever");
+            } else {
+                expire(cpu);
+            }
+            ticks(cpu);
         }
-        cpu.traps_win = true;
-        for n in (60..60 + lrs).rev() {
-            cpu.eoi(n);
-        }
-        cpu.eoi(TIMER);
-        assert!(!cpu.wfi() && !is_held(cpu));
-        expire(cpu);
-        assert!(cpu.try_wake(), "it sleeps for ever");
-        ticks(cpu);
     });
 }
 
