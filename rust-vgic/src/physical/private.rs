@@ -186,3 +186,6 @@ impl<H: Host> Domain<H> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
