@@ -11,6 +11,7 @@ use crate::xen::peer;
 use crate::xen::vcpu::Vcpu;
 use crate::xen::vtimer::{CNT_ENABLE, CNT_MASK};
 use anyhow::{Result, bail};
+use recording::script::Timer;
 use recording::{Field, Frame, Head, Op, Register, Size, SysReg};
 use std::sync::Arc;
 
@@ -346,6 +347,32 @@ impl Stage {
     }
 
     // ------------------------------------------------------------------ for scripts
+
+    /// The virtual timer of a vCPU, whose guest may be the one to change it.
+    pub fn timer(&mut self, vcpu: u8, how: Timer) -> Seen {
+        self.player(vcpu);
+        let v = self.domain.vcpu(vcpu.into());
+        let seen = if how == Timer::Expire {
+            v.expire_vtimer(self.machine());
+            Seen::Done
+        } else if self.running(vcpu).is_none() {
+            return Seen::Away;
+        } else {
+            match how {
+                Timer::Control(_) => Seen::Value(v.timer.read()),
+                Timer::Mask(on) => {
+                    v.timer.write(CNT_ENABLE | if on { CNT_MASK } else { 0 });
+                    Seen::Done
+                }
+                Timer::Expire | Timer::Rearm => {
+                    v.timer.set_expired(false);
+                    Seen::Done
+                }
+            }
+        };
+        self.settle();
+        seen
+    }
 
     /// From now on, when an interrupt and a trap come at once, the trap is taken first. Either is right.
     pub fn let_traps_win(&mut self) {

@@ -49,6 +49,7 @@ scenarios!(
     "retarget",
     "sgi",
     "sgi-senders",
+    "timer-masked",
 );
 
 impl Scenario {

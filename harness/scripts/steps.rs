@@ -7,7 +7,7 @@ use crate::machine::cpuif::{SPURIOUS, SPURIOUS_GROUP1};
 use crate::machine::physgic::FIRST_ESPI;
 use crate::scripts::play::{Seen, Stage};
 use crate::xen::domain::Domain;
-use recording::script::{Fault, ItsRegister, Scene, Step, What};
+use recording::script::{Fault, ItsRegister, Scene, Step, Timer, What};
 use recording::{Op, Size};
 use std::collections::BTreeMap;
 
@@ -154,6 +154,7 @@ impl Actor {
                 self.release(vcpu);
                 Seen::Done
             }
+            What::Timer { vcpu, how } => self.stage.timer(vcpu, how),
             // These say themselves what there is to say.
             What::Command { .. } | What::Message { .. } | What::MemoryWrite { .. } | What::Dump => {
                 Seen::Done
@@ -269,7 +270,11 @@ fn wanted_and_got(what: &What, seen: Seen, gic: u8) -> Option<(Option<String>, S
         (
             What::Op(Op::Read { value, .. })
             | What::ItsRead { value, .. }
-            | What::MemoryRead { value, .. },
+            | What::MemoryRead { value, .. }
+            | What::Timer {
+                how: Timer::Control(value),
+                ..
+            },
             Seen::Value(got),
         ) => (value.map(hex), hex(got)),
         (What::Op(Op::Ack { intid, .. }) | What::Ack { intid, .. }, Seen::Taken(got)) => {

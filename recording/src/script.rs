@@ -158,6 +158,26 @@ pub enum What {
         /// Whose.
         vcpu: u8,
     },
+    /// Something happens to a virtual timer.
+    Timer {
+        /// Whose.
+        vcpu: u8,
+        /// What.
+        how: Timer,
+    },
+}
+
+/// What happens to a virtual timer. All but the first is its guest's doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// Its time comes.
+    Expire,
+    /// Its comparator is moved into the future.
+    Rearm,
+    /// `CNTV_CTL_EL0.IMASK` is set or cleared.
+    Mask(bool),
+    /// `CNTV_CTL_EL0` is read, and what must be read.
+    Control(Option<u64>),
 }
 
 /// A register of an ITS, and how it is accessed.

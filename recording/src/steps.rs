@@ -7,7 +7,7 @@ use crate::head::{Error, Head};
 use crate::its::{self, command};
 use crate::names::{self, Place};
 use crate::op::{Field, Frame, Op, Register, Size, SysReg};
-use crate::script::{Fault, Group, ItsRegister, Step, What};
+use crate::script::{Fault, Group, ItsRegister, Step, Timer, What};
 use crate::words::{FIELDS, SYSREGS, WIDTHS, Words, choose, example, parse_number, quote, unknown};
 
 /// The domain of a line.
@@ -26,6 +26,25 @@ const SYSTEM_REGISTERS: [&str; 4] = [
     "ICC_SGI0R_EL1",
     "ICC_DIR_EL1",
 ];
+
+/// `vtimer V …`
+fn timer(vcpu: u8, words: &mut Words) -> Result<What, Error> {
+    let how = words.one_of(
+        "expire, rearm, mask, unmask or ctl",
+        &[
+            ("expire", Timer::Expire),
+            ("rearm", Timer::Rearm),
+            ("mask", Timer::Mask(true)),
+            ("unmask", Timer::Mask(false)),
+            ("ctl", Timer::Control(None)),
+        ],
+    )?;
+    let how = match how {
+        Timer::Control(_) => Timer::Control(words.known("a value")?),
+        how => how,
+    };
+    Ok(What::Timer { vcpu, how })
+}
 
 impl Domain<'_> {
     /// What a line stands for, whose first word is `key`.
@@ -82,6 +101,7 @@ impl Domain<'_> {
             "priority" => driver.priority(self.intid(words)?, words.number("a priority")?),
             "route" => driver.route(self.spi(words)?, self.vcpu(words)?),
             "sgi" => driver.sgi(self.vcpu(words)?, sgi(words)?),
+            "vtimer" => return one(timer(vcpu, words)?),
             "hold" => return one(What::Hold { vcpu }),
             "release" => return one(What::Release { vcpu }),
             "ack0" | "ack1" => {

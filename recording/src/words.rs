@@ -34,7 +34,7 @@ pub(crate) const HEAD: [(&str, &str); 10] = [
 ];
 
 /// Those that a step begins with. `read`, `write`, `its` and `msi` may have a number after them.
-pub(crate) const STEPS: [(&str, &str); 45] = [
+pub(crate) const STEPS: [(&str, &str); 46] = [
     ("write", "write 0 GICD_CTLR 0x1"),
     ("read", "read 0 GICD_CTLR 0x1"),
     ("sgi1r", "sgi1r 0 0x3000002"),
@@ -47,6 +47,7 @@ pub(crate) const STEPS: [(&str, &str); 45] = [
     ("ICC_DIR_EL1", "ICC_DIR_EL1 0 40"),
     ("line", "line 40 up"),
     ("ppi", "ppi 0 27 up"),
+    ("vtimer", "vtimer 0 expire"),
     ("ack", "ack 0 40"),
     ("ack0", "ack0 0 40"),
     ("ack1", "ack1 0 40"),

@@ -155,6 +155,7 @@ impl<H: Host> Domain<H> {
     pub(crate) fn post_to(&self, intid: IntId, irq: &Irq, event: Event) -> (State, State) {
         let (old, new, effect) = self.post_on(irq, event);
         self.carry_out(intid, irq, new, effect);
+        self.tell_owner(new, effect);
         if new.priority5() < old.priority5() {
             self.hasten(intid, irq);
         }
@@ -182,6 +183,7 @@ impl<H: Host> Domain<H> {
         });
         if let Some((old, new, effect)) = changed {
             self.carry_out(intid, irq, new, effect);
+            self.tell_owner(new, effect);
             if self.shares() {
                 self.see_chosen(intid, irq, old, new);
             }
@@ -189,7 +191,7 @@ impl<H: Host> Domain<H> {
     }
 
     /// Does what a transition has left to do, but nothing with the physical interrupt: whose event may concern that says
-    /// [`Effect::without_phys`] once it is done. Returns who held the interrupt after it.
+    /// [`Effect::without_phys`] once it is done, and has its owner told ([`Domain::tell_owner`]). Returns who held the interrupt after it.
     pub(crate) fn carry_out(
         &self,
         intid: IntId,
@@ -198,9 +200,6 @@ impl<H: Host> Domain<H> {
         effect: Effect,
     ) -> Option<&Vcpu<H::Vcpu>> {
         debug_assert_eq!(effect, effect.without_phys(), "of {}", intid.raw());
-        if effect.contains(Effect::OWNER) {
-            self.tell_owner(new);
-        }
         let holder = new.place().1.and_then(|id| self.slot(id))?;
         if effect.contains(Effect::PUSH) {
             if self.push(holder, intid.raw16(), irq, new.priority5()) {

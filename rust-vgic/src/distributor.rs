@@ -166,6 +166,7 @@ pub(crate) fn clear_pending<H: Host>(access: &Access<'_, H>, intid: IntId, irq: 
         (new, effect.without_phys())
     });
     access.domain.carry_out(intid, irq, new, effect);
+    access.domain.tell_owner(new, effect);
 }
 
 /// `I[SC]ACTIVER`.

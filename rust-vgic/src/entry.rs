@@ -40,8 +40,9 @@ impl<H: Host> Domain<H> {
         let mut any = false;
         for n in bits(slots) {
             if self.occupant(v, n).is_some_and(|(_, intid, irq)| {
-                irq.state().hangs_on_line()
-                    && self.has_fallen(v, intid, irq)
+                let s = irq.state();
+                s.hangs_on_line()
+                    && self.has_fallen(v, intid, irq, s)
                     && self.withdraw_fallen(irq, |s| s.is_at(Place::Lr, v.id()))
             }) {
                 v.add_stale(bit(n));
@@ -129,7 +130,7 @@ impl<H: Host> Domain<H> {
         // A level that hangs on its line may have waited for long.
         if s.phys_lr()
             && s.level()
-            && unlikely(self.has_fallen(v, intid, irq))
+            && unlikely(self.has_fallen(v, intid, irq, s))
             && self.withdraw(v, bit(n))
         {
             view = LrView::default();

@@ -177,9 +177,17 @@ impl<H: Host> Domain<H> {
             .set_own_active(irq.phys.load(Ordering::Relaxed), on);
     }
 
-    /// Nothing is left of an interrupt but an active physical one that its vCPU's own CPU has to see to.
+    /// If nothing is left of an interrupt but an active physical one that its vCPU's own CPU alone can deactivate, has that one do so. For
+    /// all that registers do to a private interrupt.
+    #[inline(always)]
+    pub(crate) fn tell_owner(&self, new: State, effect: Effect) {
+        if effect.contains(Effect::OWNER) {
+            self.call_owner(new);
+        }
+    }
+
     #[cold]
-    pub(crate) fn tell_owner(&self, new: State) {
+    fn call_owner(&self, new: State) {
         let owner = new.target().and_then(|id| self.slot(id));
         if let Some(v) = owner.filter(|v| self.must_kick(v, Flags::ORPHAN)) {
             self.kick(v);
