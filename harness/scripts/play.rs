@@ -258,14 +258,17 @@ impl Stage {
         self.player(vcpu);
         let v = self.domain.vcpu(vcpu.into());
         match (intid, level) {
+            // With Xen's C vGICs, IMASK is Xen's.
             (Vcpu::VTIMER, true) => {
-                v.timer.write(CNT_ENABLE);
+                if peer::is_ours() {
+                    v.timer.write(CNT_ENABLE);
+                }
                 v.expire_vtimer(self.machine());
             }
             // In turns by the comparator and by IMASK: the line is the same.
             (Vcpu::VTIMER, false) => {
                 self.masks = !self.masks;
-                if self.masks && v.timer.is_loaded() {
+                if self.masks && v.timer.is_loaded() && peer::is_ours() {
                     v.timer.write(CNT_ENABLE | CNT_MASK);
                 } else {
                     v.program_vtimer();
@@ -286,7 +289,7 @@ impl Stage {
     /// What is masked has no time that comes: the guest sets its timer before it goes.
     fn unmask(&mut self, vcpu: u8) {
         let v = self.domain.vcpu(vcpu.into());
-        if v.timer.is_loaded() && v.timer.read() & CNT_MASK != 0 {
+        if peer::is_ours() && v.timer.is_loaded() && v.timer.read() & CNT_MASK != 0 {
             v.program_vtimer();
         }
     }

@@ -146,7 +146,6 @@ impl<H: Host> Domain<H> {
     }
 
     /// Has its line fallen? No, where that cannot be seen.
-    #[inline(never)]
     pub(super) fn own_has_fallen(&self, v: &Vcpu<H::Vcpu>, intid: u16) -> bool {
         let intid = IntId::new(intid.into());
         intid.and_then(|intid| self.own_line(v, intid)) == Some(false)
