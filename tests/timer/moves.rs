@@ -186,19 +186,27 @@ fn timer_of_a_vcpu_that_is_switched_off_with_much_active() {
         for n in 60..60 + domain.machine.profile.lrs as u32 {
             linux::route(second, n, 1);
         }
-        let others = acknowledge_beyond(domain, second);
-        second.psci_off();
-        assert!(!is_held(second));
-        cpus[0].psci_on(second);
-        linux::init_cpu(second);
-        linux::enable(second, TIMER);
-        ticks(second);
-        for n in others {
-            linux::poke(second, gicd::ICACTIVER, n);
+        for falls in [false, true] {
+            let others = acknowledge_beyond(domain, second);
+            if falls {
+                second.vcpu.program_vtimer();
+            }
+            second.psci_off();
+            assert!(!is_held(second));
+            cpus[0].psci_on(second);
+            assert_eq!(is_held(second), !falls, "nothing is active any more");
+            linux::init_cpu(second);
+            linux::enable(second, TIMER);
+            if !falls {
+                ticks(second);
+            }
+            for n in others {
+                linux::poke(second, gicd::ICACTIVER, n);
+            }
+            assert!(!is_held(second));
+            expire(second);
+            ticks(second);
         }
-        assert!(!is_held(second));
-        expire(second);
-        ticks(second);
         cpus.append(&mut two);
     });
 }
