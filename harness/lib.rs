@@ -27,6 +27,7 @@
 //! | [`xen::peer`] | which vGIC runs: ours, or one in a shared object |
 //! | [`xen::abi`] | its functions, as Xen calls them |
 //! | [`xen::flaws`] | faults of Xen's C vGICs that a forgiving machine passes over |
+//! | [`xen::vtimer`] | its virtual timer, in the registers of whatever CPU it is on |
 //! | [`xen::vcpu`] | a vCPU |
 //! | [`xen::host`] | the machine with Xen on it: its physical CPUs |
 //! | `xen::interrupts`, `xen::entries` | Xen's way through interrupts, exits and entries |

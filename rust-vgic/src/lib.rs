@@ -30,7 +30,7 @@
 //! | `delivery` | injection: lock-free, from any context |
 //! | `inbox` | what has come is sorted by priority |
 //! | `recall` | vCPUs are called out of their guests, and whether they have come |
-//! | `physical` | hardware-mapped interrupts |
+//! | `physical` | hardware-mapped interrupts: SPIs, and private ones that follow their vCPUs from CPU to CPU |
 //! | `routing` | where an SPI goes, also of several vCPUs |
 //! | `entry`, `slots`, `exit` | list registers: filled and written on entry to the guest, read on exit |
 //! | `cpu_interface` | the rest of the guest's CPU interface: waiting, trapped deactivation, maintenance, power |
