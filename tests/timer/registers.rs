@@ -254,16 +254,17 @@ fn timer_clear_active_has_it_fire_again() {
     });
 }
 
+/// Something that happens to a vCPU.
+type Does<'a> = &'a dyn Fn(&mut GuestCpu);
+
 /// Where the owner is while another writes.
-fn each_place(
-    test: impl Fn(&GuestCpu, &mut GuestCpu, &dyn Fn(&mut GuestCpu), &dyn Fn(&mut GuestCpu)),
-) {
+fn each_place(test: impl Fn(&GuestCpu, &mut GuestCpu, Does<'_>, Does<'_>)) {
     each(2, |domain, cpus| {
         if domain.config.gic != 3 {
             return;
         }
         let mut two = cpus.split_off(1);
-        let places: [(&dyn Fn(&mut GuestCpu), &dyn Fn(&mut GuestCpu)); 2] = [
+        let places: [(Does<'_>, Does<'_>); 2] = [
             (&|_| (), &|_| ()),
             (&|cpu| cpu.preempt(), &|cpu| cpu.unpreempt()),
         ];

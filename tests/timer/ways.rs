@@ -3,6 +3,9 @@
 
 use super::*;
 
+/// Something that a guest does.
+type Does<'a> = &'a dyn Fn();
+
 /// A handler that leaves ENABLE | IMASK: taken once, and nothing comes after it.
 #[test]
 fn timer_that_its_handler_masks_is_taken_once() {
@@ -252,7 +255,7 @@ fn timer_with_eoimode_1_ends_by_dir() {
 fn timer_that_cannot_be_delivered_is_no_storm() {
     each(1, |_, cpus| {
         let cpu = &cpus[0];
-        let held: [(&dyn Fn(), &dyn Fn()); 3] = [
+        let held: [(Does<'_>, Does<'_>); 3] = [
             (&|| linux::disable(cpu, TIMER), &|| {
                 linux::enable(cpu, TIMER)
             }),

@@ -81,11 +81,35 @@ fn against_save(state: u64, offset: u64) {
         let other = d.clone();
         let t = thread::spawn(move || write_ppi(&other, offset));
         exit(&d, 0);
-        fall_asleep(&d, 0);
-        let sleeps = state != 1 && !d.has_pending(vcpu(&d, 0));
+        let sleeps = block(&d, 0);
         let waits = unload(&d);
         t.join().unwrap();
         // The host's timer, which is armed for a line that is high, wakes it at once.
+        let woken = !sleeps || is_woken(&d, 0) || !waits;
+        assert!(woken, "it sleeps for ever");
+        load(&d);
+        comes(&d);
+    });
+}
+
+/// The same of one that is on no list, being disabled: vCPU 1 has it pending no more, and then enables it.
+#[test]
+fn timer_is_cleared_and_enabled_against_save() {
+    explore(3, || {
+        let d = timer_domain();
+        write_redistributor(&d, 0, gicr::ICENABLER0, 1 << PPI);
+        raise(&d);
+        load(&d);
+        forget_ipis(&d);
+        let other = d.clone();
+        let t = thread::spawn(move || {
+            write_ppi(&other, gicr::ICPENDR0);
+            write_ppi(&other, gicr::ISENABLER0);
+        });
+        exit(&d, 0);
+        let sleeps = block(&d, 0);
+        let waits = unload(&d);
+        t.join().unwrap();
         let woken = !sleeps || is_woken(&d, 0) || !waits;
         assert!(woken, "it sleeps for ever");
         load(&d);

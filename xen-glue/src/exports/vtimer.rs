@@ -45,9 +45,10 @@ pub unsafe extern "C" fn rvgic_private_unload(v: *mut vcpu, virq: c_uint) -> boo
 pub unsafe extern "C" fn rvgic_private_load(v: *mut vcpu, virq: c_uint, line: bool) {
     // SAFETY: alive, see above.
     let own = unsafe { vcpu_of(v) };
-    if let Some(((vgic, own), intid)) = own.zip(IntId::new(virq)) {
-        if vgic.load_private(own, intid, line) {
-            record!(injected(vgic, Some(own), intid, true));
-        }
+    let Some(((vgic, own), intid)) = own.zip(IntId::new(virq)) else {
+        return;
+    };
+    if vgic.load_private(own, intid, line) {
+        record!(injected(vgic, Some(own), intid, true));
     }
 }
