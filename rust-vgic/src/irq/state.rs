@@ -197,7 +197,7 @@ impl State {
         ack_group1, with_ack_group1, ACK_GRP1;
         /// Of an active interrupt: it is that by a write to ISACTIVER.
         by_write, with_by_write, BY_WRITE;
-        /// Mapped to a physical interrupt that is banked: see [`crate::physical`].
+        /// Mapped to a physical interrupt that is banked (module `physical`).
         own, with_own, OWN;
         /// Of one of those: it was written to GICD_ISPENDR, and the latch does not hang on the line.
         pended, with_pended, PENDED;
