@@ -408,3 +408,26 @@ fn timer_of_a_vcpu_that_sleeps_is_changed_by_another() {
         cpus.append(&mut two);
     });
 }
+
+/// Another vCPU sees it fall, wherever the interrupt waits: by its next look, if the one whose it is runs.
+#[test]
+fn timer_line_that_fell_is_seen_by_another() {
+    each(2, |domain, cpus| {
+        if cpus[0].vcpu.gic_version == 2 {
+            return;
+        }
+        for enabled in [true, false] {
+            if !enabled {
+                linux::disable(&cpus[0], TIMER);
+            }
+            expire(&cpus[0]);
+            cpus[0].step();
+            assert!(read_other(&cpus[1], &cpus[0], ISPENDR));
+            cpus[0].vcpu.program_vtimer();
+            read_other(&cpus[1], &cpus[0], ISPENDR);
+            domain.machine.settle();
+            assert!(!read_other(&cpus[1], &cpus[0], ISPENDR), "{enabled}");
+            assert!(!cpus[0].signalled());
+        }
+    });
+}

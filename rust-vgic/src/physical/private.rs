@@ -122,14 +122,23 @@ impl<H: Host> Domain<H> {
         new.holds_phys()
     }
 
-    /// On the way into the guest: gives up what is an orphan. What of it is in a list register is looked at on this entry.
+    /// On the way into the guest: gives up what is an orphan, and what hangs on a line that has fallen. What of it is in a list register is
+    /// looked at on this entry.
     #[cold]
     pub(crate) fn give_up_orphans(&self, v: &Vcpu<H::Vcpu>) {
-        let ppis = v.all_private().iter().skip(IntId::PPI as usize);
-        for irq in ppis.filter(|irq| irq.state().own()) {
+        for (irq, raw) in v.all_private().iter().zip(0..).skip(IntId::PPI as usize) {
+            let Some(intid) = IntId::new(raw).filter(|_| irq.state().own()) else {
+                continue;
+            };
             let orphan = |s: State| (s != s.without_orphan()).then(|| (s.without_orphan(), ()));
             if irq.update(orphan).is_some() {
                 self.set_own_active(irq, false);
+                v.add_stale(v.used_physical());
+            }
+            if irq.state().hangs_on_line()
+                && self.own_line(v, intid) == Some(false)
+                && self.withdraw_own(irq, |_| true)
+            {
                 v.add_stale(v.used_physical());
             }
         }
@@ -157,9 +166,12 @@ impl<H: Host> Domain<H> {
     }
 
     /// Is it pending, as GICD_ISPENDR shows it? By its line or by a write. Of a vCPU that runs elsewhere the line is known as of when it
-    /// fired.
+    /// fired; if it was high then, that one is asked to look whether it still is, for whoever reads again.
     pub(super) fn own_pending(&self, v: &Vcpu<H::Vcpu>, intid: IntId, state: State) -> bool {
         let line = self.own_line(v, intid);
+        if line.is_none() && state.hangs_on_line() {
+            self.call_owner(state);
+        }
         state.pended() || line.unwrap_or_else(|| state.pending())
     }
 
