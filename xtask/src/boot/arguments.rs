@@ -56,6 +56,9 @@ pub struct BootArguments {
     /// Domains that Dom0 creates and destroys, after which Xen's free memory must be what it was
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub life: u32,
+    /// Have the device tree say that the virtual timer's interrupt is an edge, as that of some boards does
+    #[arg(long)]
+    pub edge_timer: bool,
     /// Seconds after which a boot is given up
     #[arg(long, default_value_t = 900, value_name = "SECONDS")]
     pub limit: u64,

@@ -38,6 +38,9 @@ pub struct GuestArguments {
     /// Trap ICC_DIR_EL1 as on hardware that cannot trap it alone (ICH_VTR_EL2.TDS is 0; QEMU's is 1)
     #[arg(long)]
     pub trap_common: bool,
+    /// Have the device tree say that the virtual timer's interrupt is an edge, as that of some boards does
+    #[arg(long)]
+    pub edge_timer: bool,
     /// Build it with a fault, so that it must fail: shows that failures are seen
     #[arg(long)]
     pub planted_fault: bool,
@@ -68,6 +71,7 @@ impl GuestArguments {
             reads: Some(0),
             rounds: None,
             life: 0,
+            edge_timer: self.edge_timer,
             limit: self.limit,
         }
     }
@@ -92,6 +96,9 @@ pub fn guest(arguments: &GuestArguments) -> Result<bool> {
         ""
     };
     dtb::write_alone(&tree, &command, &module, options)?;
+    if arguments.edge_timer {
+        dtb::make_timer_edge(&tree)?;
+    }
     command.extend(["-kernel".into(), path(&built.image)?]);
     command.extend(["-dtb".into(), path(&tree)?]);
     command.extend(["-device".into(), loader(&module)?]);

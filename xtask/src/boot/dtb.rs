@@ -122,6 +122,29 @@ pub fn write_alone(file: &Path, machine: &[String], kernel: &Module, options: &s
     tree.module("/chosen/domU1", kernel, "multiboot,kernel")
 }
 
+/// The flags of an interrupt in the tree: how it triggers, and that it does so by a rising edge.
+const TRIGGER: u64 = 0xf;
+const EDGE_RISING: u64 = 1;
+/// The virtual timer's interrupt is the third of the timer's, of three cells each; its flags are the last.
+const TIMER: &str = "/timer";
+const VIRTUAL_TIMER_FLAGS: usize = 2 * 3 + 2;
+
+/// Has a tree say that the virtual timer's interrupt is an edge, which it is on no machine, but in some trees.
+pub fn make_timer_edge(file: &Path) -> Result<()> {
+    let mut get = Command::new("fdtget");
+    get.args(["-t", "x"]).arg(file).args([TIMER, "interrupts"]);
+    let text = run(&mut get, "read the device tree", None)?;
+    let cells = text.split_whitespace().map(|c| u64::from_str_radix(c, 16));
+    let mut cells: Vec<u64> = cells
+        .collect::<Result<_, _>>()
+        .context("the device tree's timer has no interrupts")?;
+    let Some(flags) = cells.get_mut(VIRTUAL_TIMER_FLAGS) else {
+        bail!("the device tree's timer has no virtual one");
+    };
+    *flags = *flags & !TRIGGER | EDGE_RISING;
+    Tree { file }.numbers(TIMER, "interrupts", &cells)
+}
+
 struct Tree<'a> {
     file: &'a Path,
 }

@@ -231,6 +231,9 @@ pub fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> R
             spare: boot.life > 0,
         },
     )?;
+    if boot.edge_timer {
+        dtb::make_timer_edge(&tree)?;
+    }
     command.extend([
         "-kernel".into(),
         path(&parts.built.image)?,

@@ -81,6 +81,7 @@ impl RecordArguments {
             reads: Some(self.reads),
             rounds: Some(self.rounds),
             life: 0,
+            edge_timer: false,
             limit: self.limit,
         }
     }
