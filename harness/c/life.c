@@ -190,7 +190,7 @@ struct vcpu *mock_vcpu_alloc(struct domain *d, unsigned int id, unsigned int pro
     v->arch.phys_timer.irq = 30;
     /* As if its guest had switched it on. */
     v->arch.virt_timer.ctl = CNTx_CTL_ENABLE;
-    v->arch.virt_timer.cval = ~0ULL;
+    v->arch.virt_timer.cval = 3ULL << 39;
 
     return v;
 }
@@ -227,4 +227,3 @@ unsigned long *mock_vcpu_pause_flags(struct vcpu *v) { return &v->pause_flags; }
 bool *mock_vcpu_is_running(struct vcpu *v) { return &v->is_running; }
 int *mock_vcpu_processor(struct vcpu *v) { return &v->processor; }
 uint8_t *mock_vcpu_upcall(struct vcpu *v) { return &v->evtchn_upcall_pending; }
-register_t *mock_vcpu_ptimer(struct vcpu *v) { return &v->arch.phys_timer.ctl; }

@@ -19,6 +19,11 @@ register_t mock_sysreg_CNTV_CTL_EL0(void)
     return mock_cntv_ctl();
 }
 
+void mock_set_sysreg_CNTV_CTL_EL0(register_t ctl)
+{
+    mock_set_cntv_ctl(ctl);
+}
+
 register_t get_cycles(void)
 {
     return MOCK_OFFSET + MOCK_COUNT;
@@ -29,19 +34,36 @@ unsigned int timer_get_irq(enum timer_ppi ppi)
     return ppi == TIMER_VIRT_PPI ? mock_host.vtimer : 0;
 }
 
-void gic_ppi_to_guest_kind(struct irq_desc *desc)
-{
-    ASSERT(spin_is_locked(&desc->lock));
-    desc->guest_kind = true;
-}
+#ifndef MOCK_PEER
+/* A PPI, the end of whose handler in Xen drops the priority alone. */
+static const hw_irq_controller guest_kind;
 
-void gic_ppi_set_active(struct irq_desc *desc, bool on)
+static void ppi_active(struct irq_desc *desc, bool on)
 {
     ASSERT(spin_is_locked(&desc->lock));
     ASSERT(!local_irq_is_enabled());
-    ASSERT(desc->guest_kind);
+    ASSERT(desc->handler == &guest_kind);
+    if ( on )
+        set_bit(_IRQ_INPROGRESS, &desc->status);
     mock_phys_active(desc->irq, on);
 }
+
+static bool ppi_pending(struct irq_desc *desc)
+{
+    ASSERT(spin_is_locked(&desc->lock));
+
+    /* What it says is of no interest: that it says something is. */
+    return false;
+}
+
+static const struct gic_hw_operations operations = {
+    .gic_guest_irq_type = &guest_kind,
+    .set_active_state = ppi_active,
+    .read_pending_state = ppi_pending,
+};
+
+const struct gic_hw_operations *gic_hw_ops = &operations;
+#endif
 
 /* The end of vcpu_vtimer_init(). */
 void mock_vtimer_init(struct vcpu *v)
@@ -124,7 +146,7 @@ void mock_vtimer_expired(struct vcpu *v)
     v->arch.virt_timer.ctl |= CNTx_CTL_MASK;
     vgic_inject_irq(v->domain, v, v->arch.virt_timer.irq, true);
 #else
-    vcpu_kick(v);
+    vgic_vtimer_expired(v);
 #endif
 }
 

@@ -201,6 +201,7 @@ typedef int64_t s_time_t;
 s_time_t mock_now(void);
 #define NOW() mock_now()
 #define MILLISECS(ms) ((s_time_t)(ms) * 1000000)
+#define STIME_MAX INT64_MAX
 
 /* tasklet.h: those that are run in a softirq, by the CPU that has scheduled them */
 struct tasklet {
@@ -286,11 +287,22 @@ struct irq_desc {
     spinlock_t lock;
     unsigned int irq;
     struct { unsigned int type; } arch;
-    bool guest_kind;                /* Of a PPI: its end drops the priority alone */
     /* Whom it belongs to, with _IRQ_GUEST. */
     struct domain *guest;
     unsigned int virq;
 };
+
+#ifndef MOCK_PEER
+#define perfc_incr(counter) ((void)0)
+
+/* What the driver offers beside its functions, for a PPI of this CPU. */
+struct gic_hw_operations {
+    const hw_irq_controller *gic_guest_irq_type;
+    void (*set_active_state)(struct irq_desc *desc, bool on);
+    bool (*read_pending_state)(struct irq_desc *desc);
+};
+extern const struct gic_hw_operations *gic_hw_ops;
+#endif
 
 struct irq_desc *__irq_to_desc(unsigned int irq);
 #define irq_to_desc(irq) __irq_to_desc(irq)
@@ -389,13 +401,18 @@ void register_mmio_handler(struct domain *d, const struct mmio_handler_ops *ops,
 #define CNTx_CTL_MASK (1u << 1)
 #define CNTx_CTL_PENDING (1u << 2)
 #define READ_SYSREG(name) mock_sysreg_##name()
+#define WRITE_SYSREG(value, name) mock_set_sysreg_##name(value)
+#define isb() __asm__ volatile ( "" ::: "memory" )
 mock_register_t mock_sysreg_CNTV_CTL_EL0(void);
+void mock_set_sysreg_CNTV_CTL_EL0(mock_register_t ctl);
 mock_register_t get_cycles(void);
-struct vtimer { register_t ctl, cval; unsigned int irq; };
 enum timer_ppi { TIMER_VIRT_PPI = 2 };
 unsigned int timer_get_irq(enum timer_ppi ppi);
-void gic_ppi_to_guest_kind(struct irq_desc *desc);
-void gic_ppi_set_active(struct irq_desc *desc, bool on);
+struct timer { bool set; };
+void stop_timer(struct timer *timer);
+extern uint64_t boot_count;
+extern unsigned long cpu_khz;
+struct vtimer { register_t ctl, cval; unsigned int irq; struct timer timer; };
 
 /* public/arch-arm.h, public/domctl.h */
 #define XEN_DOMCTL_CONFIG_GIC_V2 1

@@ -278,7 +278,7 @@ impl Stage {
                 v.program_ptimer(true);
                 v.expire_ptimer();
             }),
-            (Vcpu::PTIMER, false) => v.program_ptimer(false),
+            (Vcpu::PTIMER, false) => self.device(|| v.program_ptimer(false)),
             (Vcpu::EVTCHN, true) => self.device(|| v.send_event()),
             (Vcpu::EVTCHN, false) => drop(v.take_upcall()),
             _ => self.device(|| self.domain.inject_private(&v, intid, level)),

@@ -72,6 +72,9 @@ calls! {
     Forbidden vtimer_save = mock_vtimer_save(v: *mut RawVcpu) -> bool;
     Forbidden vtimer_restore = mock_vtimer_restore(v: *mut RawVcpu);
     Forbidden vtimer_expired = mock_vtimer_expired(v: *mut RawVcpu);
+    Forbidden ptimer_read = mock_ptimer_read(v: *mut RawVcpu) -> u64;
+    Forbidden ptimer_expire = mock_ptimer_expire(v: *mut RawVcpu) -> bool;
+    Forbidden ptimer_write = mock_ptimer_write(v: *mut RawVcpu, ctl: u64, cval: u64);
     Allowed sysreg = mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: *mut u64) -> bool;
 }
 

@@ -86,7 +86,6 @@ macro_rules! each_function {
                 fn mock_vcpu_is_running(v: *mut RawVcpu) -> *mut bool;
                 fn mock_vcpu_processor(v: *mut RawVcpu) -> *mut c_int;
                 fn mock_vcpu_upcall(v: *mut RawVcpu) -> *mut u8;
-                fn mock_vcpu_ptimer(v: *mut RawVcpu) -> *mut u64;
                 fn mock_mmio(
                     v: *mut RawVcpu, base: *mut u64, step: c_int, size: c_uint, write: bool, aarch32: bool,
                     value: *mut u64
@@ -101,6 +100,9 @@ macro_rules! each_function {
                 fn mock_vtimer_save(v: *mut RawVcpu) -> bool;
                 fn mock_vtimer_restore(v: *mut RawVcpu);
                 fn mock_vtimer_expired(v: *mut RawVcpu);
+                fn mock_ptimer_read(v: *mut RawVcpu) -> u64;
+                fn mock_ptimer_expire(v: *mut RawVcpu) -> bool;
+                fn mock_ptimer_write(v: *mut RawVcpu, ctl: u64, cval: u64);
                 fn mock_vcpu_cntv(v: *mut RawVcpu) -> *mut u64;
                 fn mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: *mut u64) -> bool;
             }

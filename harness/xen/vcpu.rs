@@ -7,7 +7,7 @@ use crate::notes;
 use crate::xen::abi;
 use crate::xen::functions::{RawDomain, RawVcpu};
 use crate::xen::peer::is_ours;
-use crate::xen::vtimer::{CNT_ENABLE, CNT_MASK, CNT_PENDING, Timer};
+use crate::xen::vtimer::{CNT_ENABLE, FUTURE, Timer, is_high};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
 
@@ -90,11 +90,6 @@ impl Vcpu {
         unsafe { AtomicU8::from_ptr(abi::mock_vcpu_upcall(self.raw)) }
     }
 
-    fn ptimer(&self) -> &AtomicU64 {
-        // SAFETY: as above.
-        unsafe { AtomicU64::from_ptr(abi::mock_vcpu_ptimer(self.raw)) }
-    }
-
     pub(crate) fn set_running(&self, on: bool) {
         self.running_flag().store(on, Ordering::SeqCst);
     }
@@ -149,13 +144,11 @@ impl Vcpu {
         if !self.wants_lines() {
             return;
         }
-        let ptimer = self.ptimer().load(Ordering::SeqCst);
-        let ptimer = ptimer & (CNT_ENABLE | CNT_MASK | CNT_PENDING) == CNT_ENABLE | CNT_PENDING;
         if !is_ours() {
             // Xen drops the mask, which is its own most of the time.
             self.inject(Self::VTIMER, self.timer.is_pending());
         }
-        self.inject(Self::PTIMER, ptimer);
+        self.inject(Self::PTIMER, is_high(self.read_ptimer()));
         self.inject(Self::EVTCHN, self.upcall_pending());
     }
 
@@ -193,18 +186,24 @@ impl Vcpu {
         }
     }
 
-    /// The emulated physical timer expires: a softirq of Xen's on any CPU.
-    pub fn expire_ptimer(&self) {
-        let old = self.ptimer().fetch_or(CNT_PENDING, Ordering::SeqCst);
-        if old & CNT_MASK == 0 {
-            self.inject(Self::PTIMER, true);
-        }
+    /// The emulated physical timer expires: a softirq of Xen's on any CPU. Says whether Xen's own timer was set for that.
+    pub fn expire_ptimer(&self) -> bool {
+        abi::ptimer_expire(self.raw)
     }
 
     /// The guest's side, inside a trap: programs the physical timer anew, which ends its condition.
     pub fn program_ptimer(&self, enable: bool) {
-        self.ptimer()
-            .store(if enable { CNT_ENABLE } else { 0 }, Ordering::SeqCst);
+        self.write_ptimer(if enable { CNT_ENABLE } else { 0 }, FUTURE);
+    }
+
+    /// The same with any values of `CNTP_CTL_EL0` and `CNTP_CVAL_EL0`.
+    pub fn write_ptimer(&self, control: u64, comparator: u64) {
+        abi::ptimer_write(self.raw, control, comparator);
+    }
+
+    /// `CNTP_CTL_EL0`.
+    pub fn read_ptimer(&self) -> u64 {
+        abi::ptimer_read(self.raw)
     }
 
     /// `local_events_need_delivery_nomask()`, of the current vCPU.

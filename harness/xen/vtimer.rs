@@ -13,6 +13,14 @@ pub const CNT_MASK: u64 = 2;
 /// ISTATUS.
 pub const CNT_PENDING: u64 = 4;
 
+/// A comparator that neither count, both of which are about 2^40, has reached.
+pub const FUTURE: u64 = 3 << 39;
+
+/// Is the line of a timer high, as its control register has it?
+pub(crate) fn is_high(control: u64) -> bool {
+    control & (CNT_ENABLE | CNT_MASK | CNT_PENDING) == CNT_ENABLE | CNT_PENDING
+}
+
 /// The virtual timer. Nobody but the guest changes it, unless Xen does as it takes its interrupt.
 #[derive(Debug)]
 pub struct Timer {
@@ -68,7 +76,7 @@ impl Timer {
         if self.expired.load(Ordering::SeqCst) {
             0
         } else {
-            u64::MAX
+            FUTURE
         }
     }
 
@@ -83,7 +91,7 @@ impl Timer {
 
     /// Its line at the physical GIC, of the CPU that the vCPU is on.
     pub(crate) fn line(&self) -> bool {
-        self.control() & (CNT_ENABLE | CNT_MASK | CNT_PENDING) == CNT_ENABLE | CNT_PENDING
+        is_high(self.control())
     }
 
     /// Enabled and expired, masked or not.

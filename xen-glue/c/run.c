@@ -34,13 +34,7 @@ int rvgic_line(const struct vcpu *v, unsigned int virq)
         return !!read_atomic(&vcpu_info(v, evtchn_upcall_pending));
 
     if ( virq == v->arch.phys_timer.irq )
-    {
-        register_t ctl = v->arch.phys_timer.ctl;
-
-        ctl &= CNTx_CTL_ENABLE | CNTx_CTL_PENDING | CNTx_CTL_MASK;
-
-        return ctl == (CNTx_CTL_ENABLE | CNTx_CTL_PENDING);
-    }
+        return rvgic_ptimer_line(v);
 
     if ( virq == v->arch.virt_timer.irq )
         return rvgic_vtimer_line(v);
@@ -56,6 +50,7 @@ void vgic_lines_forget(struct vcpu *v)
      */
     write_atomic(&v->arch.vgic.lines_up, false);
     smp_mb();
+    rvgic_vtimer_sample(v);
 }
 
 /*

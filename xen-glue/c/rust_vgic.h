@@ -48,6 +48,7 @@ struct vgic_cpu {
     void *dist;                 /* The domain's Rust object; NULL: idle */
     void *priv;                 /* The vCPU's */
     bool lines_up;              /* See vgic_lines_up() */
+    bool keeps_vtimer;          /* Its PPI is not mapped, see vtimer.c */
 };
 
 static inline paddr_t vgic_cpu_base(const struct vgic_dist *vgic)
@@ -78,7 +79,8 @@ void vgic_vcpu_inject_irq(struct vcpu *v, unsigned int virq);
  * Have the lines of a vCPU's physical timer and of its event channel to be looked at,
  * now that it has left its guest? Who raises one says so to vgic_inject_irq(),
  * which notes it: there is nothing to see while none is up and none was. The
- * virtual timer's is none of them: its interrupt is the hardware's.
+ * virtual timer's is none of them: its interrupt is the hardware's, but where
+ * the PPI cannot be mapped, and vgic_lines_forget() looks at it.
  */
 #define vgic_lines_up(v) ({                                             \
     bool up_ = read_atomic(&(v)->arch.vgic.lines_up);                   \
@@ -115,16 +117,31 @@ void vgic_vtimer_fired(void);
 
 /*
  * The vCPU leaves its CPU: CNTV_CTL_EL0 is saved and written without ENABLE, and
- * CNTV_CVAL_EL0 is saved. Is a timer of Xen's to wait for it? That one has only
- * to kick the vCPU.
+ * CNTV_CVAL_EL0 is saved. Is a timer of Xen's to wait for it? When that expires,
+ * which may be when the vCPU runs already, it says so to the other one.
  */
 bool vgic_vtimer_save(struct vcpu *v);
+void vgic_vtimer_expired(struct vcpu *v);
 
 /*
  * The vCPU, which is current, comes to its CPU: CNTVOFF_EL2 and CNTV_CVAL_EL0
  * have been written, and CNTV_CTL_EL0 is written next.
  */
 void vgic_vtimer_restore(struct vcpu *v);
+
+/*
+ * The guest's physical timer, whose registers are in v->arch.phys_timer, without
+ * ISTATUS. They may be looked at by whoever runs, and are written by v itself.
+ */
+
+/* Puts ISTATUS into its ctl, for who reads it next. */
+void vgic_ptimer_look(struct vcpu *v);
+
+/* The guest has written one. Is Xen's timer to be set, for cval? */
+bool vgic_ptimer_written(struct vcpu *v);
+
+/* Xen's timer has expired. */
+void vgic_ptimer_expired(struct vcpu *v);
 
 /* PSCI CPU_OFF of v, which is down from now on. */
 void vgic_vcpu_off(struct vcpu *v);

@@ -91,6 +91,13 @@ static inline int rvgic_stored(bool again)
  */
 int rvgic_line(const struct vcpu *v, unsigned int virq);
 int rvgic_vtimer_line(const struct vcpu *v);
+bool rvgic_ptimer_line(const struct vcpu *v);
+
+/* Where Xen keeps the line of the virtual timer: has it looked at, on an exit. */
+void rvgic_vtimer_sample(struct vcpu *v);
+
+/* Can Xen's clock be waiting for what is so many ticks after its start? */
+bool rvgic_comes_in_time(uint64_t ticks);
 
 /* May this domain choose the trigger type of its physical interrupts? */
 bool rvgic_may_set_type(const struct domain *d);

@@ -4,10 +4,17 @@
  * the guest writes CNTV_CTL_EL0.IMASK; what keeps a line that is high from
  * interrupting again is that the PPI is active while the Rust half answers for
  * it, on whatever CPU the vCPU is.
+ *
+ * That takes a level. There are machines, or their descriptions, that have the PPI
+ * an edge: then Xen keeps the line, as it does the physical timer's, and looks at
+ * it on each exit while it is up. As long as that is so, the PPI is disabled: it
+ * may be a level after all.
  */
 
+#include <xen/event.h>
 #include <xen/irq.h>
 #include <xen/lib.h>
+#include <xen/perfc.h>
 #include <xen/sched.h>
 
 #include <asm/current.h>
@@ -24,6 +31,11 @@ static struct irq_desc *host_ppi(void)
     return irq_to_desc(timer_get_irq(TIMER_VIRT_PPI));
 }
 
+static bool is_level(const struct irq_desc *desc)
+{
+    return desc->arch.type & IRQ_TYPE_LEVEL_MASK;
+}
+
 void vgic_vtimer_setup(void)
 {
     struct irq_desc *desc = host_ppi();
@@ -31,15 +43,17 @@ void vgic_vtimer_setup(void)
 
     spin_lock_irqsave(&desc->lock, flags);
     /* From here on its end in Xen leaves it active. */
-    gic_ppi_to_guest_kind(desc);
+    if ( is_level(desc) )
+        desc->handler = gic_hw_ops->gic_guest_irq_type;
     spin_unlock_irqrestore(&desc->lock, flags);
 }
 
 void vgic_vtimer_init(struct vcpu *v)
 {
-    if ( !rvgic_private_connect(v, v->arch.virt_timer.irq,
-                                timer_get_irq(TIMER_VIRT_PPI)) )
-        BUG();
+    v->arch.vgic.keeps_vtimer =
+        !is_level(host_ppi()) ||
+        !rvgic_private_connect(v, v->arch.virt_timer.irq,
+                               timer_get_irq(TIMER_VIRT_PPI));
 }
 
 void rvgic_ppi_set_active(unsigned int ppi, bool on)
@@ -48,21 +62,84 @@ void rvgic_ppi_set_active(unsigned int ppi, bool on)
     unsigned long flags;
 
     spin_lock_irqsave(&desc->lock, flags);
-    gic_ppi_set_active(desc, on);
+    gic_hw_ops->set_active_state(desc, on);
+    /* No handler of Xen's is in progress, and release_irq() would wait for it. */
+    clear_bit(_IRQ_INPROGRESS, &desc->status);
+    /* A read of the same frame returns when the write before it has arrived. */
+    if ( on )
+        gic_hw_ops->read_pending_state(desc);
     spin_unlock_irqrestore(&desc->lock, flags);
+}
+
+/* Nobody answers for the PPI, which its handler is about to end. */
+static void drop_ppi(void)
+{
+    if ( host_ppi()->handler == gic_hw_ops->gic_guest_irq_type )
+        rvgic_ppi_set_active(timer_get_irq(TIMER_VIRT_PPI), false);
+}
+
+/* The line of the vCPU that is current, as its registers have it. */
+static bool current_line(void)
+{
+    register_t ctl = READ_SYSREG(CNTV_CTL_EL0);
+
+    ctl &= CNTx_CTL_ENABLE | CNTx_CTL_PENDING | CNTx_CTL_MASK;
+
+    return ctl == (CNTx_CTL_ENABLE | CNTx_CTL_PENDING);
+}
+
+/* The PPI of this CPU is disabled while the line that Xen keeps is up. */
+static void keep_quiet(bool up)
+{
+    struct irq_desc *desc = host_ppi();
+    unsigned long flags;
+
+    spin_lock_irqsave(&desc->lock, flags);
+    if ( up != !!test_bit(_IRQ_DISABLED, &desc->status) )
+    {
+        if ( up )
+            desc->handler->disable(desc);
+        else
+            desc->handler->enable(desc);
+    }
+    spin_unlock_irqrestore(&desc->lock, flags);
+}
+
+static void keep_line(struct vcpu *v, bool up)
+{
+    vgic_inject_irq(v->domain, v, v->arch.virt_timer.irq, up);
+    keep_quiet(up);
+}
+
+void rvgic_vtimer_sample(struct vcpu *v)
+{
+    if ( unlikely(v->arch.vgic.keeps_vtimer) )
+        keep_line(v, current_line());
 }
 
 void vgic_vtimer_fired(void)
 {
     struct vcpu *v = current;
 
+    perfc_incr(virt_timer_irqs);
+
+    if ( is_idle_vcpu(v) )
+    {
+        /* It is nobody's. Firmware may have left it on, and it would go on. */
+        WRITE_SYSREG(0, CNTV_CTL_EL0);
+        drop_ppi();
+    }
+    else if ( v->arch.vgic.keeps_vtimer )
+    {
+        rvgic_vtimer_sample(v);
+        drop_ppi();
+    }
     /*
-     * It may be late: then the line is low, the timer being another vCPU's or
-     * none's by now. A vCPU's word takes even that, and drops it on the way into
-     * the guest; where there is none, nothing would ever deactivate it.
+     * It may be late: then the line is low, the timer being another vCPU's by
+     * now. The word takes even that, and drops it on the way into the guest.
      */
-    if ( is_idle_vcpu(v) || !rvgic_private_fired(v, v->arch.virt_timer.irq) )
-        rvgic_ppi_set_active(timer_get_irq(TIMER_VIRT_PPI), false);
+    else if ( !rvgic_private_fired(v, v->arch.virt_timer.irq) )
+        drop_ppi();
 }
 
 /* The line, of a vCPU whose timer is in no CPU. */
@@ -78,30 +155,49 @@ static bool saved_line(const struct vcpu *v)
 
 bool vgic_vtimer_save(struct vcpu *v)
 {
-    register_t ctl = v->arch.virt_timer.ctl;
+    const struct vtimer *t = &v->arch.virt_timer;
 
+    /* The line is low before the PPI can fire again. */
+    isb();
+
+    if ( unlikely(v->arch.vgic.keeps_vtimer) )
+    {
+        keep_quiet(false);
+        if ( saved_line(v) )
+        {
+            vgic_inject_irq(v->domain, v, t->irq, true);
+            return false;
+        }
+    }
     /* It has fired already, so there is nothing to wait for. */
-    if ( rvgic_private_unload(v, v->arch.virt_timer.irq) )
+    else if ( rvgic_private_unload(v, t->irq) )
         return false;
 
-    return (ctl & (CNTx_CTL_ENABLE | CNTx_CTL_MASK)) == CNTx_CTL_ENABLE;
+    return (t->ctl & (CNTx_CTL_ENABLE | CNTx_CTL_MASK)) == CNTx_CTL_ENABLE &&
+           rvgic_comes_in_time(t->cval);
+}
+
+void vgic_vtimer_expired(struct vcpu *v)
+{
+    /* Its line is looked at when it is restored. */
+    vcpu_kick(v);
 }
 
 void vgic_vtimer_restore(struct vcpu *v)
 {
-    rvgic_private_load(v, v->arch.virt_timer.irq, saved_line(v));
+    if ( unlikely(v->arch.vgic.keeps_vtimer) )
+        keep_line(v, saved_line(v));
+    else
+        rvgic_private_load(v, v->arch.virt_timer.irq, saved_line(v));
+
+    /* Whatever CNTV_CTL_EL0 enables has its comparator and its offset. */
+    isb();
 }
 
 int rvgic_vtimer_line(const struct vcpu *v)
 {
     if ( v == current )
-    {
-        register_t ctl = READ_SYSREG(CNTV_CTL_EL0);
-
-        ctl &= CNTx_CTL_ENABLE | CNTx_CTL_PENDING | CNTx_CTL_MASK;
-
-        return ctl == (CNTx_CTL_ENABLE | CNTx_CTL_PENDING);
-    }
+        return current_line();
 
     /* Its registers are in another CPU, which alone can read them. */
     if ( read_atomic(&v->is_running) )
