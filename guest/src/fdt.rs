@@ -169,15 +169,22 @@ impl Machine {
             })
     }
 
+    /// What follows upon a key on the command line.
+    fn argument(&self, key: &str) -> Option<&'static str> {
+        self.arguments
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix(key))
+    }
+
+    /// `latency=N`: to measure so many of each kind.
+    pub fn latency(&self) -> Option<usize> {
+        self.argument("latency=")?.parse().ok()
+    }
+
     /// Whether the case is to run: `only=part,part` on the command line asks for those with such a part in their names,
     /// `skip=part,part` for all but those.
     pub fn asks_for(&self, name: &str) -> bool {
-        let list = |key| {
-            self.arguments
-                .split_whitespace()
-                .find_map(|w| w.strip_prefix(key))
-        };
         let listed = |parts: &str| parts.split(',').any(|part| name.contains(part));
-        list("only=").is_none_or(listed) && !list("skip=").is_some_and(listed)
+        self.argument("only=").is_none_or(listed) && !self.argument("skip=").is_some_and(listed)
     }
 }

@@ -15,6 +15,7 @@ mod cpu;
 mod exception;
 mod fdt;
 mod gic;
+mod latency;
 mod mmio;
 mod outcome;
 mod psci;
@@ -39,6 +40,11 @@ pub extern "C" fn primary(fdt: usize) -> ! {
             println!("guest: 0 passed, 1 failed");
             psci::system_off()
         }
+    }
+    if let Some(count) = machine.latency() {
+        let (passed, failed) = latency::report(count);
+        println!("guest: {passed} passed, {failed} failed");
+        psci::system_off()
     }
     let (mut passed, mut failed) = (0, 0);
     let mut count = |name: &str, outcome: outcome::Outcome| match outcome {

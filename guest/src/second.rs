@@ -17,6 +17,8 @@ const LIMIT: u64 = 12_000;
 
 static REQUESTED: AtomicUsize = AtomicUsize::new(0);
 static DONE: AtomicUsize = AtomicUsize::new(0);
+/// The job for which there was no more waiting.
+static GIVEN_UP: AtomicUsize = AtomicUsize::new(0);
 static JOB: AtomicUsize = AtomicUsize::new(0);
 static ARGUMENT: AtomicUsize = AtomicUsize::new(0);
 static ALIVE: AtomicBool = AtomicBool::new(false);
@@ -114,6 +116,21 @@ pub fn start(job: Job, argument: usize) -> Outcome {
     REQUESTED.store(requested.wrapping_add(1), Ordering::SeqCst);
     cpu::send_event();
     Ok(())
+}
+
+/// Gives CPU 1 the time to end what a case that has failed has left it at; if that does not help, not again for the same.
+pub fn settle() {
+    let requested = REQUESTED.load(Ordering::SeqCst);
+    if GIVEN_UP.load(Ordering::SeqCst) == requested {
+        return;
+    }
+    let done = || {
+        cpu::wait_for_event();
+        DONE.load(Ordering::SeqCst) == requested
+    };
+    if !timer::within(LIMIT, done) {
+        GIVEN_UP.store(requested, Ordering::SeqCst);
+    }
 }
 
 /// Waits for what CPU 1 was asked for.

@@ -5,8 +5,10 @@ use crate::cpu::{read_sysreg, write_sysreg};
 use crate::gic::IntId;
 use core::arch::asm;
 
-const ENABLE: u64 = 1;
-const IMASK: u64 = 2;
+/// The bits of CNTV_CTL_EL0 and CNTP_CTL_EL0.
+pub const ENABLE: u64 = 1;
+pub const IMASK: u64 = 2;
+pub const ISTATUS: u64 = 4;
 
 pub fn now() -> u64 {
     // SAFETY: the counter must not be read early.
@@ -16,7 +18,12 @@ pub fn now() -> u64 {
 
 /// Ticks of `ms` milliseconds.
 pub fn ticks(ms: u64) -> u64 {
-    read_sysreg!("cntfrq_el0") * ms / 1000
+    microseconds(ms * 1000)
+}
+
+/// Ticks of `us` microseconds.
+pub fn microseconds(us: u64) -> u64 {
+    read_sysreg!("cntfrq_el0") * us / 1_000_000
 }
 
 /// Polls `done` for at most `ms` milliseconds.
@@ -57,39 +64,99 @@ impl Timer {
         }
     }
 
-    fn count(self) -> u64 {
+    /// The one that is not this.
+    pub fn other(self) -> Timer {
         match self {
-            Timer::Virtual => now(),
-            Timer::Physical => read_sysreg!("cntpct_el0"),
+            Timer::Virtual => Timer::Physical,
+            Timer::Physical => Timer::Virtual,
         }
     }
 
-    fn control(self, value: u64) {
+    /// Its counter.
+    pub fn count(self) -> u64 {
+        match self {
+            Timer::Virtual => now(),
+            Timer::Physical => {
+                // SAFETY: as above.
+                unsafe { asm!("isb", options(nostack)) };
+                read_sysreg!("cntpct_el0")
+            }
+        }
+    }
+
+    /// CTL: see [`ENABLE`].
+    pub fn control(self) -> u64 {
+        match self {
+            Timer::Virtual => read_sysreg!("cntv_ctl_el0"),
+            Timer::Physical => read_sysreg!("cntp_ctl_el0"),
+        }
+    }
+
+    pub fn set_control(self, value: u64) {
         match self {
             Timer::Virtual => write_sysreg!("cntv_ctl_el0", value),
             Timer::Physical => write_sysreg!("cntp_ctl_el0", value),
         }
     }
 
-    fn compare(self, value: u64) {
+    /// CVAL: the condition is that the counter has come so far.
+    pub fn compare(self) -> u64 {
+        match self {
+            Timer::Virtual => read_sysreg!("cntv_cval_el0"),
+            Timer::Physical => read_sysreg!("cntp_cval_el0"),
+        }
+    }
+
+    pub fn set_compare(self, value: u64) {
         match self {
             Timer::Virtual => write_sysreg!("cntv_cval_el0", value),
             Timer::Physical => write_sysreg!("cntp_cval_el0", value),
         }
     }
 
+    /// TVAL: CVAL as a distance from the counter, 32 bits of it with a sign.
+    pub fn value(self) -> i32 {
+        match self {
+            Timer::Virtual => read_sysreg!("cntv_tval_el0") as i32,
+            Timer::Physical => read_sysreg!("cntp_tval_el0") as i32,
+        }
+    }
+
+    pub fn set_value(self, value: i32) {
+        let value = u64::from(value as u32);
+        match self {
+            Timer::Virtual => write_sysreg!("cntv_tval_el0", value),
+            Timer::Physical => write_sysreg!("cntp_tval_el0", value),
+        }
+    }
+
+    /// The condition is true; only of one that is enabled.
+    pub fn has_expired(self) -> bool {
+        self.control() & ISTATUS != 0
+    }
+
+    /// Moves CVAL alone: CTL is not written.
+    pub fn move_to_past(self) {
+        self.set_compare(self.count() - 1);
+    }
+
+    /// The same, to what nobody waits for.
+    pub fn move_to_future(self) {
+        self.set_compare(self.count() + ticks(60_000));
+    }
+
     /// The condition becomes true in `ms` milliseconds; at once for 0.
     pub fn arm(self, ms: u64) {
-        self.compare(self.count() + ticks(ms));
-        self.control(ENABLE);
+        self.set_compare(self.count() + ticks(ms));
+        self.set_control(ENABLE);
     }
 
     /// The condition stays, but the line is low.
     pub fn mask(self) {
-        self.control(ENABLE | IMASK);
+        self.set_control(ENABLE | IMASK);
     }
 
     pub fn stop(self) {
-        self.control(0);
+        self.set_control(0);
     }
 }

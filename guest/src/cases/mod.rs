@@ -12,7 +12,11 @@ mod registers;
 mod routing;
 mod sgi;
 mod spi_state;
+mod timer_control;
+mod timer_cpus;
+mod timer_level;
 mod timer_line;
+mod timer_sleep;
 
 use crate::gic::{self, Ack, IntId, Version};
 use crate::outcome::{Outcome, fail};
@@ -53,6 +57,10 @@ pub const ALL: &[&[Case]] = &[
     priorities::CASES,
     end_of_interrupt::CASES,
     timer_line::CASES,
+    timer_control::CASES,
+    timer_level::CASES,
+    timer_sleep::CASES,
+    timer_cpus::CASES,
     routing::CASES,
     groups::CASES,
     hotplug::CASES,
@@ -72,7 +80,9 @@ pub fn run(case: &Case) -> Outcome {
 fn clean() -> Outcome {
     exception::set_handler(gic::end);
     gic::reset_spis();
-    if !second::is_alive() {
+    if second::is_alive() {
+        second::settle();
+    } else {
         second::on()?;
     }
     second::run(
