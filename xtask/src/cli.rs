@@ -3,6 +3,7 @@
 
 use crate::boot::arguments::BootArguments;
 use crate::boot::bare::GuestArguments;
+use crate::boot::latency;
 use crate::boot::record::RecordArguments;
 use crate::hypervisor::arguments::{TreeArguments, XenArguments};
 use crate::hypervisor::releases;
@@ -29,6 +30,8 @@ pub enum Task {
     Boot(BootArguments),
     /// Run the bare-metal test guest on Xen under QEMU: what only a guest sees of its interrupt controller
     Guest(GuestArguments),
+    /// Measure how long it takes until a handler of the test guest runs: ours beside Xen's C vGICs, in counted instructions
+    Latency(latency::Arguments),
     /// Patch and build Xen only
     Xen(XenArguments),
     /// Patch and build each of several Xen trees, without and with its support for the ITS, and check the Rust object

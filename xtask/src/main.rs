@@ -29,7 +29,7 @@ mod unavailable;
 mod verify;
 
 use anyhow::bail;
-use boot::{bare, linux, record};
+use boot::{bare, latency, linux, record};
 use clap::Parser;
 use cli::{Cli, Task};
 use hypervisor::tree::Source;
@@ -49,6 +49,7 @@ fn main() -> ExitCode {
     let title = match task {
         Task::Boot(_) => Some("boot"),
         Task::Guest(_) => Some("guest"),
+        Task::Latency(_) => Some("latency"),
         Task::Releases(_) => Some("releases"),
         Task::Record(_) => Some("record"),
         Task::Test(_) => Some("test"),
@@ -95,6 +96,10 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Guest(arguments) => match arguments.problem() {
             Some(problem) => bail!(problem),
             None => bare::guest(&arguments),
+        },
+        Task::Latency(arguments) => match arguments.problem() {
+            Some(problem) => bail!(problem),
+            None => latency::latency(&arguments),
         },
         Task::Xen(arguments) => {
             if let Some(problem) = arguments.problem() {

@@ -31,6 +31,10 @@ pub struct BootArguments {
     /// CPUs of the machine and of Dom0
     #[arg(long, default_value_t = 4, value_name = "N")]
     pub cpus: u32,
+    /// vCPUs of Dom0, which take turns where there are more of them than CPUs (no disk then, unless --reads says so) [default:
+    /// as many as --cpus]
+    #[arg(long, value_name = "N")]
+    pub vcpus: Option<u32>,
     /// Linux guests beside Dom0, each with two vCPUs
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub domus: u32,
@@ -114,6 +118,9 @@ impl BootArguments {
             };
             return Some(format!("--cpus {}: give 1 to {most} ({why})", self.cpus));
         }
+        if self.vcpus() == 0 || self.vcpus() > most {
+            return Some(format!("--vcpus {}: give 1 to {most}", self.vcpus()));
+        }
         if self.domus > 8 {
             return Some(format!("--domus {}: give 0 to 8", self.domus));
         }
@@ -138,9 +145,9 @@ impl BootArguments {
         if self.rounds() > 100_000 {
             return Some(format!("--rounds {}: give 0 to 100000", self.rounds()));
         }
-        if self.rounds() > 0 && (self.cpus == 1 || self.reads() == 0) {
+        if self.rounds() > 0 && (self.vcpus() == 1 || self.reads() == 0) {
             return Some(
-                "--rounds needs two CPUs or more and a disk to read: leave out --cpus 1 and --reads 0"
+                "--rounds needs two CPUs or more and a disk to read: leave out --cpus 1, --vcpus 1 and --reads 0"
                     .into(),
             );
         }
@@ -153,14 +160,20 @@ impl BootArguments {
         None
     }
 
+    /// How many vCPUs Dom0 has.
+    pub fn vcpus(&self) -> u32 {
+        self.vcpus.unwrap_or(self.cpus)
+    }
+
     /// How many reads of the disk there are.
     pub fn reads(&self) -> u32 {
-        self.reads.unwrap_or(if self.icount { 0 } else { 2000 })
+        let still = self.icount || self.vcpus() > self.cpus;
+        self.reads.unwrap_or(if still { 0 } else { 2000 })
     }
 
     /// How often Dom0's CPUs go off and on line.
     pub fn rounds(&self) -> u32 {
-        let possible = self.cpus > 1 && self.reads() > 0;
+        let possible = self.vcpus() > 1 && self.reads() > 0;
         self.rounds.unwrap_or(if possible { 5 } else { 0 })
     }
 
@@ -218,6 +231,8 @@ mod tests {
             ("--reads 10000001", "--reads"),
             ("--rounds 100001", "--rounds"),
             ("--rounds 2 --cpus 1", "two CPUs"),
+            ("--vcpus 0", "--vcpus"),
+            ("--gic v2 --vcpus 9", "--vcpus"),
             ("--rounds 2 --reads 0", "disk"),
             ("--limit 1", "--limit"),
             ("--life 20001", "--life"),
@@ -243,6 +258,7 @@ mod tests {
         assert_eq!(boot("--icount --cpus 1").reads(), 0);
         assert_eq!(boot("--icount --cpus 1").rounds(), 0);
         assert_eq!(boot("--cpus 1").rounds(), 0);
+        assert_eq!(boot("--cpus 1 --vcpus 2").reads(), 0);
         assert!(boot("").rounds() > 0);
     }
 }

@@ -3,19 +3,21 @@
 
 use crate::boot::arguments::{BootArguments, Gic};
 use crate::boot::console::{Line, Speaker};
+use crate::boot::count::Counter;
 use crate::boot::dtb::{self, Module};
+use crate::boot::linux;
 use crate::boot::machine::{self, End, Wish, loader, path};
-use crate::boot::qemu;
+use crate::boot::qemu::{self, Qemu};
 use crate::command::run;
 use crate::hypervisor::arguments::{Vgic, XenArguments};
 use crate::hypervisor::core_library;
-use crate::hypervisor::xen::{self, CROSS};
+use crate::hypervisor::xen::{self, Built, CROSS};
 use crate::paths;
 use crate::progress::Step;
 use anyhow::{Context, Result};
 use clap::Args;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -23,7 +25,9 @@ const TARGET: &str = "aarch64-unknown-none-softfloat";
 /// MiB, for Xen and for the guest.
 const MEMORY: u32 = 1024;
 /// How many cases there are, about: some are only on one of the GICs.
-const CASES: usize = 120;
+const CASES: usize = 165;
+/// What ends QEMU, typed at a console that it shares.
+const QUIT: &str = "\x01x";
 /// The guest's first and last words are preceded by this.
 const SIGN: &str = "guest: ";
 
@@ -33,6 +37,9 @@ pub struct GuestArguments {
     /// The interrupt controller of the machine
     #[arg(long, value_enum, default_value_t = Gic::V3)]
     pub gic: Gic,
+    /// CPUs of the machine; with 1, the guest's two vCPUs take turns on it
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub cpus: u32,
     #[command(flatten)]
     pub xen: XenArguments,
     /// Trap ICC_DIR_EL1 as on hardware that cannot trap it alone (ICH_VTR_EL2.TDS is 0; QEMU's is 1)
@@ -41,6 +48,18 @@ pub struct GuestArguments {
     /// Have the device tree say that the virtual timer's interrupt is an edge, as that of some boards does
     #[arg(long)]
     pub edge_timer: bool,
+    /// Run only the cases with such a part in their names
+    #[arg(long, value_name = "PART,PART")]
+    pub only: Option<String>,
+    /// Leave out the cases with such a part in their names
+    #[arg(long, value_name = "PART,PART")]
+    pub skip: Option<String>,
+    /// Count instructions instead of time: the same run each time (Xen without its debug checks)
+    #[arg(long)]
+    pub icount: bool,
+    /// Count the hypervisor's instructions, and say whose they were (with --icount)
+    #[arg(long)]
+    pub count: bool,
     /// Build it with a fault, so that it must fail: shows that failures are seen
     #[arg(long)]
     pub planted_fault: bool,
@@ -55,6 +74,17 @@ impl GuestArguments {
         if self.trap_common && (self.gic, self.xen.vgic) != (Gic::V3, Vgic::Rust) {
             return Some("--trap-common is for the Rust vGIC on a GICv3".into());
         }
+        let lists = [("--only", &self.only), ("--skip", &self.skip)];
+        for (option, parts) in lists {
+            if parts
+                .as_ref()
+                .is_some_and(|p| p.is_empty() || p.contains(char::is_whitespace))
+            {
+                return Some(format!(
+                    "{option} takes parts of names, with commas between"
+                ));
+            }
+        }
         self.machine().problem()
     }
 
@@ -62,11 +92,12 @@ impl GuestArguments {
     pub fn machine(&self) -> BootArguments {
         BootArguments {
             gic: self.gic,
-            cpus: 2,
+            cpus: self.cpus,
+            vcpus: None,
             domus: 0,
             xen: self.xen.clone(),
-            icount: false,
-            count: false,
+            icount: self.icount,
+            count: self.count,
             disk: None,
             reads: Some(0),
             rounds: None,
@@ -75,61 +106,47 @@ impl GuestArguments {
             limit: self.limit,
         }
     }
+
+    /// The guest's command line.
+    fn bootargs(&self) -> String {
+        let lists = [("only", &self.only), ("skip", &self.skip)];
+        let words = lists
+            .into_iter()
+            .filter_map(|(key, parts)| Some(format!("{key}={}", parts.as_ref()?)));
+        words.collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// Builds it, runs it, and says how it went in one last line; the result is whether nothing failed.
 pub fn guest(arguments: &GuestArguments) -> Result<bool> {
+    let boot = arguments.machine();
     let qemu = qemu::find()?;
-    let built = xen::build(&arguments.xen, false)?;
+    linux::can_count(&boot, &qemu)?;
+    let built = xen::build(&arguments.xen, arguments.icount)?;
     let image = image(arguments.planted_fault)?;
-    fs::create_dir_all(paths::boot())?;
-    let name = format!(
-        "guest-xen{}-{}-{}",
-        built.version, arguments.gic, arguments.xen.vgic
-    );
-    let mut command = machine::arguments(&qemu, &arguments.machine(), MEMORY);
-    let module = Module::new(image)?;
-    let tree = paths::boot().join(format!("{name}.dtb"));
-    let options = if arguments.trap_common {
-        " rvgic-trap-common"
-    } else {
-        ""
+    let alone = Alone {
+        qemu: &qemu,
+        boot: &boot,
+        built: &built,
+        image: &image,
+        bootargs: &arguments.bootargs(),
+        options: if arguments.trap_common {
+            " rvgic-trap-common"
+        } else {
+            ""
+        },
     };
-    dtb::write_alone(&tree, &command, &module, options)?;
-    if arguments.edge_timer {
-        dtb::make_timer_edge(&tree)?;
-    }
-    command.extend(["-kernel".into(), path(&built.image)?]);
-    command.extend(["-dtb".into(), path(&tree)?]);
-    command.extend(["-device".into(), loader(&module)?]);
-    let log = paths::boot().join(format!("{name}.log"));
-    let step = Step::start(format!("Running the test guest on GIC{}", arguments.gic));
-    let limit = Duration::from_secs(arguments.limit);
-    let (mut result, mut done) = (None, 0);
-    let run = machine::run(&command, &log, limit, &step, |line: &Line| {
-        let Some(text) = said(line) else {
-            return Wish::None;
-        };
-        if let Some(case) = text.strip_prefix("FAIL ") {
-            step.note(&format!("FAIL {case}"));
-        }
-        done += usize::from(text.starts_with("PASS "));
-        step.at(done, Some(CASES), text);
-        if let Some(numbers) = counts(text) {
-            result = Some(numbers);
-            // Nobody switches the machine off where there is no Dom0.
-            return Wish::GiveUp;
-        }
-        Wish::None
-    })?;
-    step.done(&format!("{:.0} s in all", run.seconds));
-    println!("console log: {}", log.display());
-    let gic = arguments.gic;
+    let ran = alone.run("guest")?;
+    println!("console log: {}", ran.log.display());
+    let (gic, cpus) = (arguments.gic, arguments.cpus);
     let vgic = arguments.xen.vgic;
-    Ok(match result {
+    if let Some(counter) = &ran.counter {
+        counter.read()?.print();
+    }
+    Ok(match ran.result {
         Some((passed, 0)) if passed > 0 => {
             let xen = &built.full_version;
-            println!("guest: ok gic={gic} vgic={vgic} passed={passed} xen={xen}");
+            println!("guest: ok gic={gic} vgic={vgic} cpus={cpus} passed={passed} xen={xen}");
             true
         }
         Some((passed, failed)) => {
@@ -137,14 +154,115 @@ pub fn guest(arguments: &GuestArguments) -> Result<bool> {
             false
         }
         None => {
-            let why = match run.end {
-                End::Limit => "it did not come to its end in time",
-                _ => "the machine stopped before its end",
-            };
-            println!("guest: FAILED {why}");
+            println!("guest: FAILED {}", ran.why_not());
             false
         }
     })
+}
+
+/// The test guest as the only domain of a machine.
+pub struct Alone<'a> {
+    /// The emulator.
+    pub qemu: &'a Qemu,
+    /// The machine.
+    pub boot: &'a BootArguments,
+    /// The hypervisor.
+    pub built: &'a Built,
+    /// The guest.
+    pub image: &'a Path,
+    /// Its command line.
+    pub bootargs: &'a str,
+    /// What Xen's has beside the usual.
+    pub options: &'a str,
+}
+
+/// What a run of it has left.
+pub struct Ran {
+    /// How many passed and how many failed, if it came so far.
+    pub result: Option<(u32, u32)>,
+    /// What it said.
+    pub lines: Vec<String>,
+    end: End,
+    log: PathBuf,
+    counter: Option<Counter>,
+}
+
+impl Ran {
+    /// Why there is no result.
+    pub fn why_not(&self) -> &'static str {
+        match self.end {
+            End::Limit => "it did not come to its end in time",
+            _ => "the machine stopped before its end",
+        }
+    }
+}
+
+impl Alone<'_> {
+    /// Runs it, showing what fails.
+    pub fn run(&self, task: &str) -> Result<Ran> {
+        let Alone { boot, built, .. } = self;
+        fs::create_dir_all(paths::boot())?;
+        let kind = if boot.icount { "-icount" } else { "" };
+        let name = format!(
+            "{task}-xen{}-{}-{}-{}cpus{kind}",
+            built.version, boot.gic, boot.xen.vgic, boot.cpus
+        );
+        let mut command = machine::arguments(self.qemu, boot, MEMORY);
+        let module = Module::new(self.image.to_path_buf())?;
+        let tree = paths::boot().join(format!("{name}.dtb"));
+        dtb::write_alone(&tree, &command, &module, self.bootargs, self.options)?;
+        if boot.edge_timer {
+            dtb::make_timer_edge(&tree)?;
+        }
+        command.extend(["-kernel".into(), path(&built.image)?]);
+        command.extend(["-dtb".into(), path(&tree)?]);
+        command.extend(["-device".into(), loader(&module)?]);
+        let counter = boot
+            .count
+            .then(|| Counter::new(&name, self.qemu, built, boot.xen.vgic, &mut command))
+            .transpose()?;
+        if boot.count {
+            // QEMU's plugin says what it has counted when QEMU ends by itself, as it does when its console is told.
+            for word in command.iter_mut().filter(|word| *word == "stdio") {
+                *word = "mon:stdio".into();
+            }
+        }
+        let log = paths::boot().join(format!("{name}.log"));
+        let step = Step::start(format!(
+            "Running the test guest on GIC{}, {} vGIC",
+            boot.gic, boot.xen.vgic
+        ));
+        let limit = Duration::from_secs(boot.limit);
+        let (mut result, mut done, mut lines) = (None, 0, Vec::new());
+        let run = machine::run(&command, &log, limit, &step, |line: &Line| {
+            let Some(text) = said(line) else {
+                return Wish::None;
+            };
+            if let Some(case) = text.strip_prefix("FAIL ") {
+                step.note(&format!("FAIL {case}"));
+            }
+            done += usize::from(text.starts_with("PASS "));
+            step.at(done, Some(CASES), text);
+            lines.push(text.to_owned());
+            if let Some(numbers) = counts(text) {
+                result = Some(numbers);
+                // Nobody switches the machine off where there is no Dom0.
+                return match boot.count {
+                    true => Wish::Type(QUIT.into()),
+                    false => Wish::GiveUp,
+                };
+            }
+            Wish::None
+        })?;
+        step.done(&format!("{:.0} s in all", run.seconds));
+        Ok(Ran {
+            result,
+            lines,
+            end: run.end,
+            log,
+            counter,
+        })
+    }
 }
 
 /// The guest's own words, whoever brings them.
@@ -160,7 +278,7 @@ fn counts(text: &str) -> Option<(u32, u32)> {
 }
 
 /// Builds the guest as a raw image.
-fn image(planted_fault: bool) -> Result<PathBuf> {
+pub fn image(planted_fault: bool) -> Result<PathBuf> {
     let step = Step::start("Building the test guest");
     let target = paths::target().join("bare");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

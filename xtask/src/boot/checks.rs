@@ -35,7 +35,7 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
             "Xen did not say that it uses the SMMU",
         ));
     }
-    checks.extend(guest("Dom0", &dom0, boot.cpus, boot.gic));
+    checks.extend(guest("Dom0", &dom0, boot.vcpus(), boot.gic));
     for (n, domu) in (1..).zip(&domus) {
         checks.extend(guest(&format!("DomU {n}"), domu, DOMU_CPUS, boot.gic));
     }
@@ -47,7 +47,7 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
         &after,
         interrupts::is_timer,
     ));
-    if boot.cpus > 1 {
+    if boot.vcpus() > 1 {
         checks.push(rises(
             "Dom0 inter-processor interrupts",
             &before,

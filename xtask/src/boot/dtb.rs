@@ -114,12 +114,20 @@ pub fn write(file: &Path, machine: &[String], layout: &Layout, chosen: &Chosen) 
     Ok(())
 }
 
-/// The same for a single guest of two vCPUs without a Dom0, whose kernel is all that it has; Xen gets `options` beside its usual ones.
-pub fn write_alone(file: &Path, machine: &[String], kernel: &Module, options: &str) -> Result<()> {
+/// The same for a single guest of two vCPUs without a Dom0, whose kernel and command line are all that it has; Xen gets
+/// `options` beside its usual ones.
+pub fn write_alone(
+    file: &Path,
+    machine: &[String],
+    kernel: &Module,
+    bootargs: &str,
+    options: &str,
+) -> Result<()> {
     let xen = format!("console=dtuart loglvl=all guest_loglvl=all noreboot{options}");
     let tree = Tree::of(file, machine, &xen)?;
     tree.domain("/chosen/domU1", 32 * 1024, 2)?;
-    tree.module("/chosen/domU1", kernel, "multiboot,kernel")
+    tree.module("/chosen/domU1", kernel, "multiboot,kernel")?;
+    tree.strings(&place("/chosen/domU1", kernel), "bootargs", &[bootargs])
 }
 
 /// The flags of an interrupt in the tree: how it triggers, and that it does so by a rising edge.

@@ -50,12 +50,7 @@ impl Parts {
     /// Finds or makes them.
     pub fn gather(boot: &BootArguments) -> Result<Parts> {
         let qemu = qemu::find()?;
-        if boot.icount && boot.cpus > 1 && !qemu.version.counts_on_many_cpus() {
-            bail!(
-                "with QEMU {}, --icount is only the same each time with one CPU: add --cpus 1",
-                qemu.version
-            );
-        }
+        can_count(boot, &qemu)?;
         if boot.xen.smmu && !qemu.version.translates_for_xen() {
             bail!(
                 "the SMMUv3 of QEMU {} is not one that Xen can use: install QEMU 9.0 or later, or leave out --smmu",
@@ -70,6 +65,17 @@ impl Parts {
             guest: guest::prepare()?,
         })
     }
+}
+
+/// Whether instructions can be counted, if that is what is asked for.
+pub fn can_count(boot: &BootArguments, qemu: &Qemu) -> Result<()> {
+    if boot.icount && boot.cpus > 1 && !qemu.version.counts_on_many_cpus() {
+        bail!(
+            "with QEMU {}, --icount is only the same each time with one CPU: add --cpus 1",
+            qemu.version
+        );
+    }
+    Ok(())
 }
 
 /// Does it all; the result is whether every check held.
@@ -101,12 +107,13 @@ pub fn boot(boot: &BootArguments) -> Result<bool> {
         let run = watch(boot, disk, &command, &log)?;
         let verdict = checks::judge(&run, boot, disk);
         let title = format!(
-            "Xen {} with the {} vGIC{}, GIC{}, {} CPUs, {} DomUs, {}",
+            "Xen {} with the {} vGIC{}, GIC{}, {} CPUs{}, {} DomUs, {}",
             parts.built.full_version,
             boot.xen.vgic,
             extras(boot),
             boot.gic,
             boot.cpus,
+            crowd(boot, " for ", " vCPUs of Dom0"),
             boot.domus,
             on(boot, disk)
         );
@@ -133,8 +140,13 @@ pub fn boot(boot: &BootArguments) -> Result<bool> {
     }
     match &failure {
         None => println!(
-            "boot: ok gic={} vgic={} cpus={} domus={} xen={}",
-            boot.gic, boot.xen.vgic, boot.cpus, boot.domus, parts.built.full_version
+            "boot: ok gic={} vgic={} cpus={}{} domus={} xen={}",
+            boot.gic,
+            boot.xen.vgic,
+            boot.cpus,
+            crowd(boot, " vcpus=", ""),
+            boot.domus,
+            parts.built.full_version
         ),
         Some(check) => println!("boot: FAILED {check}"),
     }
@@ -159,6 +171,14 @@ fn extras(boot: &BootArguments) -> String {
     names.map(|(_, name)| format!(", {name}")).collect()
 }
 
+/// How many vCPUs Dom0 has, where that is not as many as there are CPUs.
+fn crowd(boot: &BootArguments, before: &str, after: &str) -> String {
+    match boot.vcpus {
+        Some(n) if n != boot.cpus => format!("{before}{n}{after}"),
+        _ => String::new(),
+    }
+}
+
 /// What the boot's disk interrupts with, if it has one.
 fn on(boot: &BootArguments, disk: Disk) -> String {
     match boot.reads() {
@@ -178,8 +198,12 @@ pub fn name(boot: &BootArguments, disk: Disk, xen: Version) -> String {
     let extras = boot.xen.suffix();
     let life = if boot.life > 0 { "-life" } else { "" };
     format!(
-        "xen{xen}-{}-{}-{}cpus-{}domus-{disk}{extras}{count}{life}",
-        boot.gic, boot.xen.vgic, boot.cpus, boot.domus
+        "xen{xen}-{}-{}-{}cpus{}-{}domus-{disk}{extras}{count}{life}",
+        boot.gic,
+        boot.xen.vgic,
+        boot.cpus,
+        crowd(boot, "-", "vcpus"),
+        boot.domus
     )
 }
 
@@ -209,7 +233,7 @@ pub fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> R
             xen: &format!(
                 "console=dtuart dom0_mem={DOM0_MEMORY}M dom0_max_vcpus={} loglvl=all guest_loglvl=all \
                  console_timestamps=boot{}{}",
-                boot.cpus,
+                boot.vcpus(),
                 if parts.pin { " dom0_vcpus_pin" } else { "" },
                 if boot.xen.smmu {
                     " pci-passthrough=on"

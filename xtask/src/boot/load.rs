@@ -308,10 +308,10 @@ fn moved(period: &Period, said: &Said, boot: &BootArguments, kind: Disk) -> Resu
     period.enough(disk, boot.reads() / 4)?;
     let counts = period.of_disk(disk);
     let some = counts.iter().filter(|n| **n > 0).count();
-    if some != boot.cpus as usize {
+    if some != boot.vcpus() as usize {
         return Err(format!(
             "after {moves} moves, {some} of {} CPUs have had interrupts: {counts:?}",
-            boot.cpus
+            boot.vcpus()
         ));
     }
     Ok(format!("{moves} moves, {found} {counts:?}"))
@@ -325,9 +325,9 @@ fn switched(
     kind: Disk,
 ) -> Result<String, String> {
     let (moves, switches) = (said.number("moves")?, said.number("switches")?);
-    let wanted = u64::from(boot.rounds()) * 2 * u64::from(boot.cpus.saturating_sub(1));
+    let wanted = u64::from(boot.rounds()) * 2 * u64::from(boot.vcpus().saturating_sub(1));
     let online = said.value("online")?;
-    if switches != wanted || online != format!("0-{}", boot.cpus.saturating_sub(1)) {
+    if switches != wanted || online != format!("0-{}", boot.vcpus().saturating_sub(1)) {
         return Err(format!(
             "{switches} of {wanted} switches were done, CPUs {online} are on line"
         ));
@@ -343,13 +343,13 @@ fn switched(
 fn used(period: &Period, said: &Said, boot: &BootArguments) -> Result<String, String> {
     let counts = period.of_disk(said.disk()?);
     period.exact()?;
-    if counts != vec![READS_EACH; boot.cpus as usize] {
+    if counts != vec![READS_EACH; boot.vcpus() as usize] {
         return Err(format!(
             "{READS_EACH} interrupts of the disk were due to each CPU: {counts:?}"
         ));
     }
     let ticks = period.by_cpu(interrupts::is_timer);
-    if ticks.len() != boot.cpus as usize || ticks.contains(&0) {
+    if ticks.len() != boot.vcpus() as usize || ticks.contains(&0) {
         return Err(format!("timer ticks do not rise on each CPU: {ticks:?}"));
     }
     Ok(format!("disk {counts:?}, timer {ticks:?}"))

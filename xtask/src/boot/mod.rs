@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The boot: a machine of QEMU's on which Xen starts its guests, what they say, and what is made of it.
 //!
-//! - [`arguments`] say which one; [`linux`], [`bare`] and [`record`] are the tasks;
+//! - [`arguments`] say which one; [`linux`], [`bare`], [`latency`] and [`record`] are the tasks;
 //! - the machine: [`machine`], which [`qemu`], its device tree ([`dtb`]), and its console's lines ([`console`]);
 //! - what runs on it: the kernel and the initial file system ([`guest`]), and in Dom0 [`load`] and [`life`];
 //! - what is made of it: [`guest_report`] with its [`interrupts`], [`clean`], and all the [`checks`] with their [`verdict`];
@@ -17,6 +17,7 @@ mod dtb;
 pub mod guest;
 mod guest_report;
 mod interrupts;
+pub mod latency;
 mod life;
 pub mod linux;
 mod load;

@@ -66,6 +66,7 @@ impl RecordArguments {
         BootArguments {
             gic: self.gic,
             cpus: self.cpus,
+            vcpus: None,
             domus: 0,
             xen: XenArguments {
                 vgic: Vgic::Rust,
