@@ -431,3 +431,31 @@ fn timer_line_that_fell_is_seen_by_another() {
         }
     });
 }
+
+/// The same while it is active, where the line neither fires nor is withdrawn.
+#[test]
+fn timer_line_of_an_active_one_is_seen_by_another() {
+    each(2, |domain, cpus| {
+        if cpus[0].vcpu.gic_version == 2 {
+            return;
+        }
+        let seen = || {
+            read_other(&cpus[1], &cpus[0], ISPENDR);
+            domain.machine.settle();
+            read_other(&cpus[1], &cpus[0], ISPENDR)
+        };
+        for _ in 0..2 {
+            expire(&cpus[0]);
+            assert_eq!(cpus[0].ack(), TIMER);
+            assert!(seen());
+            cpus[0].vcpu.program_vtimer();
+            assert!(!seen());
+            expire(&cpus[0]);
+            assert!(seen());
+            cpus[0].vcpu.program_vtimer();
+            cpus[0].eoi(TIMER);
+            cpus[0].step();
+            assert!(!read_other(&cpus[1], &cpus[0], ISPENDR));
+        }
+    });
+}

@@ -26,6 +26,7 @@ bitflags::bitflags! {
         const BY_WRITE = 1 << 57;
         const OWN      = 1 << 58;
         const PENDED   = 1 << 59;
+        const SEEN     = 1 << 60;
         const _ = !0;
     }
 }
@@ -88,6 +89,7 @@ pub type Target = Option<VcpuId>;
 /// | 57 | BY_WRITE | active by a write to GICD_ISACTIVER, and not acknowledged: no EOI is to come for it |
 /// | 58 | OWN | with HW: the physical interrupt is banked, and the vCPU's own CPU alone reaches it |
 /// | 59 | PENDED | with OWN: the latch is, or is also, of a write to GICD_ISPENDR, and does not hang on the line |
+/// | 60 | SEEN | with OWN, while PHYS or PHYS_LR: the line was high when the vCPU last looked for another one |
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct State(u64);
 
@@ -201,6 +203,8 @@ impl State {
         own, with_own, OWN;
         /// Of one of those: it was written to GICD_ISPENDR, and the latch does not hang on the line.
         pended, with_pended, PENDED;
+        /// Of one of those, for a vCPU that cannot ask the line: it was high when its own vCPU last looked.
+        seen, with_seen, SEEN;
     }
 
     field! {

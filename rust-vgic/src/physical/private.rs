@@ -122,8 +122,8 @@ impl<H: Host> Domain<H> {
         new.holds_phys()
     }
 
-    /// On the way into the guest: gives up what is an orphan, and what hangs on a line that has fallen. What of it is in a list register is
-    /// looked at on this entry.
+    /// On the way into the guest: gives up what is an orphan, and what hangs on a line that has fallen; of what is left the line is noted. What
+    /// of it is in a list register is looked at on this entry.
     #[cold]
     pub(crate) fn give_up_orphans(&self, v: &Vcpu<H::Vcpu>) {
         for (irq, raw) in v.all_private().iter().zip(0..).skip(IntId::PPI as usize) {
@@ -135,12 +135,15 @@ impl<H: Host> Domain<H> {
                 self.set_own_active(irq, false);
                 v.add_stale(v.used_physical());
             }
-            if irq.state().hangs_on_line()
-                && self.own_line(v, intid) == Some(false)
+            let line = self.own_line(v, intid);
+            if line == Some(false)
+                && irq.state().hangs_on_line()
                 && self.withdraw_own(irq, |_| true)
             {
                 v.add_stale(v.used_physical());
             }
+            let seen = line == Some(true);
+            irq.update(|s| Some((s.with_seen(seen && s.holds_phys()), ())));
         }
     }
 
@@ -166,13 +169,16 @@ impl<H: Host> Domain<H> {
     }
 
     /// Is it pending, as GICD_ISPENDR shows it? By its line or by a write. Of a vCPU that runs elsewhere the line is known as of when it
-    /// fired; if it was high then, that one is asked to look whether it still is, for whoever reads again.
+    /// fired or was last looked at; that one is asked to look again, for whoever reads again. While its PPI is inactive, a line that
+    /// rises does fire.
     pub(super) fn own_pending(&self, v: &Vcpu<H::Vcpu>, intid: IntId, state: State) -> bool {
-        let line = self.own_line(v, intid);
-        if line.is_none() && state.hangs_on_line() {
+        if let Some(line) = self.own_line(v, intid) {
+            return state.pended() || line;
+        }
+        if state.holds_phys() {
             self.call_owner(state);
         }
-        state.pended() || line.unwrap_or_else(|| state.pending())
+        state.pending() || state.holds_phys() && state.seen()
     }
 
     /// What is in a list register has changed while its vCPU came or went. Who has made an orphan of it may not have said so yet.
