@@ -104,8 +104,8 @@ impl<H: Host> Domain<H> {
         })
     }
 
-    /// Has the line of a hardware-mapped level interrupt, which this is the word of, fallen? As a look without the lock finds it, so to be asked again with
-    /// it: most lines are high, and then that is all.
+    /// Has the line of a hardware-mapped level interrupt, which this is the word of, fallen? As a look without the lock finds it, so to be
+    /// asked again with it: most lines are high, and then that is all.
     #[inline(never)]
     pub(crate) fn has_fallen(&self, v: &Vcpu<H::Vcpu>, intid: u16, irq: &Irq, s: State) -> bool {
         if s.own() {

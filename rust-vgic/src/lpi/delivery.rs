@@ -220,8 +220,9 @@ impl<H: Host> Domain<H> {
     /// The same for several, which costs least where their numbers are close together. Those beyond the end of the table
     /// are disabled, and so are those whose part of it is not in memory.
     pub(crate) fn reload_all(&self, intids: impl Iterator<Item = IntId>) {
-        let mut intids = intids.peekable();
-        if intids.peek().is_none() {
+        let mut intids = intids;
+        let mut next = intids.next();
+        if next.is_none() {
             // Of a table without LPIs a trap looks at many lots: none of them is worth the lock, which all vCPUs share.
             return;
         }
@@ -229,7 +230,8 @@ impl<H: Host> Domain<H> {
         let (table, end) = (self.lpis.table(), self.lpis.end());
         let mut window = [0_u8; WINDOW];
         let mut at = None;
-        for intid in intids {
+        while let Some(intid) = next {
+            next = intids.next();
             let Some(lpi) = self.lpis.get(intid) else {
                 continue;
             };
