@@ -106,7 +106,7 @@ guest_page:
 	.endr
 	// The entries for lower exception levels are not needed: there is none.
 
-3:	cmp	w14, #27			// the virtual timer, which Xen has masked: again
+3:	cmp	w14, #27			// the virtual timer, which Xen's own vGICs mask: again
 	b.ne	4f
 	msr	cntv_tval_el0, x21
 	mov	x15, #1

@@ -111,6 +111,7 @@ void panic(const char *fmt, ...) __attribute__((__format__(__printf__, 1, 2), __
 #else
 #define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #endif
+#define smp_rmb() smp_mb()
 
 static inline unsigned long *bit_word(unsigned int nr, const volatile void *p)
 {

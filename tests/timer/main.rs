@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The virtual timer, whose interrupt is mapped to the host's PPI: what a guest sees of it by the architecture, and where the PPI's active
-//! state is meanwhile; and the physical timer, which Xen emulates. On each entry to a guest the mock Xen compares that state with the word of the interrupt.
+//! The virtual timer, whose interrupt is mapped to the host's PPI: what a guest sees of it by the architecture, and where the PPI's
+//! active state is meanwhile, which the mock Xen compares with the word of the interrupt on each entry to a guest; and the physical
+//! timer, which Xen emulates.
 
 mod moves;
 mod physical;

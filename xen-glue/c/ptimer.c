@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The guest's physical timer, which Xen emulates. Its line is what its registers
- * say of the counter, whenever somebody asks. Xen's own timer is there to have it
- * asked when it rises by itself; it falls only by what the guest writes.
+ * The guest's physical timer, which Xen emulates. Its line is what its
+ * registers say of the counter, whenever somebody asks. Xen's own timer is
+ * there to have it asked when it rises by itself; it falls only by what the
+ * guest writes.
  *
- * Its registers are written by the vCPU alone. A softirq that looks at them while
- * the vCPU is already on another CPU may see half of a write: the vCPU hands in
- * its level after that, and is asked for it on its next exit, too.
+ * Its registers are written by the vCPU alone. A softirq that looks at them
+ * while the vCPU is already on another CPU may see half of a write: the vCPU
+ * hands in its level after that, and is asked for it on its next exit, too.
  */
 
 #include <xen/lib.h>
@@ -35,8 +36,9 @@ bool rvgic_ptimer_line(const struct vcpu *v)
 }
 
 /*
- * Xen's clock of 64 bits of nanoseconds ends before the counter does. What would
- * come after that never comes.
+ * Xen's clock, nanoseconds in 63 bits, ends before the counter does. What would
+ * come after that never comes. Half of the clock is left for the offset that a
+ * caller may add.
  */
 bool rvgic_comes_in_time(uint64_t ticks)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The run loop: exits from a guest and entries, and the lines that can be looked
- * at then.
+ * The run loop: exits from a guest and entries, and the lines that can be
+ * looked at then.
  */
 
 #include <xen/lib.h>

@@ -76,11 +76,11 @@ struct pending_irq {
 void vgic_vcpu_inject_irq(struct vcpu *v, unsigned int virq);
 
 /*
- * Have the lines of a vCPU's physical timer and of its event channel to be looked at,
- * now that it has left its guest? Who raises one says so to vgic_inject_irq(),
- * which notes it: there is nothing to see while none is up and none was. The
- * virtual timer's is none of them: its interrupt is the hardware's, but where
- * the PPI cannot be mapped, and vgic_lines_forget() looks at it.
+ * Have the lines of a vCPU's physical timer and of its event channel to be
+ * looked at, now that it has left its guest? Who raises one says so to
+ * vgic_inject_irq(), which notes it: there is nothing to see while none is up
+ * and none was. The virtual timer's interrupt is the hardware's; only where the
+ * PPI cannot be mapped is its line one of them, and vgic_lines_forget() looks.
  */
 #define vgic_lines_up(v) ({                                             \
     bool up_ = read_atomic(&(v)->arch.vgic.lines_up);                   \
@@ -93,8 +93,9 @@ void vgic_vcpu_inject_irq(struct vcpu *v, unsigned int virq);
 void vgic_lines_forget(struct vcpu *v);
 
 /*
- * When a domain is destroyed and none of its vCPUs runs: what of its vGIC may be
- * much, before domain_vgic_free() has it all at once. -ERESTART: there is more.
+ * When a domain is destroyed and none of its vCPUs runs: what of its vGIC may
+ * be much, before domain_vgic_free() has it all at once. -ERESTART: there is
+ * more.
  */
 int domain_vgic_relinquish(struct domain *d);
 
@@ -102,8 +103,8 @@ int domain_vgic_relinquish(struct domain *d);
 void vgic_maintenance_interrupt(void);
 
 /*
- * The guest's virtual timer: its interrupt is mapped to the host's PPI, of which
- * each CPU has its own.
+ * The guest's virtual timer: its interrupt is mapped to the host's PPI, of
+ * which each CPU has its own.
  */
 
 /* On each CPU, once the PPI has its handler. */
@@ -116,9 +117,9 @@ void vgic_vtimer_init(struct vcpu *v);
 void vgic_vtimer_fired(void);
 
 /*
- * The vCPU leaves its CPU: CNTV_CTL_EL0 is saved and written without ENABLE, and
- * CNTV_CVAL_EL0 is saved. Is a timer of Xen's to wait for it? When that expires,
- * which may be when the vCPU runs already, it says so to the other one.
+ * The vCPU leaves its CPU: CNTV_CTL_EL0 is saved and written without ENABLE,
+ * and CNTV_CVAL_EL0 is saved. Is a timer of Xen's to wait for it? The second
+ * one is for when that expires, which may be when the vCPU runs already.
  */
 bool vgic_vtimer_save(struct vcpu *v);
 void vgic_vtimer_expired(struct vcpu *v);
@@ -130,8 +131,8 @@ void vgic_vtimer_expired(struct vcpu *v);
 void vgic_vtimer_restore(struct vcpu *v);
 
 /*
- * The guest's physical timer, whose registers are in v->arch.phys_timer, without
- * ISTATUS. They may be looked at by whoever runs, and are written by v itself.
+ * The guest's physical timer, whose registers are in v->arch.phys_timer,
+ * without ISTATUS. Anybody may look at them; v itself writes them.
  */
 
 /* Puts ISTATUS into its ctl, for who reads it next. */

@@ -93,7 +93,7 @@ int rvgic_line(const struct vcpu *v, unsigned int virq);
 int rvgic_vtimer_line(const struct vcpu *v);
 bool rvgic_ptimer_line(const struct vcpu *v);
 
-/* Where Xen keeps the line of the virtual timer: has it looked at, on an exit. */
+/* Where Xen keeps the line of the virtual timer: looks at it, on an exit. */
 void rvgic_vtimer_sample(struct vcpu *v);
 
 /* Can Xen's clock be waiting for what is so many ticks after its start? */

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The guest's virtual timer: its interrupt is the host's PPI, mapped. Nobody but
- * the guest writes CNTV_CTL_EL0.IMASK; what keeps a line that is high from
+ * The guest's virtual timer: its interrupt is the host's PPI, mapped. Nobody
+ * but the guest writes CNTV_CTL_EL0.IMASK; what keeps a line that is high from
  * interrupting again is that the PPI is active while the Rust half answers for
  * it, on whatever CPU the vCPU is.
  *
- * That takes a level. There are machines, or their descriptions, that have the PPI
- * an edge: then Xen keeps the line, as it does the physical timer's, and looks at
- * it on each exit while it is up. As long as that is so, the PPI is disabled: it
- * may be a level after all.
+ * That takes a level. There are machines, or their descriptions, that have the
+ * PPI an edge: then Xen keeps the line, as it does the physical timer's, and
+ * looks at it on each exit while it is up. As long as that is so, the PPI is
+ * disabled: it may be a level after all.
  */
 
 #include <xen/event.h>
@@ -63,7 +63,7 @@ void rvgic_ppi_set_active(unsigned int ppi, bool on)
 
     spin_lock_irqsave(&desc->lock, flags);
     gic_hw_ops->set_active_state(desc, on);
-    /* No handler of Xen's is in progress, and release_irq() would wait for it. */
+    /* No handler of Xen's is in progress; release_irq() would wait for it. */
     clear_bit(_IRQ_INPROGRESS, &desc->status);
     /* A read of the same frame returns when the write before it has arrived. */
     if ( on )
@@ -111,6 +111,12 @@ static void keep_line(struct vcpu *v, bool up)
     keep_quiet(up);
 }
 
+/*
+ * Interrupts may be on, and the PPI may be taken between the look at the line
+ * and what comes of it. A line that is lowered by that is looked at again by
+ * the Rust half, and found up; the PPI stays enabled then, until it is taken
+ * once more or until the next look.
+ */
 void rvgic_vtimer_sample(struct vcpu *v)
 {
     if ( unlikely(v->arch.vgic.keeps_vtimer) )
@@ -202,6 +208,9 @@ int rvgic_vtimer_line(const struct vcpu *v)
     /* Its registers are in another CPU, which alone can read them. */
     if ( read_atomic(&v->is_running) )
         return -1;
+
+    /* Xen says that it does not run only after what it has saved. */
+    smp_rmb();
 
     return saved_line(v);
 }
