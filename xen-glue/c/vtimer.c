@@ -36,6 +36,9 @@ static bool is_level(const struct irq_desc *desc)
     return desc->arch.type & IRQ_TYPE_LEVEL_MASK;
 }
 
+/* There is a CPU whose PPI is an edge: a vCPU may come there. */
+static bool __read_mostly some_edge;
+
 void vgic_vtimer_setup(void)
 {
     struct irq_desc *desc = host_ppi();
@@ -45,13 +48,15 @@ void vgic_vtimer_setup(void)
     /* From here on its end in Xen leaves it active. */
     if ( is_level(desc) )
         desc->handler = gic_hw_ops->gic_guest_irq_type;
+    else
+        some_edge = true;
     spin_unlock_irqrestore(&desc->lock, flags);
 }
 
 void vgic_vtimer_init(struct vcpu *v)
 {
     v->arch.vgic.keeps_vtimer =
-        !is_level(host_ppi()) ||
+        some_edge ||
         !rvgic_private_connect(v, v->arch.virt_timer.irq,
                                timer_get_irq(TIMER_VIRT_PPI));
 }
