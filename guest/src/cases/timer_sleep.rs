@@ -148,10 +148,11 @@ fn timer_wfi_moved_later() -> Outcome {
         gic::enable(timer.intid());
         for round in 0..5_usize {
             watched(timer);
-            timer.arm(30);
+            // Both long enough for a busy machine.
+            timer.arm(250);
             wake_after(2)?;
             woken()?;
-            let at = timer.count() + timer::ticks(50);
+            let at = timer.count() + timer::ticks(250);
             timer.set_compare(at);
             // On a busy machine it may have expired meanwhile, but that is over with the next exit.
             check!(
