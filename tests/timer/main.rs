@@ -3,6 +3,8 @@
 //! active state is meanwhile, which the mock Xen compares with the word of the interrupt on each entry to a guest; and the physical
 //! timer, which Xen emulates.
 
+mod chance;
+mod hammer;
 mod moves;
 mod physical;
 mod registers;
