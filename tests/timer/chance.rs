@@ -4,14 +4,11 @@
 use super::*;
 use vgic_harness::guests::guest::Size;
 
-struct Random(u64);
+struct Random(fastrand::Rng);
 
 impl Random {
     fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % n
+        self.0.u64(..n)
     }
 }
 
@@ -59,7 +56,7 @@ fn group(cpu: &GuestCpu, on: bool) {
 }
 
 fn round(domain: &Domain, cpus: &mut [GuestCpu], seed: u64) {
-    let mut r = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut r = Random(fastrand::Rng::with_seed(seed));
     let (first, second) = cpus.split_at_mut(1);
     let (owner, writer) = (&mut first[0], &mut second[0]);
     let mut s = State {
@@ -86,15 +83,13 @@ fn round(domain: &Domain, cpus: &mut [GuestCpu], seed: u64) {
             3 if on => owner.vcpu.program_vtimer(),
             4 if on => owner.vcpu.timer.set_expired(false),
             5 if on => owner.vcpu.timer.write(r.below(4)),
-            6..=8 if on => {
-                if owner.signalled() {
-                    let n = owner.ack();
-                    if n == TIMER {
-                        s.pended = false;
-                    }
-                    if n < 1020 {
-                        s.acked.push(n);
-                    }
+            6..=8 if on && owner.signalled() => {
+                let n = owner.ack();
+                if n == TIMER {
+                    s.pended = false;
+                }
+                if n < 1020 {
+                    s.acked.push(n);
                 }
             }
             9 | 10 if on => {
@@ -146,10 +141,8 @@ fn round(domain: &Domain, cpus: &mut [GuestCpu], seed: u64) {
                 let base = writer.gicr_of(owner.vcpu.id).expect("a redistributor");
                 let _ = writer.store(base + register, Size::Word, 1 << TIMER);
             }
-            18 if on && !owner.signalled() => {
-                if !owner.wfi() {
-                    s.at = At::Waits;
-                }
+            18 if on && !owner.signalled() && !owner.wfi() => {
+                s.at = At::Waits;
             }
             19 if on => {
                 owner.preempt();
@@ -329,17 +322,12 @@ fn round(domain: &Domain, cpus: &mut [GuestCpu], seed: u64) {
 
 #[test]
 fn timer_chance() {
-    let rounds = std::env::var("ROUNDS")
+    // More, on request: VGIC_SEEDS=1000 cargo test --release --test timer chance
+    let count = std::env::var("VGIC_SEEDS")
         .ok()
         .and_then(|n| n.parse().ok())
         .unwrap_or(20);
-    let from = std::env::var("SEED")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(1);
     each(2, |domain, cpus| {
-        for seed in from..from + rounds {
-            round(domain, cpus, seed);
-        }
+        (0..count).for_each(|seed| round(domain, cpus, seed));
     });
 }

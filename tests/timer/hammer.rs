@@ -9,10 +9,6 @@ const REGISTERS: [u64; 6] = [0x1_0300, 0x1_0380, 0x1_0200, 0x1_0280, 0x1_0180, 0
 
 #[test]
 fn timer_hammered_by_another() {
-    let secs: u64 = std::env::var("SECS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(1);
     for lrs in [1, 4] {
         let profile = Profile {
             lrs,
@@ -28,29 +24,17 @@ fn timer_hammered_by_another() {
         }
         let mut two = cpus.split_off(1);
         let (owner, writer) = (&mut cpus[0], &mut two[0]);
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(secs);
-        let mut seed = 88172645463325252_u64;
-        let mut next = move |n: u64| {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            (seed >> 11) % n
-        };
-        let mut rounds = 0;
-        while std::time::Instant::now() < until {
-            rounds += 1;
+        let mut dice = fastrand::Rng::with_seed(1);
+        for rounds in 0..100 {
             let stop = AtomicBool::new(false);
-            let choice = next(64);
+            let choice = dice.u64(..);
             std::thread::scope(|scope| {
                 let (stop, writer) = (&stop, &*writer);
                 let base = writer.gicr_of(0).expect("a redistributor");
                 scope.spawn(move || {
-                    let mut n = choice;
+                    let mut dice = fastrand::Rng::with_seed(choice);
                     while !stop.load(Ordering::Relaxed) {
-                        n = n
-                            .wrapping_mul(6364136223846793005)
-                            .wrapping_add(1442695040888963407);
-                        let register = REGISTERS[(n >> 33) as usize % 6];
+                        let register = REGISTERS[dice.usize(..REGISTERS.len())];
                         let _ = writer.store(base + register, Size::Word, 1 << TIMER);
                         let _ = writer.load(base + 0x1_0200, Size::Word);
                     }
@@ -60,10 +44,10 @@ fn timer_hammered_by_another() {
                     owner.step();
                     if owner.signalled() {
                         let n = owner.ack();
-                        if next(2) == 0 {
+                        if dice.u64(..2) == 0 {
                             owner.vcpu.program_vtimer();
                         }
-                        if next(4) == 0 {
+                        if dice.u64(..4) == 0 {
                             owner.preempt();
                             owner.unpreempt();
                         }
@@ -71,24 +55,22 @@ fn timer_hammered_by_another() {
                             owner.eoi(n);
                         }
                     }
-                    match next(5) {
+                    match dice.u64(..5) {
                         0 => owner.vcpu.program_vtimer(),
                         1 => {
                             owner.preempt();
                             owner.unpreempt();
                         }
-                        2 => {
-                            if !owner.wfi() {
-                                for _ in 0..3 {
-                                    if owner.try_wake() {
-                                        break;
-                                    }
+                        2 if !owner.wfi() => {
+                            for _ in 0..3 {
+                                if owner.try_wake() {
+                                    break;
                                 }
-                                owner.vcpu.set_awake();
-                                assert!(owner.try_wake());
                             }
+                            owner.vcpu.set_awake();
+                            assert!(owner.try_wake());
                         }
-                        3 => owner.migrate([0, 2][next(2) as usize]),
+                        3 => owner.migrate([0, 2][dice.usize(..2)]),
                         _ => {}
                     }
                 }
@@ -114,7 +96,6 @@ fn timer_hammered_by_another() {
             }
             ticks(owner);
         }
-        println!("{rounds} rounds");
         let reports = machine.take_reports();
         assert!(reports.is_empty(), "{reports:#?}");
     }

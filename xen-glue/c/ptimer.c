@@ -53,6 +53,10 @@ void vgic_ptimer_look(struct vcpu *v)
     if ( has_expired(t) )
         ctl |= CNTx_CTL_PENDING;
     write_atomic(&t->ctl, ctl);
+
+    /* Who sees it expired sees it pending, however late Xen's timer is. */
+    if ( ctl == (CNTx_CTL_ENABLE | CNTx_CTL_PENDING) )
+        vgic_inject_irq(v->domain, v, t->irq, true);
 }
 
 bool vgic_ptimer_written(struct vcpu *v)
@@ -82,6 +86,10 @@ void vgic_ptimer_expired(struct vcpu *v)
 
     perfc_incr(vtimer_phys_inject);
     vgic_inject_irq(v->domain, v, v->arch.phys_timer.irq, true);
+
+    /* The vCPU may be on another CPU, and have lowered it just before that. */
+    if ( !rvgic_ptimer_line(v) )
+        vgic_inject_irq(v->domain, v, v->arch.phys_timer.irq, false);
 }
 
 /*

@@ -181,7 +181,7 @@ bool vgic_vtimer_save(struct vcpu *v)
         }
     }
     /* It has fired already, so there is nothing to wait for. */
-    else if ( rvgic_private_unload(v, t->irq) )
+    else if ( rvgic_private_unload(v, t->irq, saved_line(v)) )
         return false;
 
     return (t->ctl & (CNTx_CTL_ENABLE | CNTx_CTL_MASK)) == CNTx_CTL_ENABLE &&

@@ -104,15 +104,19 @@ impl<H: Host> Domain<H> {
         rose
     }
 
-    /// `v`, which has left its guest, leaves this physical CPU. Its device is off. Interrupts are masked.
+    /// `v`, which has left its guest, leaves this physical CPU. Its device is off, and would have its line at this level. Interrupts are masked.
     ///
     /// Says whether it has fired: then nobody need wait for it to.
-    pub fn unload_private(&self, v: &Vcpu<H::Vcpu>, intid: IntId) -> bool {
+    pub fn unload_private(&self, v: &Vcpu<H::Vcpu>, intid: IntId, line: bool) -> bool {
         let Some(irq) = v.private(intid).filter(|irq| irq.state().own()) else {
             return false;
         };
         // Whoever makes an orphan of it from here on wakes the vCPU, which finds it on its return.
-        let Some((old, new, ())) = irq.update(|s| Some((s.without_orphan(), ()))) else {
+        let Some((old, new, ())) = irq.update(|s| {
+            let fell = s.hangs_on_line() && !line;
+            let s = if fell { s.apply(Event::Withdraw).0 } else { s };
+            Some((s.without_orphan(), ()))
+        }) else {
             return false;
         };
         self.look_again(v, old, new);
@@ -147,7 +151,7 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// On the way into the guest, or in another's trap: [`Domain::withdraw_fallen`] of one whose line was found to have fallen.
+    /// On the way into the guest: [`Domain::withdraw_fallen`] of one whose line was found to have fallen.
     pub(super) fn withdraw_own(&self, irq: &Irq, place: impl Fn(State) -> bool) -> bool {
         let done = irq.update(|s| place(s).then(|| s.apply(Event::Withdraw)));
         let fallen = done.is_some_and(|(.., effect)| effect.contains(Effect::DEACTIVATE));

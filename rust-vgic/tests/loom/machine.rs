@@ -359,7 +359,8 @@ pub fn fire_ppi(d: &Vgic) {
 /// vCPU 0 leaves its physical CPU. Has its timer fired?
 pub fn unload(d: &Vgic) -> bool {
     CURRENT.with(|cpu| cpu.set(0));
-    let held = d.unload_private(vcpu(d, 0), intid(PPI));
+    let line = source(d).is_some_and(|s| s.load(Ordering::Relaxed));
+    let held = d.unload_private(vcpu(d, 0), intid(PPI), line);
     assert!(!is_ppi_active(d));
     schedule_out(d, 0);
     held

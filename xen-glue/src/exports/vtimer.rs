@@ -30,14 +30,14 @@ pub unsafe extern "C" fn rvgic_private_fired(v: *mut vcpu, virq: c_uint) -> bool
         })
 }
 
-/// `v` leaves this CPU, where its timer is off by now: the PPI is inactive afterwards. Has it fired, so that nobody need
+/// `v` leaves this CPU, where its timer is off by now, and would have its line like this: the PPI is inactive afterwards. Has it fired, so that nobody need
 /// wait for it? Interrupts are off.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rvgic_private_unload(v: *mut vcpu, virq: c_uint) -> bool {
+pub unsafe extern "C" fn rvgic_private_unload(v: *mut vcpu, virq: c_uint, line: bool) -> bool {
     // SAFETY: alive, see above.
     let own = unsafe { vcpu_of(v) };
     own.zip(IntId::new(virq))
-        .is_some_and(|((vgic, own), intid)| vgic.unload_private(own, intid))
+        .is_some_and(|((vgic, own), intid)| vgic.unload_private(own, intid, line))
 }
 
 /// `v` comes to this CPU, where its timer is off yet, and would have its line like this. Interrupts are off.

@@ -66,7 +66,7 @@ fn timer_that_is_not_mapped_is_nobodys() {
     let (v, timer) = (d.v(0), intid(PPI));
     assert!(!d.private_fired(v, timer));
     assert!(!d.masked(|| d.load_private(v, timer, true)));
-    assert!(!d.masked(|| d.unload_private(v, timer)));
+    assert!(!d.masked(|| d.unload_private(v, timer, true)));
     assert!(!d.timer().pending());
 }
 
@@ -76,13 +76,30 @@ fn timer_comes_and_goes() {
     each(|d| {
         let (v, timer) = (d.v(0), intid(PPI));
         assert!(!d.masked(|| d.load_private(v, timer, false)));
-        assert!(!d.is_active() && !d.masked(|| d.unload_private(v, timer)));
+        assert!(!d.is_active() && !d.masked(|| d.unload_private(v, timer, true)));
         assert!(d.masked(|| d.load_private(v, timer, true)), "it has risen");
         assert!(d.is_active() && d.timer().pending());
-        assert!(d.masked(|| d.unload_private(v, timer)), "it has fired");
+        assert!(
+            d.masked(|| d.unload_private(v, timer, true)),
+            "it has fired"
+        );
         assert!(!d.is_active() && d.timer().holds_phys());
         assert!(!d.masked(|| d.load_private(v, timer, true)), "no news");
         assert!(d.is_active());
+    });
+}
+
+/// What hung on a line that has fallen by then stays behind: somebody is to wait until it rises again.
+#[test]
+fn timer_that_fell_is_waited_for_again() {
+    each(|d| {
+        let (v, timer) = (d.v(0), intid(PPI));
+        assert!(d.masked(|| d.load_private(v, timer, true)));
+        assert!(!d.masked(|| d.unload_private(v, timer, false)));
+        assert!(!d.is_active() && !d.timer().pending() && !d.timer().holds_phys());
+        assert!(!d.masked(|| d.load_private(v, timer, false)));
+        d.enter(0);
+        assert_eq!(d.loaded(0), []);
     });
 }
 
