@@ -157,11 +157,13 @@ void vgic_vtimer_fired(void)
 static bool saved_line(const struct vcpu *v)
 {
     const struct vtimer *t = &v->arch.virt_timer;
+    register_t ctl = read_atomic(&t->ctl);
 
-    if ( (t->ctl & (CNTx_CTL_ENABLE | CNTx_CTL_MASK)) != CNTx_CTL_ENABLE )
+    if ( (ctl & (CNTx_CTL_ENABLE | CNTx_CTL_MASK)) != CNTx_CTL_ENABLE )
         return false;
 
-    return get_cycles() - v->domain->arch.virt_timer_base.offset >= t->cval;
+    return get_cycles() - v->domain->arch.virt_timer_base.offset >=
+           read_atomic(&t->cval);
 }
 
 bool vgic_vtimer_save(struct vcpu *v)
@@ -185,7 +187,7 @@ bool vgic_vtimer_save(struct vcpu *v)
         return false;
 
     return (t->ctl & (CNTx_CTL_ENABLE | CNTx_CTL_MASK)) == CNTx_CTL_ENABLE &&
-           rvgic_comes_in_time(t->cval);
+           rvgic_comes_in_time(read_atomic(&t->cval));
 }
 
 void vgic_vtimer_expired(struct vcpu *v)
