@@ -2,7 +2,21 @@
 //! A shared interrupt is routed to another vCPU, wherever it is at that moment.
 
 use crate::machine::*;
+use loom::sync::Arc;
 use loom::thread;
+
+/// It is routed to vCPU 1 while vCPU 0 does this; then it is there, and there alone.
+fn retargeted_against(d: &Arc<Vgic>, what: impl FnOnce(&Vgic, usize)) {
+    let other = d.clone();
+    let t = thread::spawn(move || retarget(&other, 1, 1));
+    what(d, 0);
+    t.join().unwrap();
+    settle(d, 0);
+    enter(d, 1);
+    settle(d, 1);
+    assert!(shown(d, 0, SPI).is_empty(), "delivered twice, or left");
+    assert_eq!(shown(d, 1, SPI), [1]);
+}
 
 /// In the inbox, or on its way there: its pusher has not pushed when the new route is written, and the old target never runs.
 #[test]
@@ -78,15 +92,7 @@ fn retarget_out_of_ready_against_exit_and_entry() {
         );
         FIRST.map(|raw| inject_private(&d, 0, raw, false));
         forget_ipis(&d);
-        let other = d.clone();
-        let t = thread::spawn(move || retarget(&other, 1, 1));
-        trap(&d, 0);
-        t.join().unwrap();
-        settle(&d, 0);
-        enter(&d, 1);
-        settle(&d, 1);
-        assert!(shown(&d, 0, SPI).is_empty(), "delivered twice, or left");
-        assert_eq!(shown(&d, 1, SPI), [1]);
+        retargeted_against(&d, trap);
     });
 }
 
@@ -100,15 +106,7 @@ fn retarget_out_of_a_saved_list_register(before: fn(&Vgic)) {
         schedule_out(&d, 0);
         before(&d);
         forget_ipis(&d);
-        let other = d.clone();
-        let t = thread::spawn(move || retarget(&other, 1, 1));
-        enter(&d, 0);
-        t.join().unwrap();
-        settle(&d, 0);
-        enter(&d, 1);
-        settle(&d, 1);
-        assert!(shown(&d, 0, SPI).is_empty(), "delivered twice");
-        assert_eq!(shown(&d, 1, SPI), [1]);
+        retargeted_against(&d, enter);
     });
 }
 
@@ -197,14 +195,6 @@ fn retarget_out_of_one_list_register_of_two_against_switching_on() {
         schedule_out(&d, 0);
         d.cpu_on(vcpu(&d, 0));
         forget_ipis(&d);
-        let other = d.clone();
-        let t = thread::spawn(move || retarget(&other, 1, 1));
-        enter(&d, 0);
-        t.join().unwrap();
-        settle(&d, 0);
-        enter(&d, 1);
-        settle(&d, 1);
-        assert!(shown(&d, 0, SPI).is_empty(), "delivered twice");
-        assert_eq!(shown(&d, 1, SPI), [1]);
+        retargeted_against(&d, enter);
     });
 }

@@ -78,18 +78,23 @@ fn timer_expires_against_restore() {
 fn against_save(state: u64, offset: u64) {
     explore(3, move || {
         let d = held(state);
-        let other = d.clone();
-        let t = thread::spawn(move || write_ppi(&other, offset));
-        exit(&d, 0);
-        let sleeps = block(&d, 0);
-        let waits = unload(&d);
-        t.join().unwrap();
-        // The host's timer, which is armed for a line that is high, wakes it at once.
-        let woken = !sleeps || is_woken(&d, 0) || !waits;
-        assert!(woken, "it sleeps for ever");
-        load(&d);
-        comes(&d);
+        sleeps_while(&d, move |other| write_ppi(other, offset));
     });
+}
+
+/// vCPU 0 leaves its guest and goes to sleep, if it may, while another thread does this; then its line, which is high, comes.
+fn sleeps_while(d: &Arc<Vgic>, change: impl FnOnce(&Vgic) + 'static) {
+    let other = d.clone();
+    let t = thread::spawn(move || change(&other));
+    exit(d, 0);
+    let sleeps = block(d, 0);
+    let waits = unload(d);
+    t.join().unwrap();
+    // The host's timer, which is armed for a line that is high, wakes it at once.
+    let woken = !sleeps || is_woken(d, 0) || !waits;
+    assert!(woken, "it sleeps for ever");
+    load(d);
+    comes(d);
 }
 
 /// The same of one that is on no list, being disabled: vCPU 1 has it pending no more, and then enables it.
@@ -101,19 +106,10 @@ fn timer_is_cleared_and_enabled_against_save() {
         raise(&d);
         load(&d);
         forget_ipis(&d);
-        let other = d.clone();
-        let t = thread::spawn(move || {
-            write_ppi(&other, gicr::ICPENDR0);
-            write_ppi(&other, gicr::ISENABLER0);
+        sleeps_while(&d, |other| {
+            write_ppi(other, gicr::ICPENDR0);
+            write_ppi(other, gicr::ISENABLER0);
         });
-        exit(&d, 0);
-        let sleeps = block(&d, 0);
-        let waits = unload(&d);
-        t.join().unwrap();
-        let woken = !sleeps || is_woken(&d, 0) || !waits;
-        assert!(woken, "it sleeps for ever");
-        load(&d);
-        comes(&d);
     });
 }
 
