@@ -225,7 +225,7 @@ impl<H: Host> Domain<H> {
             v.raise(Flags::DIRTY);
         }
         if flags.contains(Flags::ORPHAN) {
-            self.give_up_orphans(v);
+            self.follow_own_lines(v);
         }
         let vmcr = self.read_vmcr(v, &cpu);
         if self.needs_tc() {

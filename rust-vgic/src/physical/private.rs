@@ -126,28 +126,26 @@ impl<H: Host> Domain<H> {
         new.holds_phys()
     }
 
-    /// On the way into the guest: gives up what is an orphan, and what hangs on a line that has fallen; of what is left the line is noted. What
-    /// of it is in a list register is looked at on this entry.
+    /// On the way into the guest: each of them comes into agreement with its line. What is an orphan is given up, and what hangs on a line that
+    /// has fallen; of what is left the line is noted. What of it is in a list register is looked at on this entry.
     #[cold]
-    pub(crate) fn give_up_orphans(&self, v: &Vcpu<H::Vcpu>) {
+    pub(crate) fn follow_own_lines(&self, v: &Vcpu<H::Vcpu>) {
         for (irq, raw) in v.all_private().iter().zip(0..).skip(IntId::PPI as usize) {
             let Some(intid) = IntId::new(raw).filter(|_| irq.state().own()) else {
                 continue;
             };
-            let orphan = |s: State| (s != s.without_orphan()).then(|| (s.without_orphan(), ()));
-            if irq.update(orphan).is_some() {
+            let line = self.own_line(v, intid);
+            let followed = irq.update(|s| {
+                let s = s.without_orphan();
+                let fell = line == Some(false) && s.hangs_on_line();
+                let s = if fell { s.apply(Event::Withdraw).0 } else { s };
+                let seen = line == Some(true) && s.holds_phys();
+                Some((s.with_seen(seen), ()))
+            });
+            if followed.is_some_and(|(old, new, ())| old.holds_phys() && !new.holds_phys()) {
                 self.set_own_active(irq, false);
                 v.add_stale(v.used_physical());
             }
-            let line = self.own_line(v, intid);
-            if line == Some(false)
-                && irq.state().hangs_on_line()
-                && self.withdraw_own(irq, |_| true)
-            {
-                v.add_stale(v.used_physical());
-            }
-            let seen = line == Some(true);
-            irq.update(|s| Some((s.with_seen(seen && s.holds_phys()), ())));
         }
     }
 
