@@ -415,7 +415,21 @@ extern uint64_t boot_count;
 extern unsigned long cpu_khz;
 struct vtimer { register_t ctl, cval; unsigned int irq; struct timer timer; };
 
-/* public/arch-arm.h, public/domctl.h */
+/* public/arch-arm.h, public/domctl.h, public/hvm/dm_op.h */
+#define XEN_DOMCTL_CDF_arm_msi (1U << 9)
+#define GUEST_GICV3_ITS_BASE 0x08080000ULL
+#define GUEST_GICV3_ITS_SIZE 0x00020000ULL
+#define GUEST_GICV2M_BASE 0x08020000ULL
+#define GUEST_GICV2M_SIZE 0x00001000ULL
+struct xen_domctl_vgic_limits {
+    uint32_t lpis, devices, events, storm_rate, storm_burst, pad;
+};
+struct xen_dm_op_inject_msi2 {
+    uint64_t addr;
+    uint32_t data, source_id, flags;
+    uint16_t segment, pad;
+};
+#define XEN_DMOP_MSI_SOURCE_ID_VALID (1u << 0)
 #define XEN_DOMCTL_CONFIG_GIC_V2 1
 #define XEN_DOMCTL_CONFIG_GIC_V3 2
 #define GUEST_GICD_BASE 0x03001000ULL
@@ -448,7 +462,8 @@ struct domain {
     struct vcpu **vcpu;
     int is_dying;
     spinlock_t domain_lock;
-    bool hardware, direct_mapped;
+    bool hardware, direct_mapped, creation_finished;
+    unsigned int options;           /* XEN_DOMCTL_CDF_ */
     /* Frames that the vGIC has mapped, once: GICV, in 4.17. */
     struct mock_mapping { gfn_t at; mfn_t to; unsigned long count; } *mapped;
     struct mmio_handler *mmio;

@@ -239,6 +239,9 @@ pub(crate) fn set_trigger<H: Host>(
 
 #[inline(never)]
 fn change_trigger<H: Host>(domain: &Domain<H>, intid: IntId, irq: &Irq, level: bool) {
+    if domain.is_message_spi(intid) {
+        return;
+    }
     domain.post_to(intid, irq, Event::Trigger { level });
     if irq.state().hw() && domain.host.may_set_trigger() {
         // While it is enabled a change is UNPREDICTABLE in the architecture; ours waits until it is enabled again.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A domain's vGIC: what it is made of, and how its parts are found.
 
-use crate::config::{Config, Error, Region, Version};
+use crate::config::{Config, Error, MsiFrame, Region, Version};
 use crate::counters::Told;
 use crate::host::{CpuInterface, Host};
 use crate::intid::{IntId, VcpuId};
@@ -32,6 +32,7 @@ pub struct Domain<H: Host> {
     pub(crate) regions: Box<[Region]>,
     pub(crate) lpis: Lpis,
     pub(crate) its: Box<[Its]>,
+    pub(crate) msi_frame: Option<MsiFrame>,
     /// GICD_CTLR, the group enables.
     pub(crate) ctlr: AtomicU32,
     /// What HCR has while nothing is asked for.
@@ -84,6 +85,7 @@ impl<H: Host> Domain<H> {
             || config.list_registers == 0
             || (config.lpis.id_bits != 0 && !v3)
             || (config.lpis.id_bits == 0 && !config.its.is_empty())
+            || (config.msi_frame).is_some_and(|frame| v3 || !frame.is_valid(config.spis))
         {
             return Err(Error::Invalid);
         }
@@ -114,7 +116,15 @@ impl<H: Host> Domain<H> {
                 Vcpu::new(VcpuId::new(i as u32).unwrap_or(VcpuId::ZERO), v3)
             })
             .ok_or(no_memory)?,
-            spis: try_boxed(spis, |_| Irq::new(spi)).ok_or(no_memory)?,
+            spis: try_boxed(spis, |n| {
+                let intid = IntId::new(IntId::SPI.wrapping_add(n as u32));
+                let edge = config
+                    .msi_frame
+                    .zip(intid)
+                    .is_some_and(|(f, spi)| f.has(spi));
+                Irq::new(if edge { spi.with_level(false) } else { spi })
+            })
+            .ok_or(no_memory)?,
             espis: try_boxed(espis, |_| Irq::new(spi)).ok_or(no_memory)?,
             routers: try_boxed(if v3 { spis.saturating_add(espis) } else { 0 }, |_| {
                 AtomicU64::new(0)
@@ -126,6 +136,7 @@ impl<H: Host> Domain<H> {
             .ok_or(no_memory)?,
             lpis: Lpis::new(config.lpis)?,
             its: its::create(config.its)?,
+            msi_frame: config.msi_frame,
             ctlr: AtomicU32::new(0),
             split_eoi: AtomicU32::new(0),
             one_of_n: AtomicU32::new(0),

@@ -76,10 +76,14 @@ impl<H: Host> Domain<H> {
         let (devices, events) = (&self.lpis.devices_left, &self.lpis.events_left);
         writeln!(
             out,
-            "  vGIC: {} ITSes, with {} devices and {} events mapped",
+            "  vGIC: {} ITSes, with {} devices of {} and {} events of {} mapped, {} LPIs of {} used",
             self.its.len(),
             devices.taken(),
+            devices.most(),
             events.taken(),
+            events.most(),
+            self.lpis.used(),
+            self.lpis.limits().lpis,
         )?;
         self.its
             .iter()

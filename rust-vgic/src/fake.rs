@@ -10,7 +10,7 @@ pub(crate) mod history;
 
 use crate::config::{Config, Region, Version};
 use crate::domain::Domain;
-use crate::host::{CpuInterface, Host, PhysIrq};
+use crate::host::{Backing, CpuInterface, Host, PhysIrq};
 use crate::intid::{IntId, VcpuId};
 use crate::irq::Event;
 use crate::lr::Format;
@@ -163,6 +163,8 @@ pub(crate) struct Fake {
     pub(crate) refuses: AtomicBool,
     /// Nor, if this is not 0, a device with more events, as a power of 2.
     pub(crate) most_bits: AtomicUsize,
+    /// Devices from this number on are device models', if it is not 0.
+    pub(crate) software_from: AtomicU32,
 }
 
 impl Fake {
@@ -186,6 +188,11 @@ impl Fake {
             at += here.len() as u64;
             left = rest;
         }
+    }
+
+    fn is_software(&self, device: u32) -> bool {
+        let from = self.software_from.load(SeqCst);
+        from != 0 && device >= from
     }
 
     /// A byte of guest memory.
@@ -292,12 +299,13 @@ impl Host for Fake {
         }
         there
     }
-    fn map_device(&self, its: u16, device: u32, event_bits: Option<u32>) -> bool {
+    fn map_device(&self, its: u16, device: u32, event_bits: Option<u32>) -> Backing {
         let mut devices = self.devices.lock().unwrap();
         match event_bits {
-            Some(_) if self.refuses.load(SeqCst) => return false,
+            Some(_) if self.refuses.load(SeqCst) => return Backing::Refused,
+            Some(_) if self.is_software(device) => return Backing::Software,
             Some(bits) if (1..bits as usize).contains(&self.most_bits.load(SeqCst)) => {
-                return false;
+                return Backing::Refused;
             }
             Some(bits) => assert_eq!(devices.insert((its, device), bits), None),
             None => {
@@ -307,7 +315,7 @@ impl Host for Fake {
                 (self.routes.lock().unwrap()).retain(|(i, d, _), _| others(*i, *d));
             }
         }
-        true
+        Backing::Hardware
     }
     fn map_event(&self, its: u16, device: u32, event: u32, intid: IntId) -> bool {
         if self.refuses.load(SeqCst) {
@@ -370,6 +378,7 @@ pub(crate) fn v2(vcpus: usize, spis: usize) -> Domain<Fake> {
         regions: &[],
         lpis: crate::LpiConfig::default(),
         its: &[],
+        msi_frame: None,
     };
     domain_of(&config, vcpus)
 }
@@ -408,6 +417,7 @@ pub(crate) fn v3_on(
         ],
         lpis: crate::LpiConfig::default(),
         its: &[],
+        msi_frame: None,
     };
     domain_on(&config, vcpus, cpu)
 }

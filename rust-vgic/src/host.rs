@@ -90,13 +90,16 @@ pub trait Host: Send + Sync + Sized {
         false
     }
 
-    /// A device of ITS number `its` that is not mapped is mapped for 2^`event_bits` events; or it is unmapped, and with it all its events.
-    /// No: the host refuses. Process context; may wait for a physical ITS.
-    fn map_device(&self, _its: u16, _device: u32, _event_bits: Option<u32>) -> bool {
-        true
+    /// A device of ITS number `its` that is not mapped is mapped for 2^`event_bits` events; or it is unmapped, and with it all its events,
+    /// and the answer means nothing. Process context; may wait for a physical ITS.
+    ///
+    /// Of a device that is [`Backing::Software`] the host hears nothing more, not even that it is unmapped.
+    fn map_device(&self, _its: u16, _device: u32, _event_bits: Option<u32>) -> Backing {
+        Backing::Software
     }
 
-    /// An event of a mapped device becomes `intid`, whatever it was before. No: the host refuses, and it stays that. As [`Host::map_device`].
+    /// An event of a mapped device becomes `intid`, whatever it was before. No: the host refuses, and it stays that. As [`Host::map_device`];
+    /// this and what follows is for those that are [`Backing::Hardware`].
     fn map_event(&self, _its: u16, _device: u32, _event: u32, _intid: IntId) -> bool {
         true
     }
@@ -107,6 +110,17 @@ pub trait Host: Send + Sync + Sized {
     /// The physical LPI behind an event should go to where `vcpu` is: the host has asked for it, by
     /// [`Domain::follow_lpi`](crate::Domain::follow_lpi). The event may have been unmapped meanwhile.
     fn route_event(&self, _its: u16, _device: u32, _event: u32, _vcpu: Self::Vcpu) {}
+}
+
+/// What is behind a device of a guest's ITS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Backing {
+    /// Nothing, and the guest shall not have it.
+    Refused,
+    /// A device of the host's: its messages come as physical LPIs.
+    Hardware,
+    /// A device model: its messages come by [`Domain::message`](crate::Domain::message), and no ITS of the host knows of it.
+    Software,
 }
 
 /// A physical interrupt, under its lock.

@@ -6,6 +6,7 @@
 //! | `its::command` | commands as they are in the queue, and their errors |
 //! | `its::tables` | devices, events and collections: this ITS's own, whatever the guest's memory says |
 //! | `its::execute` | what each command does |
+//! | `its::message` | messages of device models |
 //! | `its::queue` | the queue, worked off in bounded batches |
 //! | `its::registers` | the frame |
 //! | `its::dump` | what a person sees of it |
@@ -20,15 +21,17 @@
 mod command;
 mod dump;
 mod execute;
+mod message;
 mod queue;
 mod registers;
 mod tables;
 
 use crate::config::{Error, ItsConfig};
+use crate::host::Backing;
 use crate::slice::try_boxed;
-use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, fence};
 use alloc::boxed::Box;
-use tables::Tables;
+use tables::{Anew, Tables};
 
 /// Bytes of an entry in the guest's tables.
 const ENTRY: u64 = 8;
@@ -70,6 +73,51 @@ pub(crate) struct Its {
     /// Command errors, and the code of the last.
     pub(crate) errors: AtomicU32,
     pub(crate) last_error: AtomicU32,
+    /// Those of them that the domain's limits were the reason for.
+    pub(crate) refused: Refused,
+}
+
+/// Commands that were refused for the domain's limits: how many, and the last.
+pub(crate) struct Refused {
+    /// How many, written first ...
+    begun: AtomicU32,
+    words: [AtomicU64; 4],
+    /// ... and last: who reads the words between the two has a command.
+    count: AtomicU32,
+}
+
+impl Refused {
+    fn new() -> Self {
+        Self {
+            begun: AtomicU32::new(0),
+            words: [0; 4].map(AtomicU64::new),
+            count: AtomicU32::new(0),
+        }
+    }
+
+    /// There is one more. Only for who works for the ITS. How many there are now.
+    fn keep(&self, words: [u64; 4]) -> u32 {
+        let nth = self.count.load(Ordering::Relaxed).wrapping_add(1);
+        self.begun.store(nth, Ordering::Relaxed);
+        fence(Ordering::Release);
+        for (place, word) in self.words.iter().zip(words) {
+            place.store(word, Ordering::Relaxed);
+        }
+        self.count.store(nth, Ordering::Release);
+        nth
+    }
+
+    /// How many, and the last; `None` if there is a new one just now. Takes no lock.
+    pub(crate) fn last(&self) -> (u32, Option<[u64; 4]>) {
+        let count = self.count.load(Ordering::Acquire);
+        let mut words = [0; 4];
+        for (word, place) in words.iter_mut().zip(&self.words) {
+            *word = place.load(Ordering::Relaxed);
+        }
+        fence(Ordering::Acquire);
+        let same = self.begun.load(Ordering::Relaxed) == count;
+        (count, same.then_some(words))
+    }
 }
 
 impl Its {
@@ -91,12 +139,27 @@ impl Its {
             tables: Mutex::new(Tables::new(config)),
             errors: AtomicU32::new(0),
             last_error: AtomicU32::new(0),
+            refused: Refused::new(),
         }
     }
 
     /// GITS_CTLR.Enabled.
     pub(crate) fn is_enabled(&self) -> bool {
         self.enabled.load(Ordering::Acquire) != 0
+    }
+
+    /// Has the host a device of this number of this ITS?
+    fn is_hardware(&self, device: u32) -> bool {
+        let tables = self.tables.lock();
+        let found = tables.devices.get(device);
+        found.is_some_and(|d| d.backing == Backing::Hardware)
+    }
+
+    /// The same, and the events that are mapped here?
+    fn has_at_host(&self, device: u32) -> bool {
+        let tables = self.tables.lock();
+        let found = tables.devices.get(device);
+        found.is_some_and(|d| d.backing == Backing::Hardware && d.anew != Anew::UnmapsHere)
     }
 
     /// GITS_CTLR.Quiescent, once it is disabled: nobody works for it, no command is half done, and nothing is left to be unmapped.

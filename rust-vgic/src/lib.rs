@@ -36,10 +36,11 @@
 //! | `cpu_interface` | the rest of the guest's CPU interface: waiting, trapped deactivation, maintenance, power |
 //! | `lpi::delivery`, `lpi::registers` | LPIs: messages, configuration and pending tables |
 //! | `its::queue`, `its::execute` | commands of an ITS |
+//! | `its::message` | messages of device models |
 //! | `dump`, `its::dump`, `observe` | what a person sees: state, counters, messages |
 //! | | **frames** |
 //! | [`registers`] | how a register is described: a row of a table |
-//! | [`distributor`], [`gicv2`], [`gicv3`], [`redistributor`], `its::registers` | register frames |
+//! | [`distributor`], [`gicv2`], [`gicv2m`], [`gicv3`], [`redistributor`], `its::registers` | register frames |
 //! | [`sysreg`] | ICC_SGI1R_EL1 and its siblings; ICC_CTLR_EL1 and others where they trap |
 //!
 //! # One interrupt's way
@@ -81,6 +82,7 @@ mod exit;
 #[cfg(test)]
 mod fake;
 pub mod gicv2;
+pub mod gicv2m;
 pub mod gicv3;
 pub mod host;
 mod inbox;
@@ -105,9 +107,9 @@ pub mod sysreg;
 mod takers;
 pub mod vcpu;
 
-pub use config::{Config, Error, ItsConfig, LpiConfig, Version};
+pub use config::{Config, Error, ItsConfig, Limits, LpiConfig, MessageError, MsiFrame, Version};
 pub use domain::Domain;
-pub use host::{CpuInterface, Handle, Host, PhysIrq};
+pub use host::{Backing, CpuInterface, Handle, Host, PhysIrq};
 pub use intid::{IntId, VcpuId};
 pub use progress::Progress;
 pub use registers::Width;

@@ -17,7 +17,7 @@
 //! its way when LPIs were disabled, stays pending in its word and on no list, until it is moved on or LPIs are enabled: it is then pending
 //! beside what the pending table has. The table itself is written when LPIs are disabled, and at no other time.
 
-use crate::config::{Error, LpiConfig};
+use crate::config::{Error, Limits, LpiConfig};
 use crate::intid::{IntId, VcpuId};
 use crate::irq::{Irq, NIL, State, Target};
 use crate::slice::try_boxed;
@@ -65,23 +65,44 @@ pub(crate) struct Lpis {
     config: Mutex<()>,
 }
 
+/// Why an LPI has no word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NoPage {
+    /// The domain has as many as it may.
+    Limit,
+    /// There is no memory.
+    Memory,
+}
+
 /// So many of something may still be made.
 pub(crate) struct Budget {
-    most: u32,
+    most: AtomicU32,
     left: AtomicU32,
 }
 
 impl Budget {
     pub(crate) fn new(most: u32) -> Self {
         Self {
-            most,
+            most: AtomicU32::new(most),
             left: AtomicU32::new(most),
         }
     }
 
+    /// How many there may be.
+    pub(crate) fn most(&self) -> u32 {
+        self.most.load(Ordering::Relaxed)
+    }
+
     /// How many there are.
     pub(crate) fn taken(&self) -> u32 {
-        self.most.saturating_sub(self.left.load(Ordering::Relaxed))
+        let left = self.left.load(Ordering::Relaxed);
+        self.most().saturating_sub(left)
+    }
+
+    /// Another number of them. Nobody takes any meanwhile.
+    fn set(&self, most: u32) {
+        self.most.store(most, Ordering::Relaxed);
+        self.left.store(most, Ordering::Relaxed);
     }
 
     /// One of them, if there is one left.
@@ -100,6 +121,11 @@ impl Budget {
     }
 }
 
+/// Pages that so many LPIs may be on.
+fn pages(limits: Limits) -> u32 {
+    limits.lpis.div_ceil(PAGE as u32)
+}
+
 impl Lpis {
     /// # Errors
     /// [`Error::Invalid`] for what the architecture does not have, [`Error::NoMemory`].
@@ -116,14 +142,48 @@ impl Lpis {
         Ok(Self {
             pages: try_boxed(numbers / PAGE, |_| OnceBox::new()).ok_or(Error::NoMemory)?,
             id_bits: config.id_bits,
-            pages_left: Budget::new((config.most as usize / PAGE) as u32),
-            table_pages_left: Budget::new((config.most as usize / PAGE) as u32),
-            devices_left: Budget::new(config.devices),
-            events_left: Budget::new(config.events),
+            pages_left: Budget::new(pages(config.limits)),
+            table_pages_left: Budget::new(pages(config.limits)),
+            devices_left: Budget::new(config.limits.devices),
+            events_left: Budget::new(config.limits.events),
             propbaser: AtomicU64::new(0),
             enabled: AtomicU32::new(0),
             config: Mutex::new(()),
         })
+    }
+
+    /// How many there may be of all that an ITS maps.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            lpis: self.pages_left.most().saturating_mul(PAGE as u32),
+            devices: self.devices_left.most(),
+            events: self.events_left.most(),
+        }
+    }
+
+    /// LPIs that count against the limit.
+    pub(crate) fn used(&self) -> u32 {
+        self.pages_left.taken().saturating_mul(PAGE as u32)
+    }
+
+    /// Others, as long as nothing of it is in use.
+    pub(crate) fn set_limits(&self, limits: Limits) -> Result<(), Error> {
+        if !self.exist() || !limits.are_valid() {
+            return Err(Error::Invalid);
+        }
+        let budgets = [
+            (&self.pages_left, pages(limits)),
+            (&self.table_pages_left, pages(limits)),
+            (&self.devices_left, limits.devices),
+            (&self.events_left, limits.events),
+        ];
+        if budgets.iter().any(|(budget, _)| budget.taken() != 0) {
+            return Err(Error::Busy);
+        }
+        for (budget, most) in budgets {
+            budget.set(most);
+        }
+        Ok(())
     }
 
     /// Does the domain have LPIs at all?
@@ -148,21 +208,24 @@ impl Lpis {
     }
 
     /// An LPI that is to be mapped, whose page is made if it is not there. Process context.
-    pub(crate) fn make(&self, intid: IntId) -> Option<&Lpi> {
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn make(&self, intid: IntId) -> Result<&Lpi, NoPage> {
         self.make_from(&self.pages_left, intid)
     }
 
     /// The same of one that a pending table has.
-    fn make_pending(&self, intid: IntId) -> Option<&Lpi> {
+    fn make_pending(&self, intid: IntId) -> Result<&Lpi, NoPage> {
         self.make_from(&self.table_pages_left, intid)
     }
 
-    fn make_from(&self, left: &Budget, intid: IntId) -> Option<&Lpi> {
-        let index = intid.raw().checked_sub(IntId::LPI)? as usize;
-        let page = self.pages.get(index / PAGE)?;
+    fn make_from(&self, left: &Budget, intid: IntId) -> Result<&Lpi, NoPage> {
+        let index = intid.raw().wrapping_sub(IntId::LPI) as usize;
+        let page = self.pages.get(index / PAGE).ok_or(NoPage::Limit)?;
         if page.get().is_none() {
             if !left.take() {
-                return None;
+                return Err(NoPage::Limit);
             }
             let made = try_boxed(PAGE, |_| Lpi::new()).and_then(|page| page.try_into().ok());
             // Either there was no memory, or another vCPU was faster.
@@ -170,7 +233,8 @@ impl Lpis {
                 left.give_back();
             }
         }
-        page.get()?.get(index % PAGE)
+        let found = page.get().and_then(|page| page.get(index % PAGE));
+        found.ok_or(NoPage::Memory)
     }
 
     /// All LPIs that were mapped at some time, from `first` on.

@@ -62,6 +62,19 @@ impl<H: Host> Domain<H> {
             );
         }
     }
+
+    /// A command of an ITS, `words`, is the `nth` that was refused because the domain has as many of `what` as it may. As
+    /// [`Domain::command_error`], but for whoever has set the limit to see.
+    #[cold]
+    pub(crate) fn limit_reached(&self, its: u16, nth: u32, what: &str, words: [u64; 4]) {
+        if nth <= MOST_TOLD || nth.is_power_of_two() {
+            let domain = self.host.name();
+            let [zero, one, two, three] = words;
+            log::warn!(
+                "{domain}: ITS {its}: no more {what}: command {zero:#x} {one:#x} {two:#x} {three:#x} is refused, number {nth}"
+            );
+        }
+    }
 }
 
 #[cfg(test)]

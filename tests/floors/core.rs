@@ -20,6 +20,7 @@ pub const FLOORS: &[&[&str]] = &[
         "inbox",
         "its::dump",
         "its::execute",
+        "its::message",
         "its::queue",
         "lpi::delivery",
         "lpi::registers",
@@ -33,6 +34,7 @@ pub const FLOORS: &[&[&str]] = &[
     &[
         "distributor",
         "gicv2",
+        "gicv2m",
         "gicv3",
         "its::registers",
         "redistributor",

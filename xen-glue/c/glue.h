@@ -45,6 +45,33 @@ extern struct rvgic_host_v3 {
 } rvgic_host_v3;
 #endif
 
+/*
+ * Messages for guests, see msi.c: has somebody given them to the domain, how
+ * many ITSes has it and where are they; how many handlers all of it takes, or
+ * -errno.
+ */
+bool rvgic_has_msi(const struct domain *d);
+unsigned int rvgic_its_count(const struct domain *d);
+paddr_t rvgic_its_base(const struct domain *d, unsigned int n);
+int rvgic_place_msi(const struct domain *d);
+
+/*
+ * A message from software: to this address, by this device of this segment.
+ * -ENOENT: nothing is there that takes it. Process context.
+ */
+int rvgic_inject_msi(struct domain *d, uint64_t doorbell, uint32_t segment,
+                     uint32_t source, uint32_t data);
+
+/* The host's ITS number n, see its.c; false: there is none. */
+bool rvgic_host_its_base(unsigned int n, paddr_t *base);
+bool rvgic_host_its_bits(unsigned int n, uint32_t *device_bits,
+                         uint32_t *event_bits);
+
+/* What the host's driver keeps in a domain, whether it has an ITS or not. */
+int rvgic_prepare_host_its(struct domain *d);
+/* The hardware domain's devices reach its ITS number n. */
+int rvgic_map_doorbell(struct domain *d, unsigned int n);
+
 #endif /* RVGIC_GLUE_H */
 
 /*

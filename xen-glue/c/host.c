@@ -8,7 +8,6 @@
 #include <xen/sched.h>
 
 #include <asm/gic.h>
-#include <asm/gic_v3_its.h>
 #include <asm/vgic.h>
 
 #include "glue.h"
@@ -71,15 +70,10 @@ unsigned int rvgic_host_espis(void)
 #endif
 }
 
-unsigned int rvgic_lpi_bits(const struct domain *d)
+/* The hardware domain could have all of it anyway. */
+bool rvgic_unlimited(const struct domain *d)
 {
-#ifdef CONFIG_GICV3
-    /* LPIs come by an ITS. List registers have room for 16 bits. */
-    if ( vgic_v3_its_count(d) )
-        return min(rvgic_host_v3.intid_bits, 16U);
-#endif
-
-    return 0;
+    return is_hardware_domain(d);
 }
 
 /*

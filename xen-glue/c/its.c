@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What virtual ITSes need of Xen: guest memory, and the host's ITSes behind
- * those of the hardware domain. Nothing here knows what a command is.
+ * The host's ITSes behind those of the hardware domain. Nothing here knows what
+ * a command is. What virtual ITSes need else is in msi.c.
  */
 
 #include <xen/iommu.h>
@@ -9,30 +9,15 @@
 #include <xen/list.h>
 #include <xen/rbtree.h>
 #include <xen/sched.h>
-#include <xen/sizes.h>
 #include <xen/spinlock.h>
 
 #include <asm/current.h>
 #include <asm/gic_v3_its.h>
-#include <asm/guest_access.h>
-#include <asm/mmio.h>
 #include <asm/vgic.h>
 
 #include "glue.h"
 
 #ifdef CONFIG_HAS_ITS
-
-bool rvgic_read_guest(struct domain *d, uint64_t gpa, void *to, uint32_t size)
-{
-    return !access_guest_memory_by_gpa(d, gpa, to, size, false);
-}
-
-bool rvgic_write_guest(struct domain *d, uint64_t gpa, const void *from,
-                       uint32_t size)
-{
-    /* It is only read from. */
-    return !access_guest_memory_by_gpa(d, gpa, (void *)from, size, true);
-}
 
 /* The host's ITS number n, in the order of its device tree. */
 static const struct host_its *host_its(unsigned int n)
@@ -46,24 +31,24 @@ static const struct host_its *host_its(unsigned int n)
     return NULL;
 }
 
-/* The hardware domain has one for each of the host's, at the same address. */
-unsigned int vgic_v3_its_count(const struct domain *d)
-{
-    unsigned int n = 0;
-
-    if ( is_hardware_domain(d) && d->arch.vgic.version == GIC_V3 )
-        while ( host_its(n) )
-            n++;
-
-    return n;
-}
-
-bool rvgic_its(const struct domain *d, unsigned int n,
-               uint32_t *device_bits, uint32_t *event_bits)
+bool rvgic_host_its_base(unsigned int n, paddr_t *base)
 {
     const struct host_its *its = host_its(n);
 
-    if ( n >= vgic_v3_its_count(d) || !its )
+    if ( !its )
+        return false;
+
+    *base = its->addr;
+
+    return true;
+}
+
+bool rvgic_host_its_bits(unsigned int n, uint32_t *device_bits,
+                         uint32_t *event_bits)
+{
+    const struct host_its *its = host_its(n);
+
+    if ( !its )
         return false;
 
     *device_bits = its->devid_bits;
@@ -72,31 +57,11 @@ bool rvgic_its(const struct domain *d, unsigned int n,
     return true;
 }
 
-static int its_mmio_read(struct vcpu *v, mmio_info_t *info, register_t *r,
-                         void *priv)
+/* For Xen, which asks of the hardware domain only. */
+unsigned int vgic_v3_its_count(const struct domain *d)
 {
-    const struct host_its *its = host_its((unsigned long)priv);
-
-    *r = rvgic_its_read(v, (unsigned long)priv, info->gpa - its->addr,
-                        info->dabt.size);
-
-    return 1;
+    return rvgic_its_count(d);
 }
-
-static int its_mmio_write(struct vcpu *v, mmio_info_t *info, register_t r,
-                          void *priv)
-{
-    const struct host_its *its = host_its((unsigned long)priv);
-
-    return rvgic_stored(rvgic_its_write(v, (unsigned long)priv,
-                                        info->gpa - its->addr, info->dabt.size,
-                                        rvgic_written(info, r)));
-}
-
-static const struct mmio_handler_ops its_ops = {
-    .read  = its_mmio_read,
-    .write = its_mmio_write,
-};
 
 /* The hardware domain's numbers and addresses are the host's. */
 static paddr_t doorbell(unsigned int n)
@@ -109,7 +74,7 @@ static paddr_t doorbell(unsigned int n)
  * Its tables are the CPUs' on Arm: the domain's vCPUs reach the page as well,
  * and what they write has no DeviceID of a device.
  */
-static int map_doorbell(struct domain *d, unsigned int n)
+int rvgic_map_doorbell(struct domain *d, unsigned int n)
 {
     dfn_t dfn = _dfn(PFN_DOWN(doorbell(n)));
     unsigned int flush = 0;
@@ -138,34 +103,30 @@ static int map_doorbell(struct domain *d, unsigned int n)
     return rc;
 }
 
-int rvgic_register_its(struct domain *d)
+int rvgic_prepare_host_its(struct domain *d)
 {
-    unsigned long n;
-    int rc = 0;
-
     spin_lock_init(&d->arch.vgic.its_devices_lock);
     d->arch.vgic.its_devices = RB_ROOT;
 
-    if ( rvgic_lpi_bits(d) )
-        rc = rvgic_look_for_strays(d);
+    /* Only the hardware domain's LPIs come from the host's. */
+    if ( is_hardware_domain(d) && rvgic_lpi_bits(d) )
+        return rvgic_look_for_strays(d);
 
-    for ( n = 0; n < vgic_v3_its_count(d) && !rc; n++ )
-    {
-        register_mmio_handler(d, &its_ops, host_its(n)->addr, SZ_128K,
-                              (void *)n);
-        rc = map_doorbell(d, n);
-    }
-
-    return rc;
+    return 0;
 }
 
 /* Devices and events on the host ******************************************/
 
-bool rvgic_map_device(struct domain *d, unsigned int n, uint32_t device,
-                      uint32_t event_bits, bool valid)
+/* Of a domain that has none of the host's devices, all are software. */
+unsigned int rvgic_map_device(struct domain *d, unsigned int n, uint32_t device,
+                              uint32_t event_bits, bool valid)
 {
-    return !gicv3_its_map_guest_device(d, doorbell(n), device, doorbell(n),
-                                       device, 1ULL << event_bits, valid);
+    if ( !is_hardware_domain(d) )
+        return RVGIC_SOFTWARE;
+
+    return gicv3_its_map_guest_device(d, doorbell(n), device, doorbell(n),
+                                      device, 1ULL << event_bits, valid)
+           ? RVGIC_REFUSED : RVGIC_HARDWARE;
 }
 
 bool rvgic_map_event(struct domain *d, unsigned int n, uint32_t device,
@@ -188,34 +149,33 @@ void rvgic_route_event(struct domain *d, unsigned int n, uint32_t device,
                                 read_atomic(&v->processor));
 }
 
-#else /* !CONFIG_HAS_ITS: no domain has LPIs, and nothing of this is called */
+#else /* !CONFIG_HAS_ITS: what virtual ITSes there are has no host behind it */
 
-bool rvgic_read_guest(struct domain *d, uint64_t gpa, void *to, uint32_t size)
+bool rvgic_host_its_base(unsigned int n, paddr_t *base)
 {
     return false;
 }
 
-bool rvgic_write_guest(struct domain *d, uint64_t gpa, const void *from,
-                       uint32_t size)
+bool rvgic_host_its_bits(unsigned int n, uint32_t *device_bits,
+                         uint32_t *event_bits)
 {
     return false;
 }
 
-bool rvgic_its(const struct domain *d, unsigned int n,
-               uint32_t *device_bits, uint32_t *event_bits)
-{
-    return false;
-}
-
-int rvgic_register_its(struct domain *d)
+int rvgic_map_doorbell(struct domain *d, unsigned int n)
 {
     return 0;
 }
 
-bool rvgic_map_device(struct domain *d, unsigned int n, uint32_t device,
-                      uint32_t event_bits, bool valid)
+int rvgic_prepare_host_its(struct domain *d)
 {
-    return false;
+    return 0;
+}
+
+unsigned int rvgic_map_device(struct domain *d, unsigned int n, uint32_t device,
+                              uint32_t event_bits, bool valid)
+{
+    return RVGIC_SOFTWARE;
 }
 
 bool rvgic_map_event(struct domain *d, unsigned int n, uint32_t device,

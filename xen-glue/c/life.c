@@ -13,7 +13,6 @@
 
 #include <asm/gic.h>
 #include <asm/gic_v3_defs.h>
-#include <asm/gic_v3_its.h>
 #include <asm/vgic.h>
 #include <public/arch-arm.h>
 #include <public/domctl.h>
@@ -63,6 +62,7 @@ unsigned int vgic_max_vcpus(unsigned int domctl_vgic_version)
 static int place_v2(struct domain *d, rvgic_mmio_count_t *mmio_count)
 {
     struct vgic_dist *vgic = &d->arch.vgic;
+    int rc;
 
     if ( !rvgic_host_v2.enabled )
         return -ENODEV;
@@ -88,7 +88,11 @@ static int place_v2(struct domain *d, rvgic_mmio_count_t *mmio_count)
         vgic->vbase = rvgic_host_v2.vbase + rvgic_host_v2.aliased_offset;
     }
 
-    *mmio_count = 2;
+    rc = rvgic_place_msi(d);
+    if ( rc < 0 )
+        return rc;
+
+    *mmio_count = 2 + rc;
 
     return 0;
 }
@@ -99,6 +103,7 @@ static int place_v3(struct domain *d, rvgic_mmio_count_t *mmio_count)
     struct vgic_dist *vgic = &d->arch.vgic;
     bool host_layout = domain_use_host_layout(d);
     unsigned int i, nr, first_cpu = 0;
+    int rc;
 
     BUILD_BUG_ON(GUEST_GICV3_RDIST_REGIONS != 1);
     BUILD_BUG_ON(GUEST_GICV3_GICR0_SIZE / RDIST_SIZE < RVGIC_MAX_VCPUS);
@@ -106,6 +111,10 @@ static int place_v3(struct domain *d, rvgic_mmio_count_t *mmio_count)
 
     if ( !rvgic_host_v3.enabled )
         return -ENODEV;
+
+    rc = rvgic_place_msi(d);
+    if ( rc < 0 )
+        return rc;
 
     nr = host_layout ? rvgic_host_v3.nr_regions : GUEST_GICV3_RDIST_REGIONS;
 
@@ -129,7 +138,7 @@ static int place_v3(struct domain *d, rvgic_mmio_count_t *mmio_count)
     }
 
     vgic->nr_regions = i;
-    *mmio_count = 1 + vgic->nr_regions + vgic_v3_its_count(d);
+    *mmio_count = 1 + vgic->nr_regions + rc;
 
     return 0;
 }

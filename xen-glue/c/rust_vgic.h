@@ -99,6 +99,28 @@ void vgic_lines_forget(struct vcpu *v);
  */
 int domain_vgic_relinquish(struct domain *d);
 
+struct dt_device_node;
+struct xen_dm_op_inject_msi2;
+struct xen_domctl_createdomain;
+struct xen_domctl_vgic_limits;
+
+/* XEN_DOMCTL_vgic_limits and XEN_DMOP_inject_msi2, as public/ says. */
+int vgic_set_limits(struct domain *d, const struct xen_domctl_vgic_limits *l);
+int vgic_inject_msi2(struct domain *d, const struct xen_dm_op_inject_msi2 *op);
+
+/*
+ * Of a domain that is built from a node of the host's device tree: what the
+ * node says, before there is a domain, and of its limits, once there is one;
+ * then, for the guest's node of its interrupt controller, #address-cells and
+ * what comes with it, and its children.
+ */
+void vgic_domu_parse(const struct dt_device_node *node,
+                     struct xen_domctl_createdomain *config,
+                     unsigned int flags);
+void vgic_domu_limits(struct domain *d, const struct dt_device_node *node);
+int vgic_domu_cells(const struct domain *d, void *fdt);
+int vgic_domu_nodes(const struct domain *d, void *fdt);
+
 /* To be called by the handler of the maintenance interrupt. */
 void vgic_maintenance_interrupt(void);
 

@@ -43,22 +43,35 @@ int rvgic_register_frames(struct domain *d);
 void rvgic_forget_frames(struct domain *d);
 
 /*
- * Virtual ITSes, those of its.c: bits of an LPI's INTID (0: the domain has no
- * LPIs), and what ITS number n of a domain is to be, if it has one.
+ * Virtual ITSes, those of msi.c: bits of an LPI's INTID (0: the domain has no
+ * LPIs), and what ITS number n of a domain is to be, if it has one. There are
+ * 64 at the most. Is it trusted with as much memory as they can ever take?
  */
 unsigned int rvgic_lpi_bits(const struct domain *d);
 bool rvgic_its(const struct domain *d, unsigned int n,
                uint32_t *device_bits, uint32_t *event_bits);
+bool rvgic_unlimited(const struct domain *d);
 int rvgic_register_its(struct domain *d);
+
+/*
+ * The frame of a GICv2m, if the domain has one: how many SPIs, and the first of
+ * them, which is not known before there is a vGIC. Those that the domain is
+ * created with are below, and the Rust half adds the frame's.
+ */
+bool rvgic_v2m(const struct domain *d, uint32_t *base, uint32_t *count);
 
 /* Guest memory; false: some of it is not there. Process context. */
 bool rvgic_read_guest(struct domain *d, uint64_t gpa, void *to, uint32_t size);
 bool rvgic_write_guest(struct domain *d, uint64_t gpa, const void *from,
                        uint32_t size);
 
-/* Devices and events at the host's ITS number n. Process context. */
-bool rvgic_map_device(struct domain *d, unsigned int n, uint32_t device,
-                      uint32_t event_bits, bool valid);
+/*
+ * A device of ITS number n: RVGIC_REFUSED, RVGIC_HARDWARE or RVGIC_SOFTWARE.
+ * What follows, and that it is valid no longer, is for those of the hardware
+ * only. Process context.
+ */
+unsigned int rvgic_map_device(struct domain *d, unsigned int n, uint32_t device,
+                              uint32_t event_bits, bool valid);
 bool rvgic_map_event(struct domain *d, unsigned int n, uint32_t device,
                      uint32_t event, uint32_t virq);
 void rvgic_unmap_event(struct domain *d, unsigned int n, uint32_t device,

@@ -9,7 +9,7 @@
 //! | [`life`] | a domain's life: its vGIC, its vCPUs, numbers of interrupts |
 //! | [`run`] | the run loop: injection, exits, entries, what is pending |
 //! | [`mmio`] | trapped accesses |
-//! | [`its`] | those of ITSes |
+//! | [`its`] | those of ITSes and of GICv2m frames, messages of device models, limits |
 //! | [`hwirq`] | physical interrupts |
 //! | [`vtimer`] | the virtual timer's interrupt |
 //! | [`dump`] | the console's 'q' key |
@@ -32,6 +32,7 @@ use core::ffi::c_int;
 use rust_vgic::Error;
 
 /// Error numbers of Xen.
+const ENOENT: c_int = 2;
 const ENOMEM: c_int = 12;
 const EBUSY: c_int = 16;
 const EINVAL: c_int = 22;

@@ -37,7 +37,6 @@ unsafe extern "C" {
     pub fn rvgic_host_version() -> c_uint;
     pub fn rvgic_host_spis() -> c_uint;
     pub fn rvgic_host_espis() -> c_uint;
-    pub fn rvgic_lpi_bits(d: *const domain) -> c_uint;
 }
 
 // c/life.c
@@ -78,14 +77,17 @@ unsafe extern "C" {
     pub fn rvgic_print(text: *const c_char, len: usize);
 }
 
-// c/its.c
+// c/msi.c
 unsafe extern "C" {
+    pub fn rvgic_unlimited(d: *const domain) -> bool;
+    pub fn rvgic_lpi_bits(d: *const domain) -> c_uint;
     pub fn rvgic_its(
         d: *const domain,
         n: c_uint,
         device_bits: *mut u32,
         event_bits: *mut u32,
     ) -> bool;
+    pub fn rvgic_v2m(d: *const domain, base: *mut u32, count: *mut u32) -> bool;
     pub fn rvgic_read_guest(d: *mut domain, gpa: u64, to: *mut c_void, size: u32) -> bool;
     pub fn rvgic_write_guest(d: *mut domain, gpa: u64, from: *const c_void, size: u32) -> bool;
     pub fn rvgic_map_device(
@@ -94,7 +96,11 @@ unsafe extern "C" {
         device: u32,
         event_bits: u32,
         valid: bool,
-    ) -> bool;
+    ) -> c_uint;
+}
+
+// c/its.c
+unsafe extern "C" {
     pub fn rvgic_map_event(d: *mut domain, n: c_uint, device: u32, event: u32, virq: u32) -> bool;
     pub fn rvgic_unmap_event(d: *mut domain, n: c_uint, device: u32, event: u32);
     pub fn rvgic_forget_strays(d: *mut domain);

@@ -2,10 +2,11 @@
 //! Xen as the vGIC's host.
 
 use crate::cpu::{self, Cpu};
+use crate::exports::its::{RVGIC_HARDWARE, RVGIC_SOFTWARE};
 use crate::ffi::{self, irq_desc};
 use crate::layout::{XenDomain, XenVcpu};
 use core::fmt::Display;
-use rust_vgic::{CpuInterface, Host, IntId, PhysIrq};
+use rust_vgic::{Backing, CpuInterface, Host, IntId, PhysIrq};
 
 /// A domain's vGIC.
 pub type Vgic = rust_vgic::Domain<XenHost>;
@@ -137,10 +138,15 @@ impl Host for XenHost {
         unsafe { ffi::rvgic_write_guest(self.domain.as_ptr(), address, start, size) }
     }
 
-    fn map_device(&self, its: u16, device: u32, event_bits: Option<u32>) -> bool {
+    fn map_device(&self, its: u16, device: u32, event_bits: Option<u32>) -> Backing {
         let (bits, valid) = (event_bits.unwrap_or(1), event_bits.is_some());
+        let d = self.domain.as_ptr();
         // SAFETY: the domain is alive, and has this ITS.
-        unsafe { ffi::rvgic_map_device(self.domain.as_ptr(), its.into(), device, bits, valid) }
+        match unsafe { ffi::rvgic_map_device(d, its.into(), device, bits, valid) } {
+            RVGIC_HARDWARE => Backing::Hardware,
+            RVGIC_SOFTWARE => Backing::Software,
+            _ => Backing::Refused,
+        }
     }
 
     fn map_event(&self, its: u16, device: u32, event: u32, intid: IntId) -> bool {

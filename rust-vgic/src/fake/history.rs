@@ -90,6 +90,7 @@ impl Domain<Fake> {
             }],
             lpis: crate::LpiConfig::default(),
             its: &[],
+            msi_frame: None,
         };
         let domain = domain_of(&config, 2);
         domain.ctlr.store(2, SeqCst);

@@ -66,6 +66,7 @@ fn typer_counts_lines_and_cpus() {
         regions: &[],
         lpis: crate::LpiConfig::default(),
         its: &[],
+        msi_frame: None,
     };
     assert_eq!(domain_of(&config, 1).r(0, 4), 1 | 2 << 5);
 }
@@ -208,6 +209,7 @@ fn itargetsr_naming_a_vcpu_that_is_not_created() {
         regions: &[],
         lpis: crate::LpiConfig::default(),
         its: &[],
+        msi_frame: None,
     };
     let domain = domain_of(&config, 2);
     ready(&domain, 32, 0xff);

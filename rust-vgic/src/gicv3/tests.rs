@@ -210,6 +210,7 @@ fn irouter_of_a_vcpu_that_is_not_created() {
         }],
         lpis: crate::LpiConfig::default(),
         its: &[],
+        msi_frame: None,
     };
     let domain = domain_of(&config, 2);
     w(&domain, 0x6100, 3);

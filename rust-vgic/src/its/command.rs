@@ -57,7 +57,7 @@ mod number {
     pub(super) const DISCARD: u8 = 0x0f;
 }
 
-/// What is wrong with a command. The numbers are the last byte of the architecture's error codes.
+/// What is wrong with a command. The numbers are the last byte of the architecture's error codes, but for the limits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Reason {
     /// No such command.
@@ -78,8 +78,34 @@ pub(crate) enum Reason {
     UnmappedInterrupt = 0x07,
     /// The collection goes to no redistributor.
     UnmappedCollection = 0x09,
-    /// The host has no room, or refuses.
+    /// The domain's limit on devices, on events or on LPIs is reached. To the guest they are out of range.
+    TooManyDevices = 0xf1,
+    TooManyEvents = 0xf5,
+    TooManyLpis = 0xf6,
+    /// The host has no memory, or refuses.
     Refused = 0xff,
+}
+
+impl Reason {
+    /// The limit that is reached, if it is that.
+    pub(crate) const fn limit(self) -> Option<&'static str> {
+        match self {
+            Self::TooManyDevices => Some("devices"),
+            Self::TooManyEvents => Some("events"),
+            Self::TooManyLpis => Some("LPIs"),
+            _ => None,
+        }
+    }
+
+    /// The last byte of the error code.
+    const fn code(self) -> u32 {
+        match self {
+            Self::TooManyDevices => Self::DeviceRange.code(),
+            Self::TooManyEvents => Self::EventRange.code(),
+            Self::TooManyLpis => Self::LpiRange.code(),
+            _ => self as u32,
+        }
+    }
 }
 
 /// A command error: the command is ignored.
@@ -90,6 +116,11 @@ pub(crate) struct CommandError {
 }
 
 impl CommandError {
+    /// The limit of the domain that it is about, if it is about one.
+    pub(crate) const fn limit(self) -> Option<&'static str> {
+        self.reason.limit()
+    }
+
     /// The architecture's code for it. What it has none for ends in 0x00 or 0xff.
     pub(crate) const fn code(self) -> u32 {
         // The codes of CLEAR have the number of SYNC in them.
@@ -97,7 +128,7 @@ impl CommandError {
             number::CLEAR => number::SYNC,
             other => other,
         };
-        0x01_0000 | (command as u32) << 8 | self.reason as u32
+        0x01_0000 | (command as u32) << 8 | self.reason.code()
     }
 }
 
@@ -131,6 +162,11 @@ impl Entry {
             number: first as u8,
             words,
         }
+    }
+
+    /// Its four doublewords.
+    pub(crate) const fn words(&self) -> [u64; 4] {
+        self.words
     }
 
     /// This command with something wrong about it.

@@ -31,11 +31,24 @@ impl Its {
             lpis.all(0).filter(|(_, lpi)| own(lpi)).count(),
         )?;
         match self.errors.load(Ordering::Relaxed) {
-            0 => writeln!(out),
+            0 => writeln!(out)?,
             n => writeln!(
                 out,
                 ", {n} command errors, the last {:#x}",
                 self.last_error.load(Ordering::Relaxed)
+            )?,
+        }
+        match self.refused.last() {
+            (0, _) => Ok(()),
+            (n, Some([zero, one, two, three])) => writeln!(
+                out,
+                "  vGIC: ITS {}: {n} commands refused for the limits, the last {zero:#x} {one:#x} {two:#x} {three:#x}",
+                self.index,
+            ),
+            (n, None) => writeln!(
+                out,
+                "  vGIC: ITS {}: {n} commands refused for the limits, and another just now",
+                self.index,
             ),
         }
     }

@@ -9,10 +9,10 @@ use super::command::{Command, Reason};
 use super::queue::Budget;
 use super::tables::{Anew, Device, Mapped, Tables};
 use crate::domain::Domain;
-use crate::host::Host;
+use crate::host::{Backing, Host};
 use crate::intid::{IntId, VcpuId};
 use crate::irq::{self, NIL};
-use crate::lpi::{Lpi, Lpis};
+use crate::lpi::{Lpi, Lpis, NoPage};
 use crate::progress::Progress;
 use crate::radix::Radix;
 use crate::sync::Ordering;
@@ -134,7 +134,7 @@ impl<H: Host> Domain<H> {
         }
         // More than asked for costs the host nothing, and may spare it from being asked again.
         let host_bits = event_bits.max(HOST_BITS).min(its.event_bits);
-        let found = its.tables.lock().devices.get(device).map(|d| d.host_bits);
+        let found = (its.tables.lock().devices.get(device)).map(|d| (d.host_bits, d.backing));
         match found {
             None => self.map_new_device(its, device, Device::new(event_bits, itt, host_bits)),
             Some(had) => self.map_device_anew(its, device, (event_bits, itt), had, budget),
@@ -143,12 +143,20 @@ impl<H: Host> Domain<H> {
 
     fn map_new_device(&self, its: &Its, device: u32, made: Device) -> Executed {
         if !self.lpis.devices_left.take() {
-            return Err(Reason::Refused);
+            return Err(Reason::TooManyDevices);
         }
         let host_bits = made.host_bits;
         let inserted = its.tables.lock().devices.insert(device, made).is_ok();
         // The host may take its time; nobody waits for the tables meanwhile.
-        if inserted && self.host.map_device(its.index, device, host_bits) {
+        let backing = if inserted {
+            self.host.map_device(its.index, device, host_bits)
+        } else {
+            Backing::Refused
+        };
+        if backing != Backing::Refused {
+            if let Some(made) = its.tables.lock().devices.get_mut(device) {
+                made.backing = backing;
+            }
             return Ok(Progress::Done);
         }
         let unmapped = its.tables.lock().devices.remove(device);
@@ -165,7 +173,7 @@ impl<H: Host> Domain<H> {
         its: &Its,
         device: u32,
         (event_bits, itt): (u32, u64),
-        had: Option<u32>,
+        (had, backing): (Option<u32>, Backing),
         budget: &mut Budget,
     ) -> Executed {
         let set = |change: &mut dyn FnMut(&mut Device)| {
@@ -173,14 +181,23 @@ impl<H: Host> Domain<H> {
         };
         let anew = its.tables.lock().devices.get(device).map(|d| d.anew);
         let mut anew = anew.unwrap_or(Anew::No);
+        let is_software = backing == Backing::Software;
         if anew == Anew::No {
             let host_bits = event_bits.max(HOST_BITS).min(its.event_bits);
-            let map = |bits| self.host.map_device(its.index, device, Some(bits));
-            let mut has = had;
+            let (mut has, mut backing) = (had, backing);
+            let mut map = |bits| {
+                let is = self.host.map_device(its.index, device, Some(bits));
+                if is != Backing::Refused {
+                    backing = is;
+                }
+                is != Backing::Refused
+            };
             anew = Anew::Unmaps;
-            if had.is_none_or(|had| event_bits > had) {
+            if is_software {
+                anew = Anew::UnmapsHere;
+            } else if had.is_none_or(|had| event_bits > had) {
                 if had.is_some() {
-                    self.host.map_device(its.index, device, None);
+                    let _ = self.host.map_device(its.index, device, None);
                 }
                 if map(host_bits) {
                     (has, anew) = (Some(host_bits), Anew::UnmapsHere);
@@ -188,7 +205,7 @@ impl<H: Host> Domain<H> {
                     (has, anew) = (had.filter(|had| map(*had)), Anew::Stays(0));
                 }
             }
-            set(&mut |d| (d.host_bits, d.anew) = (has, anew));
+            set(&mut |d| (d.host_bits, d.backing, d.anew) = (has, backing, anew));
         }
         if let Anew::Stays(next) = anew {
             if self.tell_again(its, device, next, budget) == Progress::Again {
@@ -216,7 +233,7 @@ impl<H: Host> Domain<H> {
                 let events = tables.devices.get(device).map(|d| &d.events);
                 events.and_then(|events| events.next(next).map(|(event, at)| (event, *at)))
             };
-            let Some((event, mapped)) = found else {
+            let Some((event, mapped)) = found.filter(|_| its.is_hardware(device)) else {
                 return Progress::Done;
             };
             if !budget.step() {
@@ -259,8 +276,8 @@ impl<H: Host> Domain<H> {
         // Out of the lock before it is freed.
         let unmapped = its.tables.lock().devices.remove(device);
         if let Some(unmapped) = unmapped {
-            if unmapped.host_bits.is_some() {
-                self.host.map_device(its.index, device, None);
+            if unmapped.host_bits.is_some() && unmapped.backing == Backing::Hardware {
+                let _ = self.host.map_device(its.index, device, None);
             }
             self.lpis.devices_left.give_back();
         }
@@ -306,7 +323,10 @@ impl<H: Host> Domain<H> {
             }
             return Ok(Progress::Done);
         }
-        let lpi = self.lpis.make(intid).ok_or(Reason::Refused)?;
+        let lpi = self.lpis.make(intid).map_err(|why| match why {
+            NoPage::Limit => Reason::TooManyLpis,
+            NoPage::Memory => Reason::Refused,
+        })?;
         // The event that has the LPI will lose it. It stays so while nobody works for its ITS.
         let loser = lpi.mapped_by();
         let other = loser
@@ -340,7 +360,7 @@ impl<H: Host> Domain<H> {
         // One that goes gives its place to the new one.
         let counts = old.is_none() && loser.is_none();
         if counts && !self.lpis.events_left.take() {
-            return Err(Reason::Refused);
+            return Err(Reason::TooManyEvents);
         }
         let reserved = {
             let mut tables = its.tables.lock();
@@ -349,7 +369,9 @@ impl<H: Host> Domain<H> {
         };
         let claimed = loser.is_some() || self.claim_lpi(its.index, at, lpi);
         // The host says last whether it can be. From here on the messages are those of the new LPI, and dropped until that is mapped.
-        let mapped = reserved && claimed && self.host.map_event(its.index, at.0, at.1, new.intid);
+        let mapped = reserved
+            && claimed
+            && (!its.is_hardware(at.0) || self.host.map_event(its.index, at.0, at.1, new.intid));
         if !mapped {
             if claimed && loser.is_none() {
                 lpi.disown();
@@ -414,8 +436,7 @@ impl<H: Host> Domain<H> {
 
     /// Unmaps an event at the host, if that has it.
     fn unmap_at_host(&self, its: &Its, at: (u32, u32)) {
-        let anew = its.tables.lock().devices.get(at.0).map(|d| d.anew);
-        if anew != Some(Anew::UnmapsHere) {
+        if its.has_at_host(at.0) {
             self.host.unmap_event(its.index, at.0, at.1);
         }
     }

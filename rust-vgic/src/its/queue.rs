@@ -15,7 +15,7 @@ use super::Its;
 use super::command::{Entry, SIZE};
 use super::tables::Anew;
 use crate::domain::Domain;
-use crate::host::Host;
+use crate::host::{Backing, Host};
 use crate::intid::IntId;
 use crate::lpi::Lpi;
 use crate::progress::Progress;
@@ -140,10 +140,8 @@ impl<H: Host> Domain<H> {
                 let tables = its.tables.lock();
                 let mapped = tables.mapped(device, event).is_ok_and(|m| m.intid == intid);
                 mapped
-                    && tables
-                        .devices
-                        .get(device)
-                        .is_some_and(|d| d.anew == Anew::No)
+                    && (tables.devices.get(device))
+                        .is_some_and(|d| d.anew == Anew::No && d.backing == Backing::Hardware)
             };
             if whole {
                 self.host.route_event(its.index, device, event, vcpu);
@@ -234,7 +232,13 @@ impl<H: Host> Domain<H> {
             Err(error) => {
                 let before = its.errors.fetch_add(1, Ordering::Relaxed);
                 its.last_error.store(error.code(), Ordering::Relaxed);
-                self.command_error(its.index, before.wrapping_add(1), error.code());
+                match error.limit() {
+                    None => self.command_error(its.index, before.wrapping_add(1), error.code()),
+                    Some(what) => {
+                        let nth = its.refused.keep(entry.words());
+                        self.limit_reached(its.index, nth, what, entry.words());
+                    }
+                }
             }
         }
         its.advance(read);

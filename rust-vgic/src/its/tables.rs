@@ -3,6 +3,7 @@
 
 use super::command::{Entry, Reason};
 use crate::config::ItsConfig;
+use crate::host::Backing;
 use crate::intid::{IntId, VcpuId};
 use crate::irq::NIL;
 use crate::lpi::Lpis;
@@ -23,6 +24,8 @@ pub(super) struct Mapped {
 /// A device that MAPD has mapped.
 pub(super) struct Device {
     pub(super) event_bits: u32,
+    /// Software: the host is not told of its events, and `host_bits` means nothing.
+    pub(super) backing: Backing,
     /// For how many the host has mapped it, 2 to the power of this; `None`: it has lost it.
     pub(super) host_bits: Option<u32>,
     pub(super) anew: Anew,
@@ -66,6 +69,8 @@ impl Device {
     pub(super) const fn new(event_bits: u32, itt: u64, host_bits: u32) -> Self {
         Self {
             event_bits,
+            // Until the host has said.
+            backing: Backing::Refused,
             host_bits: Some(host_bits),
             anew: Anew::No,
             itt,

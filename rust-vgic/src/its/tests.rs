@@ -7,7 +7,7 @@
 )]
 
 use super::*;
-use crate::config::{Config, LpiConfig, Region, Version};
+use crate::config::{Config, Limits, LpiConfig, Region, Version};
 use crate::domain::Domain;
 use crate::fake::{Fake, domain_of};
 use crate::intid::{IntId, VcpuId};
@@ -46,7 +46,10 @@ const BASER1: u32 = 0x108;
 
 const LIMITS: LpiConfig = LpiConfig {
     id_bits: 14,
-    most: 4096,
+    limits: MANY,
+};
+const MANY: Limits = Limits {
+    lpis: 4096,
     devices: 16,
     events: 4096,
 };
@@ -85,6 +88,7 @@ impl Rig {
             }],
             lpis,
             its: &its,
+            msi_frame: None,
         };
         let rig = Self {
             domain: domain_of(&config, VCPUS),

@@ -2,6 +2,7 @@
 //! What is done to LPIs: messages that become pending, events that are mapped, configuration that is read from guest memory.
 
 use super::Lpi;
+use crate::config::MessageError;
 use crate::domain::Domain;
 use crate::host::Host;
 use crate::intid::{IntId, VcpuId};
@@ -16,6 +17,34 @@ const WINDOW: usize = 64;
 /// Messages that may be in a vCPU's inbox until whoever brings the next sorts them for it: else a device could fill the inbox of
 /// a vCPU that does not run, and whoever looks for one interrupt in there would sort all.
 const UNSORTED: u32 = 256;
+
+/// A message has made an LPI pending in its word. The rest is yet to be done.
+#[must_use]
+pub(crate) struct Pended {
+    new: State,
+    effect: Effect,
+    /// Where its messages went then, if it was pending elsewhere before.
+    moved: Option<u8>,
+}
+
+impl Lpi {
+    /// A message has come: the word has the LPI pending where its messages go, or as it is where it is pending already, which is `None`.
+    fn pend(&self) -> Option<Pended> {
+        // Where MOVALL has moved what was pending before, the word says so still.
+        let mut moved = None;
+        let (old, new, effect) = self.irq.update(|s| {
+            let route = self.raw_route();
+            moved = (s.raw_target() != route && !s.pending()).then_some(route);
+            if moved.is_none() {
+                return Some(s.at_level(true));
+            }
+            let (s, first) = s.apply(Event::Route(VcpuId::new(route.into())));
+            let (s, then) = s.at_level(true);
+            Some((s, first | then))
+        })?;
+        (old != new).then_some(Pended { new, effect, moved })
+    }
+}
 
 impl<H: Host> Domain<H> {
     /// A message has been translated to LPI `intid`: it becomes pending.
@@ -37,12 +66,37 @@ impl<H: Host> Domain<H> {
             return;
         }
         if let Some(v) = self.make_pending(intid, lpi) {
-            let unsorted = &v.redist.lpi.unsorted;
-            if unsorted.fetch_add(1, Ordering::Relaxed) >= UNSORTED {
-                unsorted.store(0, Ordering::Relaxed);
-                self.sort_for(v);
-            }
+            self.pushed_to(v);
         }
+    }
+
+    /// One more message is in an inbox of `v`.
+    #[inline(always)]
+    fn pushed_to(&self, v: &Vcpu<H::Vcpu>) {
+        let unsorted = &v.redist.lpi.unsorted;
+        if unsorted.fetch_add(1, Ordering::Relaxed) >= UNSORTED {
+            unsorted.store(0, Ordering::Relaxed);
+            self.sort_for(v);
+        }
+    }
+
+    /// A message of a device model makes an LPI pending that its ITS's tables have: `held` keeps them from being changed until the word says
+    /// so, and the rest is done without. So what DISCARD, MAPTI and MAPD take away is not pending afterwards. Process context.
+    pub(crate) fn message_lpi<T>(
+        &self,
+        intid: IntId,
+        lpi: &Lpi,
+        held: T,
+    ) -> Result<(), MessageError> {
+        if !self.takes_messages(lpi) {
+            return Err(MessageError::Disabled);
+        }
+        let pended = lpi.pend();
+        drop(held);
+        if let Some(v) = pended.and_then(|pended| self.carry_pended(intid, lpi, pended)) {
+            self.pushed_to(v);
+        }
+        Ok(())
     }
 
     /// Sorts a lot of the inboxes of a vCPU for it.
@@ -90,21 +144,14 @@ impl<H: Host> Domain<H> {
         if !self.takes_messages(lpi) {
             return None;
         }
-        // Where MOVALL has moved what was pending before, the word says so still.
-        let mut moved = None;
-        let (old, new, effect) = lpi.irq.update(|s| {
-            let route = lpi.raw_route();
-            moved = (s.raw_target() != route && !s.pending()).then_some(route);
-            if moved.is_none() {
-                return Some(s.at_level(true));
-            }
-            let (s, first) = s.apply(Event::Route(VcpuId::new(route.into())));
-            let (s, then) = s.at_level(true);
-            Some((s, first | then))
-        })?;
-        if old == new {
-            return None;
-        }
+        let pended = lpi.pend()?;
+        self.carry_pended(intid, lpi, pended)
+    }
+
+    /// Does what is left to be done for a message whose LPI has become pending. Whose inbox it has been pushed to.
+    fn carry_pended(&self, intid: IntId, lpi: &Lpi, pended: Pended) -> Option<&Vcpu<H::Vcpu>> {
+        let Pended { new, effect, .. } = pended;
+        let mut moved = pended.moved;
         let holder = self.carry_out(intid, &lpi.irq, new, effect);
         while let Some(route) = moved {
             // Pairs with the fence of who changes the route: either that one finds what is pending, or we find its route. Each turn

@@ -258,7 +258,7 @@ impl<H: Host> Domain<H> {
 
     /// An LPI may be pending at `v` whether or not an ITS has mapped it: the redistributor delivers it.
     fn adopt(&self, v: &Vcpu<H::Vcpu>, intid: IntId) {
-        let Some(lpi) = self.lpis.make_pending(intid) else {
+        let Ok(lpi) = self.lpis.make_pending(intid) else {
             return;
         };
         // An ITS that maps it meanwhile says where it goes.

@@ -69,6 +69,7 @@ fn frames_and_vcpus_without_each_other() {
             regions: &[region(size)],
             lpis: crate::LpiConfig::default(),
             its: &[],
+            msi_frame: None,
         };
         let domain = domain_of(&config, exist as usize);
         // A vCPU without a redistributor cannot be.

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Trapped accesses of a domain's ITSes, and where its LPIs go.
+//! Trapped accesses of a domain's ITSes and of its GICv2m frame, messages of device models, and where LPIs go.
 //!
 //! Every pointer is one of Xen's own, alive during the call.
 
-use super::{vcpu_of, vgic_of};
+use super::{EINVAL, ENOENT, errno, vcpu_of, vgic_of};
 use crate::ffi::{domain, vcpu};
-use core::ffi::c_uint;
-use rust_vgic::{IntId, Progress, Width};
+use core::ffi::{c_int, c_uint};
+use rust_vgic::{IntId, Limits, MessageError, Progress, Width};
+
+/// What `rvgic_map_device()` says: the guest shall not have the device.
+pub const RVGIC_REFUSED: c_uint = 0;
+/// The host has it.
+pub const RVGIC_HARDWARE: c_uint = 1;
+/// A device model has it.
+pub const RVGIC_SOFTWARE: c_uint = 2;
 
 /// The guest reads ITS number `n` of its domain, at an offset from its base.
 #[unsafe(no_mangle)]
@@ -57,4 +64,74 @@ pub unsafe extern "C" fn rvgic_follow_lpi(d: *mut domain, virq: c_uint) {
 pub unsafe extern "C" fn rvgic_relinquish(d: *mut domain) -> bool {
     // SAFETY: alive, see above.
     unsafe { vgic_of(d) }.is_some_and(|vgic| vgic.relinquish() == Progress::Again)
+}
+
+/// The guest reads its GICv2m frame: 2 to the power of `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_v2m_read(v: *mut vcpu, offset: u32, size: u8) -> u32 {
+    // SAFETY: alive, see above.
+    unsafe { vcpu_of(v) }.map_or(0, |(vgic, own)| {
+        vgic.v2m_read(own, offset, Width::from_log2(size)) as u32
+    })
+}
+
+/// The guest writes it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_v2m_write(v: *mut vcpu, offset: u32, size: u8, value: u32) {
+    // SAFETY: alive, see above.
+    if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
+        vgic.v2m_write(own, offset, Width::from_log2(size), value.into());
+    }
+}
+
+/// 0, or the number of an error for why a message has changed nothing.
+fn sent(result: Result<(), MessageError>) -> c_int {
+    match result {
+        Ok(()) => 0,
+        Err(MessageError::NoDevice | MessageError::NoEvent) => -ENOENT,
+        Err(MessageError::Disabled | MessageError::HasHardware) => -EINVAL,
+    }
+}
+
+/// A device model sends an event of a device to ITS number `its` of a domain. Process context.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_message(
+    d: *mut domain,
+    its: c_uint,
+    device: u32,
+    event: u32,
+) -> c_int {
+    // SAFETY: alive, see above.
+    let vgic = unsafe { vgic_of(d) };
+    vgic.map_or(-ENOENT, |vgic| {
+        sent(vgic.message(its as usize, device, event))
+    })
+}
+
+/// A device model writes to the GICv2m frame of a domain. Process context.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_spi_message(d: *mut domain, data: u32) -> c_int {
+    // SAFETY: alive, see above.
+    unsafe { vgic_of(d) }.map_or(-ENOENT, |vgic| sent(vgic.spi_message(data)))
+}
+
+/// How much a domain's ITSes may map; 0 for what is to stay as it is. Before the domain runs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_set_limits(
+    d: *mut domain,
+    lpis: u32,
+    devices: u32,
+    events: u32,
+) -> c_int {
+    // SAFETY: alive, see above.
+    let Some(vgic) = (unsafe { vgic_of(d) }) else {
+        return -EINVAL;
+    };
+    let old = vgic.limits();
+    let other = |new, old| if new == 0 { old } else { new };
+    errno(vgic.set_limits(Limits {
+        lpis: other(lpis, old.lpis),
+        devices: other(devices, old.devices),
+        events: other(events, old.events),
+    }))
 }

@@ -14,7 +14,9 @@ use core::ffi::{c_int, c_uint};
 use rust_vgic::lr::Format;
 use rust_vgic::redistributor::Region;
 use rust_vgic::slice::try_box;
-use rust_vgic::{Config, Domain, Error, Host, IntId, ItsConfig, LpiConfig, VcpuId, Version};
+use rust_vgic::{
+    Config, Domain, Error, Host, IntId, ItsConfig, Limits, LpiConfig, MsiFrame, VcpuId, Version,
+};
 
 /// How many SPIs and extended SPIs `nr_spis` asks for. It is the number of SPIs or, with extended ones, the
 /// highest INTID + 1 - 32 (see vgic_def_nr_spis() in Xen).
@@ -86,14 +88,15 @@ impl Itses {
             itses.count = itses.count.saturating_add(1);
         }
         if itses.count != 0 {
-            // Only the hardware domain so far, which is trusted: whatever INTIDs there are.
-            const ALL: u32 = 0x1_0000 - IntId::LPI;
             itses.lpis = LpiConfig {
                 // SAFETY: alive.
                 id_bits: unsafe { ffi::rvgic_lpi_bits(d.as_ptr()) },
-                most: ALL,
-                devices: ALL,
-                events: ALL,
+                // SAFETY: the same.
+                limits: if unsafe { ffi::rvgic_unlimited(d.as_ptr()) } {
+                    Limits::ALL
+                } else {
+                    Limits::DEFAULT
+                },
             };
         }
         itses
@@ -102,6 +105,17 @@ impl Itses {
     fn as_slice(&self) -> &[ItsConfig] {
         self.all.get(..self.count).unwrap_or_default()
     }
+}
+
+/// The GICv2m frame of a domain, if it has one: its SPIs are after `spis` others, which whoever builds the domain has asked for.
+fn msi_frame(d: XenDomain, spis: u32) -> Option<MsiFrame> {
+    let (mut base, mut count) = (0, 0);
+    // SAFETY: alive; writes two words.
+    let has = unsafe { ffi::rvgic_v2m(d.as_ptr(), &mut base, &mut count) };
+    has.then(|| MsiFrame {
+        base: IntId::SPI.saturating_add(spis),
+        count,
+    })
 }
 
 fn create(d: XenDomain, nr_spis: c_uint) -> Result<(), Error> {
@@ -121,6 +135,8 @@ fn create(d: XenDomain, nr_spis: c_uint) -> Result<(), Error> {
     let list_registers = host.interface().list_registers();
     let regions = Regions::of(d);
     let itses = Itses::of(d);
+    let frame = msi_frame(d, spis);
+    let spis = spis.saturating_add(frame.map_or(0, |frame| frame.count));
     let config = Config {
         version: if v3 { Version::V3 } else { Version::V2 },
         vcpus: d.max_vcpus() as usize,
@@ -135,6 +151,7 @@ fn create(d: XenDomain, nr_spis: c_uint) -> Result<(), Error> {
         regions: regions.as_slice(),
         lpis: itses.lpis,
         its: itses.as_slice(),
+        msi_frame: frame,
     };
     let vgic = try_box(Domain::new(&config, host)?).ok_or(Error::NoMemory)?;
     d.set_spis(spis, espis);
@@ -147,6 +164,10 @@ fn create(d: XenDomain, nr_spis: c_uint) -> Result<(), Error> {
     d.set_allocated_irqs(bitmap.cast());
     for sgi in 0..IntId::PPI {
         virq::reserve(d, sgi);
+    }
+    let own = frame.map_or(0..0, |f| f.base..f.base.saturating_add(f.count));
+    for spi in own {
+        virq::reserve(d, spi);
     }
     record!(made(&vgic));
     d.set_private(Box::into_raw(vgic).cast());

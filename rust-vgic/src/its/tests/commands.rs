@@ -322,21 +322,23 @@ fn numbers_at_their_edges() {
 fn nothing_beyond_the_limits() {
     let limits = LpiConfig {
         id_bits: 14,
-        most: 512,
-        devices: 2,
-        events: 3,
+        limits: Limits {
+            lpis: 512,
+            devices: 2,
+            events: 3,
+        },
     };
     let mut rig = Rig::with(limits, 1);
     rig.ok(mapd(1, 5, true));
     rig.ok(mapd(2, 5, true));
-    assert_eq!(rig.command(mapd(3, 5, true)), 0x01_08ff, "devices");
+    assert_eq!(rig.command(mapd(3, 5, true)), 0x01_0801, "devices");
     rig.ok(mapd(2, 5, false));
     rig.ok(mapd(3, 5, true));
     rig.ok(mapti(1, 0, 8192, 0));
     rig.ok(mapti(1, 1, 8192 + 511, 0));
-    assert_eq!(rig.command(mapti(1, 2, 8192 + 512, 0)), 0x01_0aff, "pages");
+    assert_eq!(rig.command(mapti(1, 2, 8192 + 512, 0)), 0x01_0a06, "pages");
     rig.ok(mapti(1, 2, 8193, 0));
-    assert_eq!(rig.command(mapti(1, 3, 8194, 0)), 0x01_0aff, "events");
+    assert_eq!(rig.command(mapti(1, 3, 8194, 0)), 0x01_0a05, "events");
     // A mapping that is replaced, or a device that goes, makes room.
     rig.ok(mapti(1, 2, 8194, 0));
     rig.ok(mapd(1, 5, true));

@@ -34,7 +34,7 @@ fn an_its_with_its_queue_and_what_is_mapped() {
     let text = dump(&rig, 0);
     assert_eq!(
         line(&text, "vGIC: 1 ITS"),
-        "vGIC: 1 ITSes, with 1 devices and 2 events mapped"
+        "vGIC: 1 ITSes, with 1 devices of 16 and 2 events of 4096 mapped, 256 LPIs of 4096 used"
     );
     let its = line(&text, "vGIC: ITS 0");
     let expected = "vGIC: ITS 0: enabled, CBASER 0x8000000000300000, CWRITER 0x80, CREADR 0x80, \

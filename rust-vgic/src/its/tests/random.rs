@@ -150,7 +150,7 @@ proptest! {
         writes in prop::collection::vec((0_u32..0x40, any::<u64>(), any::<bool>()), 0..20),
         holes in prop::collection::vec(0_usize..4, 0..2),
     ) {
-        let limits = LpiConfig { most: 512, devices: 4, events: 64, ..LIMITS };
+        let limits = LpiConfig { limits: Limits { lpis: 512, devices: 4, events: 64 }, ..LIMITS };
         let mut rig = Rig::with(limits, 1);
         for hole in holes {
             let page = [PROPS, DEVICES, PENDING, PROPS + 0x1000][hole];

@@ -18,7 +18,10 @@ const ALL: std::ops::Range<u32> = 8192..1 << 14;
 fn tables(one: u8, two: u8) -> Rig {
     let rig = Rig::with(
         LpiConfig {
-            most: ALL.len() as u32,
+            limits: Limits {
+                lpis: ALL.len() as u32,
+                ..MANY
+            },
             ..LIMITS
         },
         1,

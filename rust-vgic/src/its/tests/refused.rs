@@ -71,8 +71,11 @@ fn refused_by_the_host_mapti_leaves_what_the_event_was() {
 #[test]
 fn refused_for_the_limits_mapti_leaves_what_the_event_was() {
     let limits = LpiConfig {
-        most: 256,
-        events: 2,
+        limits: Limits {
+            lpis: 256,
+            events: 2,
+            ..MANY
+        },
         ..LIMITS
     };
     let mut rig = Rig::with(limits, 1);
@@ -82,8 +85,11 @@ fn refused_for_the_limits_mapti_leaves_what_the_event_was() {
     rig.ok(mapc(0, 0, true));
     rig.inject(8192);
     let before = seen(&rig);
-    for command in [mapti(7, 0, 8192 + 300, 0), mapti(7, 2, 8194, 0)] {
-        assert_eq!(rig.command(command), 0x01_0aff);
+    for (command, code) in [
+        (mapti(7, 0, 8192 + 300, 0), 0x01_0a06),
+        (mapti(7, 2, 8194, 0), 0x01_0a05),
+    ] {
+        assert_eq!(rig.command(command), code);
         assert_eq!(seen(&rig), before);
     }
     // At the limit, one takes the place of another.

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Messages of device models, as if a device had written its event to GITS_TRANSLATER (IHI 0069, sections 5.2 and 12.19.9).
+
+use crate::config::MessageError;
+use crate::domain::Domain;
+use crate::host::{Backing, Host};
+use crate::sync::Ordering;
+
+impl<H: Host> Domain<H> {
+    /// Device `device` sends its event `event` to ITS number `its`: the LPI that is mapped to it becomes pending where its collection
+    /// goes, or stays so where it is.
+    ///
+    /// Process context, from any number of callers and beside any command: what has been sent before DISCARD, MAPTI or MAPD takes the event
+    /// away is gone with it, and what MOVI, MAPC or MOVALL move is delivered once. Allocates nothing, and reads no guest memory. The lock of
+    /// the ITS's tables is held for the look-up, which takes eight loads at most, and for a compare-exchange.
+    ///
+    /// `Ok` says that the LPI is, or was a moment ago, pending. A guest can have it disabled by its configuration table: then it is
+    /// delivered once that is no longer so.
+    ///
+    /// # Errors
+    /// What the guest has not mapped, what it takes no messages from now (a device's write would be ignored, IHI 0069, 5.2.10 and 12.19.9), and
+    /// devices that are the host's. Then nothing has changed.
+    pub fn message(&self, its: usize, device: u32, event: u32) -> Result<(), MessageError> {
+        let its = self.its.get(its).ok_or(MessageError::NoDevice)?;
+        if !its.is_enabled() {
+            return Err(MessageError::Disabled);
+        }
+        // The guest has given it other tables, and what is left of the old ones is about to be unmapped.
+        if its.stale.load(Ordering::Acquire) != 0 {
+            return Err(MessageError::NoDevice);
+        }
+        let tables = its.tables.lock();
+        let found = tables.devices.get(device).ok_or(MessageError::NoDevice)?;
+        match found.backing {
+            Backing::Software => {}
+            Backing::Hardware => return Err(MessageError::HasHardware),
+            // MAPD is not done yet.
+            Backing::Refused => return Err(MessageError::NoDevice),
+        }
+        let mapped = found
+            .check(event)
+            .ok()
+            .and_then(|()| found.events.get(event));
+        let intid = mapped.ok_or(MessageError::NoEvent)?.intid;
+        let lpi = self.lpis.get(intid).ok_or(MessageError::NoEvent)?;
+        self.message_lpi(intid, lpi, tables)
+    }
+
+    /// Other limits on what the domain's ITSes may map.
+    ///
+    /// For whoever builds the domain, before its guest runs; serialised by the caller.
+    ///
+    /// # Errors
+    /// [`Error::Busy`](crate::config::Error::Busy) once anything is mapped, [`Error::Invalid`](crate::config::Error::Invalid) if a limit is 0 or more than there can be, or
+    /// the domain has no LPIs.
+    pub fn set_limits(&self, limits: crate::Limits) -> Result<(), crate::Error> {
+        self.lpis.set_limits(limits)
+    }
+
+    /// The limits on what the domain's ITSes may map.
+    pub fn limits(&self) -> crate::Limits {
+        self.lpis.limits()
+    }
+}
