@@ -24,6 +24,9 @@ fn main() {
     if record {
         build.define("CONFIG_RUST_VGIC_RECORD", None);
     }
+    if env::var_os("CARGO_FEATURE_WITHOUT_HOST_ITS").is_none() {
+        build.define("CONFIG_HAS_ITS", None);
+    }
     build
         .files(files)
         .include("harness/include")
@@ -33,7 +36,6 @@ fn main() {
         .define("CONFIG_NEW_VGIC", None)
         .define("CONFIG_GICV3", None)
         .define("CONFIG_GICV3_ESPI", None)
-        .define("CONFIG_HAS_ITS", None)
         .flag_if_supported("-Wno-unused-parameter")
         .warnings_into_errors(true)
         // GNU ld goes through the libraries once, and would pass over what only xen-glue, which comes later, asks for.

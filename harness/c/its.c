@@ -220,6 +220,13 @@ void mock_its_release(struct domain *d)
     }
 }
 
+/* Of a domain that has none of the host's devices, the host's driver is to hear nothing. */
+static void theirs(const struct domain *d)
+{
+    if ( !is_hardware_domain(d) )
+        mock_broken("the host's ITS is told of a device that is not the hardware domain's");
+}
+
 int gicv3_its_map_guest_device(struct domain *d, paddr_t host_doorbell, uint32_t host_devid,
                                paddr_t guest_doorbell, uint32_t guest_devid,
                                uint64_t nr_events, bool valid)
@@ -230,6 +237,7 @@ int gicv3_its_map_guest_device(struct domain *d, paddr_t host_doorbell, uint32_t
 
     while ( events < nr_events )
         events *= 2;
+    theirs(d);
     if ( host_devid >> DEVICE_BITS || events > 1UL << EVENT_BITS )
         return -EINVAL;
     ASSERT(local_irq_is_enabled());
@@ -294,6 +302,7 @@ static struct pending_irq *assign(struct domain *d, paddr_t doorbell, uint32_t d
     unsigned int lpi;
     struct pending_irq *irq = event(d, doorbell, devid, eventid, &lpi);
 
+    theirs(d);
     if ( irq )
     {
         spin_lock_irqsave(&host_lpis.lock, flags);
@@ -323,6 +332,7 @@ int gicv3_its_route_guest_event(struct domain *d, paddr_t doorbell, uint32_t dev
 {
     unsigned int lpi;
 
+    theirs(d);
     /* It may have to wait for the queue. */
     ASSERT(local_irq_is_enabled());
     if ( !event(d, doorbell, devid, eventid, &lpi) )
@@ -367,6 +377,29 @@ void mock_do_lpi(unsigned int lpi)
     _spin_unlock(&host_lpis.lock);
     if ( entry.virt != INVALID_LPI )
         vgic_vcpu_inject_lpi(entry.d, entry.virt);
+}
+
+#elif !defined(MOCK_PEER)
+
+/* A Xen without a driver of the host's ITSes: no LPI of the hardware's comes. */
+void mock_translate(struct domain *d, unsigned int its, uint32_t device, uint32_t number,
+                    unsigned int *lpi)
+{
+    *lpi = INVALID_LPI;
+}
+
+void mock_do_lpi(unsigned int lpi)
+{
+    mock_broken("an LPI of the hardware's");
+}
+
+void mock_refuse_devices(bool on)
+{
+}
+
+void mock_its_commands(uint64_t *count)
+{
+    *count = 0;
 }
 
 #endif /* CONFIG_HAS_ITS */

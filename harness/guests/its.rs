@@ -75,7 +75,7 @@ impl<'a> Its<'a> {
     pub fn new(domain: &'a Domain, n: usize) -> Self {
         Self {
             domain,
-            base: domain.machine.profile.its_base(n),
+            base: domain.its_base(n),
             number: n,
             written: Mutex::new(0),
         }

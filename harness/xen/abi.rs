@@ -113,6 +113,13 @@ optional! {
     refuse_devices = mock_refuse_devices(on: bool);
     its_commands = mock_its_commands(count: *mut u64);
     do_softirq = mock_do_softirq();
+    choose_msi = mock_domain_choose_msi(d: *mut RawDomain);
+    creation_finished = mock_domain_creation_finished(d: *mut RawDomain);
+    v2m = mock_domain_v2m(d: *mut RawDomain, base: *mut u32, count: *mut u32);
+    inject_msi = mock_inject_msi(
+        d: *mut RawDomain, doorbell: u64, segment: u32, source: u32, data: u32, rc: *mut c_int
+    );
+    set_limits = mock_set_limits(d: *mut RawDomain, lpis: u32, devices: u32, events: u32, rc: *mut c_int);
     /// Nanoseconds.
     pass_time = mock_pass_time(ns: u64);
 }

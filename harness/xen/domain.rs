@@ -23,6 +23,8 @@ pub struct Config {
     /// Dom0: the host's layout, and the right to set trigger types.
     pub hardware: bool,
     pub direct_mapped: bool,
+    /// `XEN_DOMCTL_CDF_arm_msi`: an ITS without hardware behind it, or a GICv2m frame.
+    pub msi: bool,
 }
 
 impl Config {
@@ -35,6 +37,7 @@ impl Config {
             spis: 224,
             hardware: false,
             direct_mapped: false,
+            msi: false,
         }
     }
 
@@ -46,6 +49,13 @@ impl Config {
             direct_mapped: true,
             ..Self::guest(gic, vcpus)
         }
+    }
+
+    /// The same with an ITS, or with a GICv2m frame, for what device models send.
+    #[must_use]
+    pub const fn with_msi(mut self) -> Self {
+        self.msi = true;
+        self
     }
 
     /// The same with `n` extended SPIs, and as many others as the host has: Xen's `nr_spis` is then about the highest INTID.
@@ -61,6 +71,14 @@ impl Config {
 pub struct Errno(pub i32);
 
 const EINVAL: i32 = 22;
+
+/// Where the ITS of a domain is that has no host's layout.
+pub const GUEST_GICV3_ITS_BASE: u64 = 0x0808_0000;
+/// Where the GICv2m frame of a domain is.
+pub const GUEST_GICV2M_BASE: u64 = 0x0802_0000;
+/// GITS_TRANSLATER, and MSI_SETSPI_NS of a GICv2m frame.
+pub const TRANSLATER: u64 = 0x1_0040;
+pub const MSI_SETSPI_NS: u64 = 0x40;
 
 fn result(rc: i32) -> Result<(), Errno> {
     if rc == 0 { Ok(()) } else { Err(Errno(rc)) }
@@ -130,6 +148,9 @@ impl Domain {
             raw,
             vcpus: Mutex::default(),
         };
+        if config.msi {
+            abi::choose_msi(raw);
+        }
         // From here on, dropping it is arch_domain_destroy().
         machine.hypervisor(0, || domain.construct())?;
         Ok(domain)
@@ -267,6 +288,67 @@ impl Domain {
     pub fn send_msi(&self, its: u32, device: u32, event: u32) -> bool {
         let lpi = self.physical_lpi(its, device, event);
         lpi.map(|lpi| self.machine.gic.send_lpi(lpi)).is_some()
+    }
+
+    /// Where ITS number n of the domain is: the hardware domain and those that are direct-mapped have the host's places.
+    pub fn its_base(&self, n: usize) -> u64 {
+        if self.config.hardware || self.config.direct_mapped {
+            self.machine.profile.its_base(n)
+        } else {
+            GUEST_GICV3_ITS_BASE
+        }
+    }
+
+    /// `XEN_DMOP_inject_msi2` on a physical CPU: a device model writes `data` to `doorbell` as device `source`.
+    ///
+    /// # Errors
+    /// What the vGIC answers.
+    pub fn inject_msi(
+        &self,
+        cpu: usize,
+        doorbell: u64,
+        segment: u32,
+        source: u32,
+        data: u32,
+    ) -> Result<(), Errno> {
+        let mut rc = 0;
+        self.machine.hypervisor(cpu, || {
+            abi::inject_msi(self.raw, doorbell, segment, source, data, &mut rc);
+        });
+        result(rc)
+    }
+
+    /// The same to ITS number n.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn message(&self, cpu: usize, its: usize, device: u32, event: u32) -> Result<(), Errno> {
+        let doorbell = self.its_base(its) + TRANSLATER;
+        self.inject_msi(cpu, doorbell, 0, device, event)
+    }
+
+    /// `XEN_DOMCTL_vgic_limits`: LPIs, devices and events; 0 for what is to stay as it is.
+    ///
+    /// # Errors
+    /// What the vGIC answers.
+    pub fn set_limits(&self, lpis: u32, devices: u32, events: u32) -> Result<(), Errno> {
+        let mut rc = 0;
+        self.machine.hypervisor(0, || {
+            abi::set_limits(self.raw, lpis, devices, events, &mut rc);
+        });
+        result(rc)
+    }
+
+    /// It is unpaused for the first time.
+    pub fn unpause(&self) {
+        abi::creation_finished(self.raw);
+    }
+
+    /// The first of the SPIs of its GICv2m frame, and how many there are.
+    pub fn msi_spis(&self) -> Option<(u32, u32)> {
+        let (mut base, mut count) = (0, 0);
+        abi::v2m(self.raw, &mut base, &mut count);
+        (count != 0).then_some((base, count))
     }
 
     /// From now on the host refuses to map devices, or takes them again.

@@ -118,6 +118,13 @@ macro_rules! each_function {
                 fn mock_domain_relinquish(d: *mut RawDomain, more: *mut bool);
                 fn mock_its_commands(count: *mut u64);
                 fn mock_do_softirq();
+                fn mock_domain_choose_msi(d: *mut RawDomain);
+                fn mock_domain_creation_finished(d: *mut RawDomain);
+                fn mock_domain_v2m(d: *mut RawDomain, base: *mut u32, count: *mut u32);
+                fn mock_inject_msi(
+                    d: *mut RawDomain, doorbell: u64, segment: u32, source: u32, data: u32, rc: *mut c_int
+                );
+                fn mock_set_limits(d: *mut RawDomain, lpis: u32, devices: u32, events: u32, rc: *mut c_int);
                 fn mock_pass_time(ns: u64);
             }
             // What Xen's driver of the list registers keeps of a vCPU that does not run.
