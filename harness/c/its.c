@@ -63,6 +63,7 @@ void mock_its_power_on(const struct mock_machine *machine)
     unsigned int i;
 
     mock_refuse_devices(false);
+    __atomic_store_n(&commands, 0, __ATOMIC_RELAXED);
     memset(host_lpis.lpis, 0, sizeof(host_lpis.lpis));
     INIT_LIST_HEAD(&host_its_list);
     for ( i = 0; i < min(machine->itses, (unsigned int)ARRAY_SIZE(itses)); i++ )

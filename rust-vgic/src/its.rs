@@ -7,6 +7,7 @@
 //! | `its::tables` | devices, events and collections: this ITS's own, whatever the guest's memory says |
 //! | `its::execute` | what each command does |
 //! | `its::message` | messages of device models |
+//! | `its::memory` | how much memory what is mapped can take |
 //! | `its::queue` | the queue, worked off in bounded batches |
 //! | `its::registers` | the frame |
 //! | `its::dump` | what a person sees of it |
@@ -21,6 +22,7 @@
 mod command;
 mod dump;
 mod execute;
+mod memory;
 mod message;
 mod queue;
 mod registers;
@@ -31,6 +33,7 @@ use crate::host::Backing;
 use crate::slice::try_boxed;
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, fence};
 use alloc::boxed::Box;
+pub use memory::most_bytes;
 use tables::{Anew, Tables};
 
 /// Bytes of an entry in the guest's tables.

@@ -56,6 +56,21 @@ impl<T> Radix<T> {
         }
     }
 
+    /// Bytes of a node.
+    pub(crate) const NODE: usize = size_of::<Node<T>>();
+
+    /// Bytes that `count` values can take in `arrays` of them with indices of `bits` bits: at each step there is a node for each value, but
+    /// no more than there are ways to it.
+    pub(crate) fn most_bytes(count: u64, arrays: u64, bits: u32) -> u64 {
+        let mut nodes = 0_u64;
+        let mut ways = arrays;
+        for _ in 0..bits.div_ceil(WAY_BITS) {
+            nodes = nodes.saturating_add(count.min(ways));
+            ways = ways.saturating_mul(WAYS as u64);
+        }
+        nodes.saturating_mul(Self::NODE as u64)
+    }
+
     /// Which way to go at a step, counted from the root.
     const fn way(&self, index: u32, step: u32) -> usize {
         let below = self.steps.wrapping_sub(step).wrapping_sub(1);

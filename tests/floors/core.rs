@@ -20,6 +20,7 @@ pub const FLOORS: &[&[&str]] = &[
         "inbox",
         "its::dump",
         "its::execute",
+        "its::memory",
         "its::message",
         "its::queue",
         "lpi::delivery",

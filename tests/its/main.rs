@@ -18,6 +18,9 @@ use vgic_harness::machine::profile::Profile;
 use vgic_harness::xen::domain::{Config, Domain};
 use vgic_harness::xen::host::Machine;
 
+/// Allocations that devices may make of a guest that maps as many as it likes: the host has LPIs for one with that many events.
+const DEVICES_COST: isize = 10;
+
 /// A device and its first LPI.
 const DEVICE: u32 = 0x108;
 const LPI: u32 = FIRST_LPI + 8;

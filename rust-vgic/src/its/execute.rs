@@ -134,7 +134,8 @@ impl<H: Host> Domain<H> {
         }
         // More than asked for costs the host nothing, and may spare it from being asked again.
         let host_bits = event_bits.max(HOST_BITS).min(its.event_bits);
-        let found = (its.tables.lock().devices.get(device)).map(|d| (d.host_bits, d.backing));
+        let found = (its.tables.lock().devices.get(device))
+            .map(|d| (d.host_bits.map(u32::from), d.backing));
         match found {
             None => self.map_new_device(its, device, Device::new(event_bits, itt, host_bits)),
             Some(had) => self.map_device_anew(its, device, (event_bits, itt), had, budget),
@@ -145,7 +146,7 @@ impl<H: Host> Domain<H> {
         if !self.lpis.devices_left.take() {
             return Err(Reason::TooManyDevices);
         }
-        let host_bits = made.host_bits;
+        let host_bits = made.host_bits.map(u32::from);
         let inserted = its.tables.lock().devices.insert(device, made).is_ok();
         // The host may take its time; nobody waits for the tables meanwhile.
         let backing = if inserted {
@@ -205,6 +206,7 @@ impl<H: Host> Domain<H> {
                     (has, anew) = (had.filter(|had| map(*had)), Anew::Stays(0));
                 }
             }
+            let has = has.map(|bits| bits as u8);
             set(&mut |d| (d.host_bits, d.backing, d.anew) = (has, backing, anew));
         }
         if let Anew::Stays(next) = anew {

@@ -29,6 +29,10 @@ impl<H: Host> Domain<H> {
         if its.stale.load(Ordering::Acquire) != 0 {
             return Err(MessageError::NoDevice);
         }
+        // No number that is too wide finds one that is not.
+        if u64::from(device) >> its.device_bits != 0 {
+            return Err(MessageError::NoDevice);
+        }
         let tables = its.tables.lock();
         let found = tables.devices.get(device).ok_or(MessageError::NoDevice)?;
         match found.backing {

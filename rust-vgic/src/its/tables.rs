@@ -27,7 +27,7 @@ pub(super) struct Device {
     /// Software: the host is not told of its events, and `host_bits` means nothing.
     pub(super) backing: Backing,
     /// For how many the host has mapped it, 2 to the power of this; `None`: it has lost it.
-    pub(super) host_bits: Option<u32>,
+    pub(super) host_bits: Option<u8>,
     pub(super) anew: Anew,
     /// The guest's own table. Not used, but for saving.
     #[allow(dead_code, reason = "to be written when the state of an ITS is saved")]
@@ -71,7 +71,7 @@ impl Device {
             event_bits,
             // Until the host has said.
             backing: Backing::Refused,
-            host_bits: Some(host_bits),
+            host_bits: Some(host_bits as u8),
             anew: Anew::No,
             itt,
             events: Radix::new(event_bits),

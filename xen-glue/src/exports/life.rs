@@ -136,7 +136,12 @@ fn create(d: XenDomain, nr_spis: c_uint) -> Result<(), Error> {
     let regions = Regions::of(d);
     let itses = Itses::of(d);
     let frame = msi_frame(d, spis);
-    let spis = spis.saturating_add(frame.map_or(0, |frame| frame.count));
+    let asked = spis;
+    let spis = asked.saturating_add(frame.map_or(0, |frame| frame.count));
+    if frame.is_some() && spis > IntId::SPI_END - IntId::SPI {
+        log::error!("{d}: no SPIs are left for a GICv2m beside {asked} others");
+        return Err(Error::Invalid);
+    }
     let config = Config {
         version: if v3 { Version::V3 } else { Version::V2 },
         vcpus: d.max_vcpus() as usize,
