@@ -25,6 +25,10 @@ pub(super) fn rows() -> Vec<Row> {
         })
         .hot()
     });
+    let messages = [1, 1000, 40_000].map(|n| {
+        let name = format!("v3: cycle of a device model's message, {n} mapped");
+        Row::counted(name, Needs::OurIts, move |m| message(m, n)).hot()
+    });
     let kinds = KINDS.iter().map(|kind| {
         Row::counted(format!("ITS: {}", kind.name), kind.needs, |m| {
             commands(m, kind)
@@ -34,7 +38,12 @@ pub(super) fn rows() -> Vec<Row> {
         let name = format!("ITS: INVALL, {n} LPIs");
         Row::counted(name, Needs::Its, move |m| invall_of(m, n))
     });
-    cycles.into_iter().chain(kinds).chain(invalls).collect()
+    cycles
+        .into_iter()
+        .chain(messages)
+        .chain(kinds)
+        .chain(invalls)
+        .collect()
 }
 
 /// A guest with LPIs enabled.
@@ -95,6 +104,40 @@ fn cycle(m: &mut Meter, mapped: u32) -> Result<()> {
         });
     });
     expect(lost == 0, || format!("{lost} LPIs did not come"))?;
+    bed.end()
+}
+
+/// The same of what a device model sends, to an ITS that has no hardware behind it.
+fn message(m: &mut Meter, mapped: u32) -> Result<()> {
+    let profile = Profile {
+        spis: 32,
+        ..profile(3, 2)
+    };
+    let bed = Bed::unconfigured(profile, Config::guest(3, 2).with_msi())?;
+    let all = bed.domain.set_limits(57_344, 64, 57_344);
+    expect(all.is_ok(), || "the limits are refused".into())?;
+    its::enable_lpis(&bed.domain, &bed.cpus);
+    let its = Its::probe(&bed.domain, &bed.cpus[0], 0);
+    map(&bed, &its, mapped);
+    let doorbell = its.base + gits::TRANSLATER;
+    let mut lost = 0;
+    let mut cycle = |here: &Here<'_>, n: u32| {
+        let n = n.wrapping_mul(7919) % mapped;
+        let (device, event) = (n / EVENTS, n % EVENTS);
+        here.exit();
+        let sent = here.handle(|| (bed.domain).inject_msi_here(doorbell, 0, device, event));
+        here.enter();
+        let taken = here.take(|| ()) == FIRST_LPI + n;
+        lost += u32::from(sent.is_err() || !taken);
+    };
+    let rounds = m.rounds();
+    bed.on(0, |here| {
+        (0..20).for_each(|n| cycle(here, n));
+        m.measure(rounds, || {
+            (0..rounds as u32).for_each(|n| cycle(here, n));
+        });
+    });
+    expect(lost == 0, || format!("{lost} messages did not come"))?;
     bed.end()
 }
 

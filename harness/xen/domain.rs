@@ -311,10 +311,21 @@ impl Domain {
         source: u32,
         data: u32,
     ) -> Result<(), Errno> {
-        let mut rc = 0;
         self.machine.hypervisor(cpu, || {
-            abi::inject_msi(self.raw, doorbell, segment, source, data, &mut rc);
-        });
+            self.inject_msi_here(doorbell, segment, source, data)
+        })
+    }
+
+    /// The same on the CPU of the machine that the caller is on.
+    pub(crate) fn inject_msi_here(
+        &self,
+        doorbell: u64,
+        segment: u32,
+        source: u32,
+        data: u32,
+    ) -> Result<(), Errno> {
+        let mut rc = 0;
+        abi::inject_msi(self.raw, doorbell, segment, source, data, &mut rc);
         result(rc)
     }
 

@@ -20,7 +20,6 @@ pub const FLOORS: &[&[&str]] = &[
         "inbox",
         "its::dump",
         "its::execute",
-        "its::memory",
         "its::message",
         "its::queue",
         "lpi::delivery",

@@ -9,8 +9,9 @@ use loom::sync::Arc;
 use loom::thread;
 use rust_vgic::lr::Format;
 use rust_vgic::redistributor::Region;
-use rust_vgic::{Config, Host, ItsConfig, LpiConfig, Progress, Version, Width};
+use rust_vgic::{Config, Host, ItsConfig, Limits, LpiConfig, Progress, Version, Width};
 
+mod models;
 mod redistributors;
 
 const LPI: u32 = 8192;
@@ -123,9 +124,11 @@ fn domain(itses: usize) -> Arc<Vgic> {
         }],
         lpis: LpiConfig {
             id_bits: 14,
-            most: 256,
-            devices: 4,
-            events: 4,
+            limits: Limits {
+                lpis: 256,
+                devices: 4,
+                events: 4,
+            },
         },
         its: &vec![
             ItsConfig {
@@ -134,6 +137,7 @@ fn domain(itses: usize) -> Arc<Vgic> {
             };
             itses
         ],
+        msi_frame: None,
     };
     let d = create(&config, false);
     write(&d, 0, gicd::CTLR, 0b10);

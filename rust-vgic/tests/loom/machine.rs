@@ -314,6 +314,7 @@ pub fn gicv3() -> Config<'static> {
         }],
         lpis: LpiConfig::default(),
         its: &[],
+        msi_frame: None,
     }
 }
 
@@ -416,6 +417,7 @@ fn domain_with(vcpus: usize, resampled: bool) -> Arc<Vgic> {
         regions: &[],
         lpis: LpiConfig::default(),
         its: &[],
+        msi_frame: None,
     };
     let d = create(&config, resampled);
     write(&d, 0, gicd::CTLR, 1);
