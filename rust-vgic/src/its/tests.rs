@@ -21,6 +21,7 @@ mod commands;
 mod done;
 mod dump;
 mod enabled;
+mod messages;
 mod model;
 mod random;
 mod redistributor;
