@@ -8,6 +8,8 @@
 //!
 //! For an optimised build: `cargo test --release --test budget`.
 
+#[path = "budget/domu.rs"]
+mod domu;
 #[path = "budget/many.rs"]
 mod many;
 
@@ -327,7 +329,7 @@ const VARIABLE: &str = "VGIC_BUDGET_WORKLOAD";
 #[ignore = "run under Valgrind by the others"]
 fn workload() {
     let name = std::env::var(VARIABLE).expect("the name of a workload");
-    if many::run(&name) {
+    if many::run(&name) || domu::run(&name) {
         return;
     }
     let machine = Machine::power_on(Profile::GICV3.with_itses(1));
@@ -409,9 +411,10 @@ fn count(workload: &str) -> Option<Vec<u64>> {
         stderr,
     } = Process::new("valgrind")
         .args(["--tool=callgrind", "--combine-dumps=yes"])
-        .arg("--zero-before=budget::one_trap")
-        .arg("--toggle-collect=budget::one_trap")
-        .arg("--dump-after=budget::one_trap")
+        // Of this file, or of one of its modules.
+        .arg("--zero-before=budget::*one_trap*")
+        .arg("--toggle-collect=budget::*one_trap*")
+        .arg("--dump-after=budget::*one_trap*")
         // Off in there, and on again after it.
         .args(HOST.map(|function| format!("--toggle-collect={function}")))
         .args(

@@ -168,6 +168,14 @@ pub(crate) struct Fake {
 }
 
 impl Fake {
+    /// A host of these CPUs.
+    pub(crate) fn on(cpus: Vec<Cpu>) -> Self {
+        Self {
+            cpus,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn kicked(&self) -> Vec<usize> {
         let mut kicked = std::mem::take(&mut *self.kicks.lock().unwrap());
         kicked.sort_unstable();
@@ -354,10 +362,7 @@ pub(crate) fn domain_on(
     created: usize,
     cpu: impl Fn() -> Cpu,
 ) -> Domain<Fake> {
-    let host = Fake {
-        cpus: (0..config.vcpus).map(|_| cpu()).collect(),
-        ..Fake::default()
-    };
+    let host = Fake::on((0..config.vcpus).map(|_| cpu()).collect());
     let domain = Domain::new(config, host).unwrap();
     for n in 0..created {
         let id = VcpuId::new(n as u32).unwrap();

@@ -16,8 +16,16 @@
 //! of LPIs; never to find out where anything of the host's is, and nothing twice. All that a guest can make is counted against
 //! the limits of [`LpiConfig`](crate::LpiConfig).
 //!
-//! Injection needs nothing of this but whether the ITS is enabled: who has translated a message has the INTID, and
-//! [`Domain::inject_lpi`](crate::Domain::inject_lpi) does the rest.
+//! # The path of a message
+//!
+//! A device of the hardware's ([`Backing::Hardware`]) writes to an ITS of the host's, which makes a physical LPI of it. Injection then needs
+//! nothing of this but whether the ITS is enabled: who has the INTID calls [`Domain::inject_lpi`](crate::Domain::inject_lpi) in hard
+//! interrupt context. The host is told of each MAPD, MAPTI and DISCARD, so that it knows the INTID.
+//!
+//! A device model's ([`Backing::Software`]) is in no ITS of the host's. Its message comes in process context with ITS, DeviceID and EventID, and
+//! [`Domain::message`](crate::Domain::message) looks it up: GITS_CTLR.Enabled, then under the lock of the ITS's tables
+//! device → event → INTID, and in the same hold the LPI's word becomes pending. With the lock released, the LPI goes to the inbox of the vCPU
+//! of its collection, and that is kicked: the same as for the other.
 
 mod command;
 mod dump;

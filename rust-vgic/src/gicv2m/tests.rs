@@ -30,9 +30,7 @@ const FRAME: MsiFrame = MsiFrame {
 };
 
 fn host() -> Fake {
-    let mut host = Fake::default();
-    host.cpus = vec![Cpu::default(), Cpu::default()];
-    host
+    Fake::on(vec![Cpu::default(), Cpu::default()])
 }
 
 fn pending(domain: &Domain<Fake>, spi: u32) -> bool {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Messages of device models, as if a device had written its event to GITS_TRANSLATER (IHI 0069, sections 5.2 and 12.19.9).
+//! Messages of device models, as if a device had written its event to GITS_TRANSLATER (IHI 0069, section 5.2, and section 12.19, GITS_TRANSLATER).
 
 use crate::config::MessageError;
 use crate::domain::Domain;
@@ -18,10 +18,16 @@ impl<H: Host> Domain<H> {
     /// delivered once that is no longer so.
     ///
     /// # Errors
-    /// What the guest has not mapped, what it takes no messages from now (a device's write would be ignored, IHI 0069, 5.2.10 and 12.19.9), and
-    /// devices that are the host's. Then nothing has changed.
+    /// What the guest has not mapped, what it takes no messages from now (a device's write is ignored then, IHI 0069, 12.19),
+    /// and devices that are the host's. Then nothing has changed.
     pub fn message(&self, its: usize, device: u32, event: u32) -> Result<(), MessageError> {
         let its = self.its.get(its).ok_or(MessageError::NoDevice)?;
+        // No number that is too wide finds one that is not.
+        if u64::from(device) >> its.device_bits != 0 {
+            return Err(MessageError::NoDevice);
+        }
+        let tables = its.tables.lock();
+        // In the hold that who disables it waits for.
         if !its.is_enabled() {
             return Err(MessageError::Disabled);
         }
@@ -29,11 +35,6 @@ impl<H: Host> Domain<H> {
         if its.stale.load(Ordering::Acquire) != 0 {
             return Err(MessageError::NoDevice);
         }
-        // No number that is too wide finds one that is not.
-        if u64::from(device) >> its.device_bits != 0 {
-            return Err(MessageError::NoDevice);
-        }
-        let tables = its.tables.lock();
         let found = tables.devices.get(device).ok_or(MessageError::NoDevice)?;
         match found.backing {
             Backing::Software => {}

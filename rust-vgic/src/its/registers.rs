@@ -159,6 +159,10 @@ fn set_ctlr<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
     if let Some(its) = access.its {
         let on = (written.value & ENABLED) as u32;
         its.enabled.store(on, Ordering::Release);
+        if on == 0 {
+            // A message that is being looked up has become pending, and later ones find the ITS disabled.
+            drop(its.tables.lock());
+        }
     }
 }
 

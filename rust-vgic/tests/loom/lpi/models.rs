@@ -14,7 +14,7 @@ fn sent(d: &Vgic, event: u32) -> Result<(), MessageError> {
 
 /// Nobody waits for who sends: its message is not taken for one of the event that has the LPI next.
 fn a_message_against_unmapping(unmapping: &'static [Command]) {
-    explore(3, move || {
+    explore(2, move || {
         let d = mapped();
         let other = d.clone();
         let t = thread::spawn(move || sent(&other, 0));
@@ -114,6 +114,26 @@ fn a_model_sends_against_disabling_lpis() {
             Err(MessageError::Disabled) => assert_eq!(seen(&d), NOTHING),
             other => panic!("{other:?}"),
         }
+    });
+}
+
+/// The ITS is disabled: what is taken is pending by then, and nothing afterwards.
+#[test]
+fn a_model_sends_against_disabling_the_its() {
+    explore(2, || {
+        let d = mapped();
+        let other = d.clone();
+        let t = thread::spawn(move || sent(&other, 0));
+        its(&d, 1, 0, gits::CTLR, 0);
+        let lpi = d.state_of(None, intid(LPI)).unwrap();
+        let before = lpi.pending();
+        let taken = t.join().unwrap();
+        let after = d.state_of(None, intid(LPI)).unwrap().pending();
+        assert_eq!((before, after), (taken.is_ok(), taken.is_ok()));
+        assert!(
+            matches!(taken, Ok(()) | Err(MessageError::Disabled)),
+            "{taken:?}"
+        );
     });
 }
 
