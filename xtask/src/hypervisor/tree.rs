@@ -83,6 +83,10 @@ impl Source {
             Err(_) => bail!("there is no patch series {}", directory.display()),
         };
         patches.retain(|p| p.extension().is_some_and(|e| e == "patch"));
+        patches.retain(|p| {
+            let name = p.file_name().unwrap_or_default().to_string_lossy();
+            version::is_for(&name, self.version)
+        });
         patches.sort();
         Ok(patches)
     }

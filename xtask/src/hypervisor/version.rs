@@ -102,6 +102,17 @@ pub fn series_name(version: Version) -> Option<&'static str> {
     }
 }
 
+/// Is a patch of a series for this release? What is another file in some releases of a series has a patch for each: its
+/// name has them after the number, `0028-4.18-name.patch` or, from one to another, `0028-4.19-4.20-name.patch`.
+pub fn is_for(patch: &str, version: Version) -> bool {
+    let mut releases = patch.split('-').skip(1).map_while(Version::parse);
+    match (releases.next(), releases.next()) {
+        (Some(first), Some(last)) => (first..=last).contains(&version),
+        (Some(only), None) => only == version,
+        _ => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +130,18 @@ mod tests {
                      XEN_EXTRAVERSION ?= -unstable\n";
         assert_eq!(version(older), Some((v(4, 23), "4.23-unstable".into())));
         assert_eq!(version("all:\n"), None);
+    }
+
+    #[test]
+    fn a_patch_may_be_for_some_releases_of_its_series() {
+        for (name, releases) in [
+            ("0001-xen-arm.patch", [true; 3]),
+            ("0028-4.18-xen-arm.patch", [true, false, false]),
+            ("0028-4.19-4.20-xen-arm.patch", [false, true, true]),
+        ] {
+            let is = [18, 19, 20].map(|minor| is_for(name, v(4, minor)));
+            assert_eq!(is, releases, "{name}");
+        }
     }
 
     #[test]

@@ -153,7 +153,14 @@ impl Prepared {
 /// What the configuration must say, beyond the defaults.
 fn options(arguments: &XenArguments, release: bool) -> Vec<&'static str> {
     let mut options = match arguments.vgic {
-        Vgic::Rust => vec!["CONFIG_NEW_VGIC=y", "CONFIG_RUST_VGIC=y", "CONFIG_GICV3=y"],
+        Vgic::Rust => vec![
+            "CONFIG_NEW_VGIC=y",
+            "CONFIG_RUST_VGIC=y",
+            "CONFIG_GICV3=y",
+            // Device models send messages by it. Upstream has it behind the first.
+            "CONFIG_EXPERT=y",
+            "CONFIG_IOREQ_SERVER=y",
+        ],
         Vgic::New => vec!["CONFIG_NEW_VGIC=y", "CONFIG_GICV3=n"],
         Vgic::Old => vec!["CONFIG_NEW_VGIC=n", "CONFIG_GICV3=y"],
     };
