@@ -153,27 +153,19 @@ impl Prepared {
 /// What the configuration must say, beyond the defaults.
 fn options(arguments: &XenArguments, release: bool) -> Vec<&'static str> {
     let mut options = match arguments.vgic {
-        Vgic::Rust => vec![
-            "CONFIG_NEW_VGIC=y",
-            "CONFIG_RUST_VGIC=y",
-            "CONFIG_GICV3=y",
-            // Device models send messages by it. Upstream has it behind the first.
-            "CONFIG_EXPERT=y",
-            "CONFIG_IOREQ_SERVER=y",
-        ],
+        Vgic::Rust => vec!["CONFIG_NEW_VGIC=y", "CONFIG_RUST_VGIC=y", "CONFIG_GICV3=y"],
         Vgic::New => vec!["CONFIG_NEW_VGIC=y", "CONFIG_GICV3=n"],
         Vgic::Old => vec!["CONFIG_NEW_VGIC=n", "CONFIG_GICV3=y"],
     };
+    // Device models send messages by it, which upstream has behind the first. On each exit a guest's access may be theirs:
+    // all three vGICs have it, so that they can be compared.
+    options.extend(["CONFIG_EXPERT=y", "CONFIG_IOREQ_SERVER=y"]);
     if arguments.espi {
         options.push("CONFIG_GICV3_ESPI=y");
     }
     if arguments.its {
-        // Upstream has it behind these two.
-        options.extend([
-            "CONFIG_EXPERT=y",
-            "CONFIG_UNSUPPORTED=y",
-            "CONFIG_HAS_ITS=y",
-        ]);
+        // Upstream has it behind EXPERT and this.
+        options.extend(["CONFIG_UNSUPPORTED=y", "CONFIG_HAS_ITS=y"]);
     }
     if arguments.smmu {
         options.extend(["CONFIG_PCI_PASSTHROUGH=y", "CONFIG_ARM_SMMU_V3=y"]);
