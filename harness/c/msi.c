@@ -34,6 +34,23 @@ void mock_inject_msi(struct domain *d, uint64_t doorbell, uint32_t segment, uint
     *rc = rvgic_inject_msi(d, doorbell, segment, source, data);
 }
 
+/* What a hypercall comes with, as it is in the caller's memory. */
+void mock_dm_op(struct domain *d, const void *op, int *rc)
+{
+    struct xen_dm_op_inject_msi2 copy;
+
+    memcpy(&copy, op, sizeof(copy));
+    *rc = vgic_inject_msi2(d, &copy);
+}
+
+void mock_domctl(struct domain *d, const void *op, int *rc)
+{
+    struct xen_domctl_vgic_limits copy;
+
+    memcpy(&copy, op, sizeof(copy));
+    *rc = vgic_set_limits(d, &copy);
+}
+
 void mock_set_limits(struct domain *d, uint32_t lpis, uint32_t devices, uint32_t events, int *rc)
 {
     const struct xen_domctl_vgic_limits limits = {

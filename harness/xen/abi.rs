@@ -119,6 +119,8 @@ optional! {
     inject_msi = mock_inject_msi(
         d: *mut RawDomain, doorbell: u64, segment: u32, source: u32, data: u32, rc: *mut c_int
     );
+    dm_op = mock_dm_op(d: *mut RawDomain, op: *const c_void, rc: *mut c_int);
+    domctl = mock_domctl(d: *mut RawDomain, op: *const c_void, rc: *mut c_int);
     set_limits = mock_set_limits(d: *mut RawDomain, lpis: u32, devices: u32, events: u32, rc: *mut c_int);
     /// Nanoseconds.
     pass_time = mock_pass_time(ns: u64);

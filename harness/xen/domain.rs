@@ -80,6 +80,32 @@ pub const GUEST_GICV2M_BASE: u64 = 0x0802_0000;
 pub const TRANSLATER: u64 = 0x1_0040;
 pub const MSI_SETSPI_NS: u64 = 0x40;
 
+/// `struct xen_dm_op_inject_msi2`.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug)]
+#[expect(missing_docs, reason = "as Xen's public headers have them")]
+pub struct InjectMsi2 {
+    pub addr: u64,
+    pub data: u32,
+    pub source_id: u32,
+    pub flags: u32,
+    pub segment: u16,
+    pub pad: u16,
+}
+
+/// `struct xen_domctl_vgic_limits`.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug)]
+#[expect(missing_docs, reason = "as Xen's public headers have them")]
+pub struct VgicLimits {
+    pub lpis: u32,
+    pub devices: u32,
+    pub events: u32,
+    pub storm_rate: u32,
+    pub storm_burst: u32,
+    pub pad: u32,
+}
+
 fn result(rc: i32) -> Result<(), Errno> {
     if rc == 0 { Ok(()) } else { Err(Errno(rc)) }
 }
@@ -336,6 +362,30 @@ impl Domain {
     pub fn message(&self, cpu: usize, its: usize, device: u32, event: u32) -> Result<(), Errno> {
         let doorbell = self.its_base(its) + TRANSLATER;
         self.inject_msi(cpu, doorbell, 0, device, event)
+    }
+
+    /// `XEN_DMOP_inject_msi2` on a physical CPU, with all that the caller says.
+    ///
+    /// # Errors
+    /// What the vGIC answers.
+    pub fn inject_msi2(&self, cpu: usize, op: &InjectMsi2) -> Result<(), Errno> {
+        let mut rc = 0;
+        self.machine.hypervisor(cpu, || {
+            abi::dm_op(self.raw, std::ptr::from_ref(op).cast(), &mut rc);
+        });
+        result(rc)
+    }
+
+    /// `XEN_DOMCTL_vgic_limits`, with all that the caller says.
+    ///
+    /// # Errors
+    /// What the vGIC answers.
+    pub fn vgic_limits(&self, op: &VgicLimits) -> Result<(), Errno> {
+        let mut rc = 0;
+        self.machine.hypervisor(0, || {
+            abi::domctl(self.raw, std::ptr::from_ref(op).cast(), &mut rc);
+        });
+        result(rc)
     }
 
     /// `XEN_DOMCTL_vgic_limits`: LPIs, devices and events; 0 for what is to stay as it is.

@@ -124,6 +124,8 @@ macro_rules! each_function {
                 fn mock_inject_msi(
                     d: *mut RawDomain, doorbell: u64, segment: u32, source: u32, data: u32, rc: *mut c_int
                 );
+                fn mock_dm_op(d: *mut RawDomain, op: *const c_void, rc: *mut c_int);
+                fn mock_domctl(d: *mut RawDomain, op: *const c_void, rc: *mut c_int);
                 fn mock_set_limits(d: *mut RawDomain, lpis: u32, devices: u32, events: u32, rc: *mut c_int);
                 fn mock_pass_time(ns: u64);
             }
