@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! As much of the device tree as a test of the interrupt controller needs (Devicetree Specification, chapter 5).
 //!
-//! Only the nodes right below the root are looked at, and /cpus and /chosen; a tree that is damaged gives less, no fault.
+//! Only the nodes right below the root are looked at, those below them, and /cpus and /chosen; a tree that is damaged gives less, no fault.
 
 use crate::gic::Version;
 
@@ -19,6 +19,9 @@ pub struct Machine {
     pub console: Option<usize>,
     /// The interrupt controller: version, distributor, and CPU interface or redistributors.
     pub gic: Option<(Version, Region, Region)>,
+    /// The first ITS, and the first GICv2m frame: nodes below the interrupt controller's.
+    pub its: Option<Region>,
+    pub v2m: Option<Region>,
     /// MPIDR of the second CPU.
     pub second_cpu: Option<u64>,
     /// The command line.
@@ -68,6 +71,8 @@ impl Machine {
         let mut machine = Machine {
             console: None,
             gic: None,
+            its: None,
+            v2m: None,
             second_cpu: None,
             arguments: "",
         };
@@ -139,6 +144,12 @@ impl Machine {
             }
             *cpus += u32::from(!node.reg.is_empty());
         }
+        if depth == 3 && node.is("arm,gic-v3-its") {
+            self.its = self.its.or(node.region(0));
+        }
+        if depth == 3 && node.is("arm,gic-v2m-frame") {
+            self.v2m = self.v2m.or(node.region(0));
+        }
         if depth != 2 {
             return;
         }
@@ -179,6 +190,16 @@ impl Machine {
     /// `latency=N`: to measure so many of each kind.
     pub fn latency(&self) -> Option<usize> {
         self.argument("latency=")?.parse().ok()
+    }
+
+    /// `limits=LPIs,devices,events`: what an ITS has room for; zeros where nobody says so.
+    pub fn limits(&self) -> [usize; 3] {
+        let mut limits = [0; 3];
+        let numbers = self.argument("limits=").unwrap_or("").split(',');
+        for (limit, number) in limits.iter_mut().zip(numbers) {
+            *limit = number.parse().unwrap_or(0);
+        }
+        limits
     }
 
     /// Whether the case is to run: `only=part,part` on the command line asks for those with such a part in their names,

@@ -15,6 +15,7 @@ mod cpu;
 mod exception;
 mod fdt;
 mod gic;
+mod its;
 mod latency;
 mod mmio;
 mod outcome;
@@ -41,6 +42,8 @@ pub extern "C" fn primary(fdt: usize) -> ! {
             psci::system_off()
         }
     }
+    its::discover(&machine);
+    gic::v2m::discover(&machine);
     if let Some(count) = machine.latency() {
         let (passed, failed) = latency::report(count);
         println!("guest: {passed} passed, {failed} failed");

@@ -21,6 +21,13 @@ macro_rules! access {
 }
 
 access!(read8, write8, u8, "ldrb {0:w}, [{1}]", "strb {0:w}, [{1}]");
+access!(
+    read16,
+    write16,
+    u16,
+    "ldrh {0:w}, [{1}]",
+    "strh {0:w}, [{1}]"
+);
 access!(read32, write32, u32, "ldr {0:w}, [{1}]", "str {0:w}, [{1}]");
 access!(read64, write64, u64, "ldr {0}, [{1}]", "str {0}, [{1}]");
 

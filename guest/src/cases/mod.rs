@@ -4,9 +4,17 @@
 
 mod backlog;
 mod end_of_interrupt;
+mod gicv2m;
 mod groups;
 mod hotplug;
 mod identification;
+mod its_commands;
+mod its_errors;
+mod its_limits;
+mod its_moves;
+mod its_queue;
+mod its_registers;
+mod its_tables;
 mod priorities;
 mod registers;
 mod routing;
@@ -20,7 +28,7 @@ mod timer_sleep;
 
 use crate::gic::{self, Ack, IntId, Version};
 use crate::outcome::{Outcome, fail};
-use crate::{cpu, exception, second, timer};
+use crate::{cpu, exception, its, second, timer};
 
 /// One thing that is to hold.
 pub struct Case {
@@ -65,6 +73,14 @@ pub const ALL: &[&[Case]] = &[
     groups::CASES,
     hotplug::CASES,
     backlog::CASES,
+    gicv2m::CASES,
+    its_registers::CASES,
+    its_queue::CASES,
+    its_commands::CASES,
+    its_errors::CASES,
+    its_tables::CASES,
+    its_moves::CASES,
+    its_limits::CASES,
     sgi::LAST_CASES,
 ];
 
@@ -79,6 +95,7 @@ pub fn run(case: &Case) -> Outcome {
 
 fn clean() -> Outcome {
     exception::set_handler(gic::end);
+    its::off()?;
     gic::reset_spis();
     if second::is_alive() {
         second::settle();

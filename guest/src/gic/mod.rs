@@ -5,6 +5,7 @@
 //! `gicd` and `gicr` are for the cases that look at registers themselves.
 
 pub mod v2;
+pub mod v2m;
 pub mod v3;
 
 use crate::cpu::{self, CPUS};
