@@ -5,7 +5,7 @@
  * domain dies with one active and others pending behind it.
  *
  * In: x0 the vCPU, x1 the GIC's version as Xen numbers it (1 or 2), x2 the address of this page, x4 whether this is the
- * last vCPU.
+ * last vCPU, x5 of a vCPU that is to have an ITS execute commands how many bytes of them there are.
  */
 #include "page.h"
 
@@ -60,6 +60,34 @@ guest_page:
 	mov	x12, #1
 	msr	s3_0_c12_c12_7, x12		// ICC_IGRPEN1_EL1
 	isb
+	cbz	x5, 4f
+
+	// LPIs, whose pending table is said to be zero, and the ITS, which fills its own tables: a guest's are never read.
+	movz	x15, #0x0302, lsl #16		// our redistributor's first frame
+	add	x12, x2, #ITS_CONFIGURATION, lsl #12
+	add	x12, x12, #13			// INTIDs of 14 bits
+	str	x12, [x15, #0x70]		// GICR_PROPBASER
+	mov	x12, #0x4000000000000000
+	orr	x12, x12, x2
+	add	x12, x12, #0x20, lsl #12
+	str	x12, [x15, #0x78]		// GICR_PENDBASER
+	mov	w12, #1
+	str	w12, [x15]			// GICR_CTLR.EnableLPIs
+	movz	x15, #0x0808, lsl #16		// the ITS
+	mov	x12, #0x8000000000000000
+	orr	x12, x12, x2
+	orr	x13, x12, #0x200		// pages of 64 KiB
+	str	x13, [x15, #0x100]		// GITS_BASER0: devices
+	str	x13, [x15, #0x108]		// GITS_BASER1: collections
+	add	x12, x12, #1, lsl #12
+	add	x12, x12, #ITS_QUEUE_PAGES - 1
+	str	x12, [x15, #0x80]		// GITS_CBASER
+	mov	w12, #1
+	str	w12, [x15]			// GITS_CTLR
+	str	x5, [x15, #0x88]		// GITS_CWRITER
+1:	ldr	x12, [x15, #0x90]		// GITS_CREADR
+	cmp	x12, x5
+	b.ne	1b
 
 4:	mrs	x13, cntfrq_el0
 	lsr	x21, x13, #10			// about a millisecond
@@ -90,12 +118,14 @@ guest_page:
 	cmp	w1, #2
 	b.eq	1f
 	ldr	w13, [x11, #0xc]		// GICC_IAR
+	and	w14, w13, #0x3ff
 	b	2f
 1:	mrs	x13, s3_0_c12_c12_0		// ICC_IAR1_EL1
 	dsb	sy
-2:	and	w14, w13, #0x3ff
-	cmp	w14, #1020
-	b.hs	9f
+	and	w14, w13, #0xffffff
+2:	sub	w15, w14, #1020
+	cmp	w15, #4
+	b.lo	9f
 	add	x20, x20, #1
 	str	x20, [x19]
 	b	3f
@@ -112,7 +142,12 @@ guest_page:
 	mov	x15, #1
 	msr	cntv_ctl_el0, x15
 	isb
-4:	cmp	w14, #31			// Xen's events: once is enough
+4:	lsr	w15, w14, #13			// an LPI
+	cbz	w15, 8f
+	ldr	x15, [x2, #PAGE_LPIS]
+	add	x15, x15, #1
+	str	x15, [x2, #PAGE_LPIS]
+8:	cmp	w14, #31			// Xen's events: once is enough
 	b.ne	5f
 	mov	w15, #0x80000000
 	add	x16, x10, #0x180		// GICD_ICENABLER0

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * life N: creates and destroys N domains from Dom0 and compares Xen's free memory before and after.
+ * life N [msi]: creates and destroys N domains from Dom0 and compares Xen's free memory before and after.
  *
  * The domains differ in how far they get: some never have a vCPU, some have interrupts queued and never run, and most
  * die while their vCPUs take interrupts, with some active, some pending, and a physical SPI routed to them. On arm64
@@ -11,13 +11,17 @@
  * itself keeps one struct sched_unit, whatever the vGIC: vCPUs are destroyed from the last to the first, and
  * sched_free_unit() takes one that has gone for another of the same unit. That much is allowed.
  *
+ * With `msi`, each domain has an ITS or a GICv2m frame, and those that run on a GICv3 have their ITS map as many devices and events
+ * as they may have, and refuse more, before they take its interrupts.
+ *
  * The last line is "life: ok ..." or "life: FAILED ...". Needs /dev/xen/privcmd and /dev/xen/hypercall.
  */
-#include "linux.h"
+#define PROGRAM "life"
 #include "page.h"
+#include "privcmd.h"
 #include "xen.h"
 
-enum { PAGE = 4096, KINDS = 4, WARM_UP = 10 * KINDS };
+enum { KINDS = 4, WARM_UP = 10 * KINDS };
 /* What Xen may keep of a domain with several vCPUs: struct sched_unit (144 bytes) and its header in the heap (16). */
 enum { KEPT = 160 };
 /* How long to wait: for what must come, for memory to come back after one domain, and for it to stand still. */
@@ -30,7 +34,7 @@ struct buffer {
 	struct vcpu_context context;
 	struct memory_reservation reservation;
 	union event_channel event;
-	uint64_t frame;
+	uint64_t frames[ITS_PAGES];
 };
 _Static_assert(sizeof(struct buffer) <= PAGE, "one page");
 
@@ -44,57 +48,10 @@ enum kind {
 
 extern const uint8_t guest_page[PAGE];
 
-static long privcmd;
 static struct buffer *buffer;
 static uint32_t domctl_version, sysctl_version;
-
-/* The compiler asks for these. */
-void *memcpy(void *to, const void *from, size_t size)
-{
-	uint8_t *at = to;
-	const uint8_t *next = from;
-
-	while (size--)
-		*at++ = *next++;
-	return to;
-}
-
-void *memset(void *to, int byte, size_t size)
-{
-	uint8_t *at = to;
-
-	while (size--)
-		*at++ = (uint8_t)byte;
-	return to;
-}
-
-static _Noreturn void fail(const char *what, long error)
-{
-	struct line line = { .length = 0 };
-
-	add(&line, "life: FAILED ");
-	add(&line, what);
-	if (error < 0) {
-		add(&line, ": error ");
-		add_number(&line, (uint64_t)-error);
-	}
-	print(&line);
-	end(1);
-}
-
-static long must(const char *what, long result)
-{
-	if (result < 0)
-		fail(what, result);
-	return result;
-}
-
-static long hypercall(uint64_t op, uint64_t first, uint64_t second)
-{
-	struct privcmd_hypercall call = { .op = op, .arg = { first, second } };
-
-	return syscall6(SYS_IOCTL, privcmd, PRIVCMD_HYPERCALL, (long)&call, 0, 0, 0);
-}
+/* The flag of a domain's creation that gives it messages; 0: none gets it. */
+static uint32_t msi_flag;
 
 static struct domctl *prepare(uint32_t command, uint16_t domain)
 {
@@ -148,48 +105,67 @@ static void find_versions(void)
 	must("find the version of Xen's sysctl interface", result);
 }
 
-/* Makes what Dom0 wrote or is about to read the same for a guest without caches; `code` as well. */
-static void synchronise(const uint8_t *from, size_t size, int code)
+/* Gives the domain memory, and returns it as seen from here. */
+static uint8_t *give_pages(uint16_t domain, uint32_t pages)
 {
-	for (size_t i = 0; i < size; i += 16) {
-		__asm__ volatile("dc civac, %0" :: "r"(from + i) : "memory");
-		if (code)
-			__asm__ volatile("ic ivau, %0" :: "r"(from + i) : "memory");
-	}
-	__asm__ volatile("dsb ish; isb" ::: "memory");
-}
-
-/* Gives the domain a page of memory, and returns it as seen from here. */
-static uint8_t *give_page(uint16_t domain)
-{
-	long here = map_pages(privcmd, PAGE);
-	int32_t error = 0;
-	struct privcmd_mmap map = {
-		.count = 1, .domain = domain, .address = (uint64_t)here,
-		.frames = (uint64_t)&buffer->frame, .errors = (uint64_t)&error,
-	};
+	long here = map_pages(privcmd, pages * PAGE);
+	int32_t errors[ITS_PAGES];
 	uint8_t *page = (uint8_t *)here;
 
-	must("get a place for a page", here);
+	must("get a place for pages", here);
 	prepare(DOMCTL_SET_PAGING_POOL, domain)->paging_pool.bytes = 1 << 20;
 	must("set the size of the page table pool", domctl());
 	prepare(DOMCTL_MAX_MEM, domain)->max_mem.kib = 1024;
 	must("set the memory limit", domctl());
-	buffer->frame = GUEST_RAM / PAGE;
+	for (uint32_t i = 0; i < pages; i++)
+		buffer->frames[i] = GUEST_RAM / PAGE + i;
 	buffer->reservation = (struct memory_reservation){
-		.extents = (uint64_t)&buffer->frame, .count = 1, .domain = domain,
+		.extents = (uint64_t)buffer->frames, .count = pages, .domain = domain,
 	};
-	if (must("give a page", hypercall(MEMORY_OP, MEMORY_POPULATE, (uint64_t)&buffer->reservation)) != 1)
-		fail("Xen gave no page", 0);
-	buffer->frame = GUEST_RAM / PAGE;
-	must("map the domain's page", syscall6(SYS_IOCTL, privcmd, PRIVCMD_MMAP, (long)&map, 0, 0, 0));
-	must("map the domain's page", error);
+	if (must("give pages", hypercall(MEMORY_OP, MEMORY_POPULATE, (uint64_t)&buffer->reservation)) != pages)
+		fail("Xen gave no pages", 0);
+	for (uint32_t i = 0; i < pages; i++)
+		buffer->frames[i] = GUEST_RAM / PAGE + i;
+	must("map the domain's pages", map_foreign(domain, here, pages, buffer->frames, errors));
 	memcpy(page, guest_page, PAGE);
 	synchronise(page, PAGE, 1);
 	return page;
 }
 
-static void start(uint16_t domain, uint8_t gic, uint32_t vcpus)
+/*
+ * Writes the queue of a domain's ITS: as many devices and events as there may be, the LPIs on as many of Xen's pages as those may be, and
+ * then one more of each. The last event of each device is sent. The result is the queue's length in bytes.
+ */
+static uint64_t fill_queue(uint8_t *page)
+{
+	enum { INT = 3, MAPD = 8, MAPC = 9, MAPTI = 10, EVENTS = 1 << ITS_EVENT_BITS, FIRST_LPI = 8192, ENABLED = 0xa3 };
+	const uint64_t valid = 1ULL << 63;
+	uint8_t *configuration = page + ITS_CONFIGURATION * PAGE;
+	uint64_t (*queue)[4] = (uint64_t (*)[4])(page + PAGE);
+	size_t at = 0;
+
+	memset(queue, 0, ITS_QUEUE_PAGES * PAGE);
+	memset(configuration, ENABLED, ITS_CONFIGURATION_PAGES * PAGE);
+	queue[at][0] = MAPC;
+	queue[at++][2] = valid;
+	for (uint64_t device = 0; device <= ITS_DEVICES; device++) {
+		queue[at][0] = device << 32 | MAPD;
+		queue[at][1] = ITS_EVENT_BITS - 1;
+		queue[at++][2] = valid | GUEST_RAM;
+		for (uint64_t event = 0; event < (device < ITS_DEVICES ? EVENTS : 1); event++) {
+			queue[at][0] = device << 32 | MAPTI;
+			queue[at++][1] = (FIRST_LPI + 2 * (device * EVENTS + event)) << 32 | event;
+		}
+	}
+	for (uint64_t device = 0; device < ITS_DEVICES; device++) {
+		queue[at][0] = device << 32 | INT;
+		queue[at++][1] = EVENTS - 1;
+	}
+	synchronise(page + PAGE, (ITS_PAGES - 1) * PAGE, 0);
+	return at * sizeof(*queue);
+}
+
+static void start(uint16_t domain, uint8_t gic, uint32_t vcpus, uint64_t commands)
 {
 	for (uint32_t vcpu = 0; vcpu < vcpus; vcpu++) {
 		struct vcpu_context *context = &buffer->context;
@@ -201,6 +177,7 @@ static void start(uint16_t domain, uint8_t gic, uint32_t vcpus)
 		context->x[1] = gic;
 		context->x[2] = context->pc = GUEST_RAM;
 		context->x[4] = vcpu == vcpus - 1;
+		context->x[5] = vcpu ? 0 : commands;
 		/* EL1h, all masked; the MMU off. */
 		context->cpsr = 0x3c5;
 		context->sctlr = 0x30d00800;
@@ -247,15 +224,17 @@ static void route(uint16_t domain)
 	must("route a physical interrupt", result);
 }
 
-/* Waits until all vCPUs have taken interrupts. */
-static void watch(const uint8_t *page, uint32_t vcpus)
+/* Waits until all vCPUs have taken interrupts, and LPIs if there are any. */
+static void watch(const uint8_t *page, uint32_t vcpus, int lpis)
 {
 	const volatile uint64_t *counts = (const volatile uint64_t *)(page + PAGE_COUNTS);
+	const volatile uint64_t *lpis_taken = (const volatile uint64_t *)(page + PAGE_LPIS);
 
 	for (int ms = 0; ms < PATIENCE_MS / 4; ms++) {
-		int busy = 0;
+		int busy;
 
-		synchronise(page + PAGE_COUNTS, vcpus * sizeof(*counts), 0);
+		synchronise(page + PAGE_COUNTS, PAGE_VECTORS - PAGE_COUNTS, 0);
+		busy = lpis && !*lpis_taken;
 		for (uint32_t i = 0; i < vcpus; i++) {
 			if (counts[i] == UINT64_MAX)
 				fail("a vCPU took an exception that is no interrupt", 0);
@@ -293,11 +272,13 @@ static void live_and_die(enum kind kind, uint32_t vcpus)
 {
 	struct domctl *op = prepare(DOMCTL_CREATE, DOMID_ANY);
 	uint32_t port = 0;
+	uint32_t pages = 1;
+	uint64_t commands = 0;
 	uint8_t *page = NULL, gic;
 	uint16_t domain;
 
 	op->create = (struct createdomain){
-		.flags = CREATE_HVM | CREATE_HAP,
+		.flags = CREATE_HVM | CREATE_HAP | msi_flag,
 		.max_vcpus = vcpus,
 		.max_evtchn_port = 1023,
 		.max_grant_frames = -1,
@@ -321,14 +302,18 @@ static void live_and_die(enum kind kind, uint32_t vcpus)
 	if (kind == ROUTED)
 		route(domain);
 	if (kind >= RUNNING) {
-		page = give_page(domain);
-		start(domain, gic, vcpus);
-		watch(page, vcpus);
+		if (msi_flag && gic == GIC_V3)
+			pages = ITS_PAGES;
+		page = give_pages(domain, pages);
+		if (pages > 1)
+			commands = fill_queue(page);
+		start(domain, gic, vcpus, commands);
+		watch(page, vcpus, pages > 1);
 	}
 	prepare(DOMCTL_DESTROY, domain);
 	must("destroy a domain", domctl());
 	if (page)
-		unmap_pages(page, PAGE);
+		unmap_pages(page, pages * PAGE);
 	if (port) {
 		buffer->event = (union event_channel){ .one = { port } };
 		must("close an event channel", event(EVENT_CLOSE));
@@ -360,15 +345,6 @@ static uint64_t settled(void)
 		last = now;
 	}
 	return last;
-}
-
-static uint64_t number(const char *text)
-{
-	uint64_t number = 0;
-
-	while (*text >= '0' && *text <= '9' && number < 1000000)
-		number = number * 10 + (uint64_t)(*text++ - '0');
-	return *text ? 0 : number;
 }
 
 static void lives(uint64_t domains, uint32_t vcpus)
@@ -410,20 +386,26 @@ static void must_be_back(uint64_t domains, uint32_t vcpus, struct line *line)
 	}
 }
 
-static void run(uint64_t domains)
+/* The flag's bit is another from 4.21 on; the version of the domctl interface does not tell these releases apart. */
+static uint32_t find_msi_flag(void)
+{
+	long release = must("ask for Xen's version", hypercall(VERSION, VERSION_NUMBER, 0));
+
+	return release < (4 << 16 | 21) ? CREATE_MSI_BEFORE_4_21 : CREATE_MSI;
+}
+
+static void run(uint64_t domains, int msi)
 {
 	struct line line = { .length = 0 };
-	long hypercalls = open_device("/dev/xen/hypercall"), memory;
 
-	privcmd = must("open /dev/xen/privcmd", open_device("/dev/xen/privcmd"));
-	memory = map_pages(must("open /dev/xen/hypercall", hypercalls), PAGE);
-	must("get memory for hypercalls", memory);
-	buffer = (struct buffer *)memory;
+	buffer = open_privcmd();
 	find_versions();
+	if (msi)
+		msi_flag = find_msi_flag();
 
 	add(&line, "life: ok ");
 	add_number(&line, domains);
-	add(&line, " domains: ");
+	add(&line, msi ? " domains with messages: " : " domains: ");
 	/* What Xen and Linux keep for the next time. */
 	lives(WARM_UP, 2);
 	must_be_back(domains - domains / 2, 1, &line);
@@ -435,11 +417,11 @@ static void run(uint64_t domains)
 /* The stack as the kernel leaves it: the number of arguments, then the arguments. */
 __attribute__((used)) static _Noreturn void start_here(const uint64_t *stack)
 {
-	uint64_t domains = stack[0] == 2 ? number((const char *)stack[2]) : 0;
+	uint64_t domains = stack[0] >= 2 ? number((const char *)stack[2]) : 0;
 
-	if (!domains)
-		fail("say how many domains: life N", 0);
-	run(domains);
+	if (!domains || stack[0] > 3)
+		fail("say how many domains: life N [msi]", 0);
+	run(domains, stack[0] == 3);
 	end(1);
 }
 

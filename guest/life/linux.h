@@ -8,10 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SYS_IOCTL = 29, SYS_OPENAT = 56, SYS_WRITE = 64, SYS_EXIT_GROUP = 94, SYS_NANOSLEEP = 101, SYS_MUNMAP = 215,
+enum { SYS_IOCTL = 29, SYS_OPENAT = 56, SYS_WRITE = 64, SYS_EXIT_GROUP = 94, SYS_NANOSLEEP = 101, SYS_CLOCK_GETTIME = 113, SYS_YIELD = 124, SYS_MUNMAP = 215,
        SYS_MMAP = 222 };
 enum { AT_FDCWD = -100, O_RDWR = 2, O_CLOEXEC = 02000000, PROT_RW = 3, MAP_SHARED = 1 };
-enum { ENOENT = 2, ESRCH = 3, EACCES = 13, EBUSY = 16 };
+enum { ENOENT = 2, ESRCH = 3, EACCES = 13, EBUSY = 16, EINVAL = 22 };
 
 /* The two requests of /dev/xen/privcmd: _IOC(_IOC_NONE, 'P', number, size). */
 #define PRIVCMD(number, type) ((uint64_t)sizeof(type) << 16 | 'P' << 8 | (number))
@@ -60,6 +60,14 @@ static inline void sleep_ms(unsigned int ms)
 	syscall6(SYS_NANOSLEEP, (long)time, 0, 0, 0, 0, 0);
 }
 
+/* Milliseconds since some time. */
+static inline int64_t now_ms(void)
+{
+	int64_t time[2] = { 0, 0 };
+	syscall6(SYS_CLOCK_GETTIME, 1, (long)time, 0, 0, 0, 0);
+	return time[0] * 1000 + time[1] / 1000000;
+}
+
 static inline _Noreturn void end(int status)
 {
 	for (;;)
@@ -68,7 +76,7 @@ static inline _Noreturn void end(int status)
 
 /* One line of output, written at once so that nothing comes between its words. */
 struct line {
-	char text[200];
+	char text[320];
 	size_t length;
 };
 

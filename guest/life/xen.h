@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MEMORY_OP = 12, EVENT_CHANNEL_OP = 32, SYSCTL = 35, DOMCTL = 36 };
+enum { MEMORY_OP = 12, VERSION = 17, EVENT_CHANNEL_OP = 32, SYSCTL = 35, DOMCTL = 36, DM_OP = 41 };
 
 /* The domctl and sysctl interfaces have no stable version: these are the ones whose layouts were compared. */
 enum { DOMCTL_OLDEST = 0x15, DOMCTL_NEWEST = 0x18, SYSCTL_OLDEST = 0x15, SYSCTL_NEWEST = 0x16 };
@@ -29,6 +29,8 @@ enum {
 	DOMCTL_SET_PAGING_POOL = 86,
 	SYSCTL_PHYSINFO = 3,
 	MEMORY_POPULATE = 6,
+	VERSION_NUMBER = 0, /* the release: 4 << 16 | 17 */
+	DM_INJECT_MSI2 = 21,
 	EVENT_BIND_INTERDOMAIN = 0,
 	EVENT_CLOSE = 3,
 	EVENT_SEND = 4,
@@ -75,7 +77,7 @@ struct createdomain {
 	};
 };
 enum { DOMCTL_WITHOUT_ALTP2M = 0x16 };
-enum { CREATE_HVM = 1, CREATE_HAP = 2, GRANT_VERSION_1 = 1, GIC_NATIVE = 0, GIC_V2 = 1, GIC_V3 = 2 };
+enum { CREATE_HVM = 1, CREATE_HAP = 2, CREATE_MSI_BEFORE_4_21 = 1 << 8, CREATE_MSI = 1 << 9, GRANT_VERSION_1 = 1, GIC_NATIVE = 0, GIC_V2 = 1, GIC_V3 = 2 };
 
 struct domctl {
 	uint32_t command;
@@ -124,6 +126,20 @@ struct memory_reservation {
 	uint32_t order;
 	uint32_t flags;
 	uint16_t domain;
+};
+
+/* A device model's operations, of which one is needed here. */
+struct dm_op {
+	uint32_t op, pad;
+	uint64_t address;
+	uint32_t data, source, flags;
+	uint16_t segment, pad2;
+};
+enum { MSI_SOURCE_VALID = 1 };
+_Static_assert(sizeof(struct dm_op) == 32, "dm_op");
+
+struct dm_buffer {
+	uint64_t address, size;
 };
 
 union event_channel {

@@ -192,6 +192,11 @@ impl Machine {
         self.argument("latency=")?.parse().ok()
     }
 
+    /// `messages=N`: to take what a device model sends.
+    pub fn messages(&self) -> Option<usize> {
+        self.argument("messages=")?.parse().ok()
+    }
+
     /// `limits=LPIs,devices,events`: what an ITS has room for; zeros where nobody says so.
     pub fn limits(&self) -> [usize; 3] {
         let mut limits = [0; 3];

@@ -28,6 +28,8 @@ pub mod gits {
     pub const CREADR: usize = 0x0090;
     pub const BASER: usize = 0x0100;
     pub const PIDR2: usize = 0xffe8;
+    /// In the frame behind it: where devices write to.
+    pub const TRANSLATER: usize = 0x1_0040;
 }
 
 /// Offsets in a redistributor, of what is about LPIs.

@@ -17,6 +17,7 @@ mod fdt;
 mod gic;
 mod its;
 mod latency;
+mod messages;
 mod mmio;
 mod outcome;
 mod psci;
@@ -46,6 +47,11 @@ pub extern "C" fn primary(fdt: usize) -> ! {
     gic::v2m::discover(&machine);
     if let Some(count) = machine.latency() {
         let (passed, failed) = latency::report(count);
+        println!("guest: {passed} passed, {failed} failed");
+        psci::system_off()
+    }
+    if machine.messages().is_some() {
+        let (passed, failed) = messages::report(&machine);
         println!("guest: {passed} passed, {failed} failed");
         psci::system_off()
     }

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `messages=N` on the command line, in place of the cases: a device model in another domain (life/messages.c) sends N messages and
+//! more, while here the events move between the CPUs. Each is sent again only once it was counted, so that each must be counted once;
+//! the last event is sent as fast as it goes, so that messages merge, and its last one must have been seen.
+//!
+//! Both speak through a page of this guest's memory, `life/messages.h`.
+
+use crate::console::println;
+use crate::cpu::{self, CPUS};
+use crate::fdt::Machine;
+use crate::gic::{self, Ack, IntId, Trigger, Version, v2m};
+use crate::its::command::{mapc, movall, movi};
+use crate::its::{self, gits, load, lpi, store};
+use crate::outcome::{Outcome, check, fail};
+use crate::{exception, second, timer};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
+
+/// Where the page is, and what is in it: 64-bit words, of which each has one writer. As in life/messages.h.
+const PAGE: usize = 0x4100_0000;
+const MAGIC: usize = 0x00;
+const DOORBELL: usize = 0x08;
+const DEVICE: usize = 0x10;
+const FIRST: usize = 0x18;
+const EVENTS: usize = 0x20;
+const MOVES: usize = 0x28;
+const VERDICT: usize = 0x30;
+const SEEN: usize = 0x40;
+const PHASE: usize = 0x80;
+const SEQUENCE: usize = 0x88;
+const SENT: usize = 0x200;
+const COUNTS: usize = 0x800;
+const MAGIC_VALUE: u64 = 0x5647_4943_4d53_4753;
+const STOP: u64 = 2;
+const PASSED: u64 = 1;
+const FAILED: u64 = 2;
+
+/// The most events there are.
+const MOST: usize = 64;
+/// What the device model says it is.
+const SOURCE: u32 = 0x42;
+/// Seconds after which there is no more waiting for it.
+const LIMIT: u64 = 600;
+
+static STOPPED: AtomicBool = AtomicBool::new(false);
+/// How many there are, and the interrupt of the first.
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
+static FIRST_INTID: AtomicU32 = AtomicU32::new(0);
+static STRAY: [AtomicU32; CPUS] = [const { AtomicU32::new(0) }; CPUS];
+
+fn word(offset: usize, n: usize) -> usize {
+    PAGE + offset + n * 8
+}
+
+/// Each CPU has its own counts.
+fn count_of(cpu: usize, event: usize) -> usize {
+    word(COUNTS, cpu * MOST + event)
+}
+
+fn count(ack: Ack) {
+    let own = cpu::current();
+    let event = ack.intid().0.wrapping_sub(FIRST_INTID.load(SeqCst)) as usize;
+    let number = NUMBER.load(SeqCst);
+    if event < number {
+        if event == number - 1 {
+            // Whatever is sent from here on makes it pending again.
+            store(word(SEEN, own), load(PAGE + SEQUENCE));
+        }
+        let at = count_of(own, event);
+        store(at, load(at) + 1);
+    } else if let Some(stray) = STRAY.get(own) {
+        stray.store(ack.intid().0, SeqCst);
+    }
+    gic::end(ack);
+    // There is no limit to how many there are.
+    exception::set_handler(count);
+}
+
+fn job_count(_: usize) -> Outcome<usize> {
+    exception::set_handler(count);
+    cpu::unmask_irqs();
+    while !STOPPED.load(SeqCst) {
+        cpu::wait_for_event();
+    }
+    cpu::mask_irqs();
+    Ok(0)
+}
+
+/// Makes the events, and says where their messages go: the doorbell, the first one's data, how many there are.
+fn make() -> Outcome<(usize, u32, usize)> {
+    if gic::version() == Version::V3 {
+        its::begin()?;
+        its::map_events(SOURCE, MOST as u32, 0, 0)?;
+        FIRST_INTID.store(lpi(0).0, SeqCst);
+        return Ok((its::register(gits::TRANSLATER), 0, MOST));
+    }
+    let base = v2m::base()?;
+    let typer = crate::mmio::read32(base + v2m::TYPER);
+    let (first, number) = (typer >> 16 & 0x3ff, typer & 0x3ff);
+    let number = number.min(MOST as u32);
+    for id in (first..first + number).map(IntId) {
+        gic::set_priority(id, gic::DEFAULT_PRIORITY);
+        gic::set_trigger(id, Trigger::Edge);
+        gic::route(id, 0);
+        gic::enable(id);
+    }
+    FIRST_INTID.store(first, SeqCst);
+    Ok((base + v2m::SETSPI_NS, first, number as usize))
+}
+
+/// Moves all of them in one way or another; how many moves that were.
+fn move_all(round: u64) -> Outcome<u64> {
+    let number = NUMBER.load(SeqCst) as u32;
+    let to = (round % 2) as usize;
+    if gic::version() == Version::V2 {
+        let first = FIRST_INTID.load(SeqCst);
+        for event in 0..number {
+            gic::route(IntId(first + event), (event as usize + to) % 2);
+        }
+        return Ok(number.into());
+    }
+    let (a, b) = (its::target(0), its::target(1));
+    match round % 4 {
+        0 | 1 => {
+            for event in 0..number {
+                its::put(&movi(SOURCE, event, ((event as usize + to) % 2) as u16));
+            }
+            its::sync()?;
+            Ok(number.into())
+        }
+        2 => its::run(&[movall(a, b), movall(b, a), movall(a, b)]).map(|()| 3),
+        _ => its::run(&[
+            mapc(0, 1),
+            movall(a, b),
+            mapc(1, 0),
+            movall(b, a),
+            mapc(0, 0),
+            mapc(1, 1),
+        ])
+        .map(|()| 6),
+    }
+}
+
+fn serve() -> Outcome {
+    for offset in (0..0x1000).step_by(8) {
+        store(PAGE + offset, 0);
+    }
+    let (doorbell, first, number) = make()?;
+    NUMBER.store(number, SeqCst);
+    second::start(job_count, 0)?;
+    exception::set_handler(count);
+    cpu::unmask_irqs();
+    store(PAGE + DOORBELL, doorbell as u64);
+    store(PAGE + DEVICE, SOURCE.into());
+    store(PAGE + FIRST, first.into());
+    store(PAGE + EVENTS, number as u64);
+    store(PAGE + MAGIC, MAGIC_VALUE);
+    println!("guest: waits for messages of {number} events");
+    let (mut round, mut moves) = (0, 0);
+    let mut outcome = Ok(());
+    let told = timer::within(LIMIT * 1000, || {
+        match move_all(round) {
+            Ok(n) => moves += n,
+            Err(stop) => outcome = Err(stop),
+        }
+        round += 1;
+        store(PAGE + MOVES, moves);
+        // What was moved is to be taken before it is moved again.
+        cpu::wait_for_event();
+        load(PAGE + PHASE) == STOP || outcome.is_err()
+    });
+    cpu::mask_irqs();
+    STOPPED.store(true, SeqCst);
+    cpu::send_event();
+    second::finish()?;
+    outcome?;
+    check!(told, "nobody has sent all messages in {LIMIT} seconds");
+    for stray in &STRAY {
+        let stray = stray.load(SeqCst);
+        check!(stray == 0, "interrupt {stray} came, which nobody has sent");
+    }
+    for event in 0..number - 1 {
+        let taken: u64 = (0..CPUS).map(|cpu| load(count_of(cpu, event))).sum();
+        let sent = load(word(SENT, event));
+        if taken != sent {
+            fail!("event {event} was sent {sent} times and taken {taken} times");
+        }
+    }
+    for cpu in 0..CPUS {
+        let taken: u64 = (0..number).map(|event| load(count_of(cpu, event))).sum();
+        check!(taken > 0, "CPU {cpu} has taken none");
+    }
+    Ok(())
+}
+
+/// Serves the device model, and says so in a line; how many passed and how many failed.
+pub fn report(machine: &Machine) -> (u32, u32) {
+    let outcome = second::bring_up(machine.second_cpu).and_then(|()| exception::guarded(serve));
+    cpu::mask_irqs();
+    let verdict = if outcome.is_ok() { PASSED } else { FAILED };
+    store(PAGE + VERDICT, verdict);
+    match outcome {
+        Ok(()) => {
+            println!("PASS messages");
+            (1, 0)
+        }
+        Err(crate::outcome::Stop::Fail(why) | crate::outcome::Stop::Skip(why)) => {
+            println!("FAIL messages: {why}");
+            (0, 1)
+        }
+    }
+}
