@@ -57,6 +57,16 @@ pub struct BootArguments {
     /// interrupt moves from CPU to CPU; 0 for neither [default: 5, and 0 with one CPU or no disk]
     #[arg(long, value_name = "N")]
     pub rounds: Option<u32>,
+    /// Give the DomUs what messages are sent to: an ITS on GICv3, whether Xen has one or not, a GICv2m frame on GICv2; with --life
+    /// the domains that Dom0 creates as well
+    #[arg(long)]
+    pub domu_its: bool,
+    /// Messages that a device model in Dom0 sends to the test guest, which is a domain more, with --domu-its
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub messages: u32,
+    /// The machine has no ITS although Xen is built for one.
+    #[arg(skip)]
+    pub no_host_its: bool,
     /// Domains that Dom0 creates and destroys, after which Xen's free memory must be what it was
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub life: u32,
@@ -151,6 +161,15 @@ impl BootArguments {
                     .into(),
             );
         }
+        if self.domu_its && self.xen.vgic != Vgic::Rust {
+            return Some("upstream's C vGICs have no messages for DomUs: leave out --domu-its, or use --vgic rust".into());
+        }
+        if self.messages > 900_000 {
+            return Some(format!("--messages {}: give 0 to 900000", self.messages));
+        }
+        if self.messages > 0 && !self.domu_its {
+            return Some("--messages needs a guest that can take them: add --domu-its".into());
+        }
         if self.life > 20_000 {
             return Some(format!("--life {}: give 0 to 20000", self.life));
         }
@@ -236,6 +255,10 @@ mod tests {
             ("--rounds 2 --reads 0", "disk"),
             ("--limit 1", "--limit"),
             ("--life 20001", "--life"),
+            ("--gic v2 --vgic new --domu-its", "--domu-its"),
+            ("--vgic old --domu-its", "--vgic rust"),
+            ("--messages 10", "--domu-its"),
+            ("--domu-its --messages 900001", "900000"),
             ("--count", "--icount"),
         ] {
             let problem = boot(arguments).problem().unwrap_or_default();

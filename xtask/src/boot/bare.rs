@@ -15,7 +15,7 @@ use crate::hypervisor::xen::{self, Built, CROSS};
 use crate::paths;
 use crate::progress::Step;
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,6 +26,10 @@ const TARGET: &str = "aarch64-unknown-none-softfloat";
 const MEMORY: u32 = 1024;
 /// How many cases there are, about: some are only on one of the GICs.
 const CASES: usize = 165;
+/// What those of an ITS or a GICv2m frame come to.
+const MESSAGE_CASES: usize = 87;
+/// What of an ITS a domain gets of whom nobody says how much: LPIs, devices, events.
+const LIMITS: &str = "limits=4096,64,2048";
 /// What ends QEMU, typed at a console that it shares.
 const QUIT: &str = "\x01x";
 /// The guest's first and last words are preceded by this.
@@ -42,6 +46,9 @@ pub struct GuestArguments {
     pub cpus: u32,
     #[command(flatten)]
     pub xen: XenArguments,
+    /// With --its, on a GICv3: which ITS the host has
+    #[arg(long, value_enum, default_value_t = HostIts::Used, value_name = "WHICH")]
+    pub host_its: HostIts,
     /// Trap ICC_DIR_EL1 as on hardware that cannot trap it alone (ICH_VTR_EL2.TDS is 0; QEMU's is 1)
     #[arg(long)]
     pub trap_common: bool,
@@ -68,11 +75,25 @@ pub struct GuestArguments {
     pub limit: u64,
 }
 
+/// The ITS of the machine, which the guest's own does not need.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostIts {
+    /// There is one, and Xen is built for it
+    Used,
+    /// Xen is built for one, and there is none
+    Missing,
+    /// There is none, and Xen is not built for one
+    Unknown,
+}
+
 impl GuestArguments {
     /// What is wrong with the arguments, in one sentence.
     pub fn problem(&self) -> Option<String> {
         if self.trap_common && (self.gic, self.xen.vgic) != (Gic::V3, Vgic::Rust) {
             return Some("--trap-common is for the Rust vGIC on a GICv3".into());
+        }
+        if self.host_its != HostIts::Used && !(self.xen.its && self.gic == Gic::V3) {
+            return Some("--host-its is about a guest with an ITS: add --its, on a GICv3".into());
         }
         let lists = [("--only", &self.only), ("--skip", &self.skip)];
         for (option, parts) in lists {
@@ -95,16 +116,28 @@ impl GuestArguments {
             cpus: self.cpus,
             vcpus: None,
             domus: 0,
-            xen: self.xen.clone(),
+            xen: XenArguments {
+                // A GICv2 has none; there the guest gets a GICv2m frame.
+                its: self.host_has_its() || self.host_its == HostIts::Missing,
+                ..self.xen.clone()
+            },
             icount: self.icount,
             count: self.count,
             disk: None,
             reads: Some(0),
             rounds: None,
+            domu_its: self.xen.its,
+            messages: 0,
+            no_host_its: self.host_its == HostIts::Missing,
             life: 0,
             edge_timer: self.edge_timer,
             limit: self.limit,
         }
+    }
+
+    /// Xen uses one for itself.
+    fn host_has_its(&self) -> bool {
+        self.xen.its && self.gic == Gic::V3 && self.host_its == HostIts::Used
     }
 
     /// The guest's command line.
@@ -113,7 +146,8 @@ impl GuestArguments {
         let words = lists
             .into_iter()
             .filter_map(|(key, parts)| Some(format!("{key}={}", parts.as_ref()?)));
-        words.collect::<Vec<_>>().join(" ")
+        let limits = self.xen.its.then(|| LIMITS.to_owned());
+        words.chain(limits).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -146,7 +180,8 @@ pub fn guest(arguments: &GuestArguments) -> Result<bool> {
     Ok(match ran.result {
         Some((passed, 0)) if passed > 0 => {
             let xen = &built.full_version;
-            println!("guest: ok gic={gic} vgic={vgic} cpus={cpus} passed={passed} xen={xen}");
+            let its = if boot.domu_its { " its=yes" } else { "" };
+            println!("guest: ok gic={gic} vgic={vgic} cpus={cpus}{its} passed={passed} xen={xen}");
             true
         }
         Some((passed, failed)) => {
@@ -204,13 +239,25 @@ impl Alone<'_> {
         fs::create_dir_all(paths::boot())?;
         let kind = if boot.icount { "-icount" } else { "" };
         let name = format!(
-            "{task}-xen{}-{}-{}-{}cpus{kind}",
-            built.version, boot.gic, boot.xen.vgic, boot.cpus
+            "{task}-xen{}-{}-{}-{}cpus{kind}{}{}",
+            built.version,
+            boot.gic,
+            boot.xen.vgic,
+            boot.cpus,
+            boot.xen.suffix(),
+            if boot.domu_its { "-msi" } else { "" }
         );
         let mut command = machine::arguments(self.qemu, boot, MEMORY);
         let module = Module::new(self.image.to_path_buf())?;
         let tree = paths::boot().join(format!("{name}.dtb"));
-        dtb::write_alone(&tree, &command, &module, self.bootargs, self.options)?;
+        dtb::write_alone(
+            &tree,
+            &command,
+            &module,
+            self.bootargs,
+            self.options,
+            boot.domu_its,
+        )?;
         if boot.edge_timer {
             dtb::make_timer_edge(&tree)?;
         }
@@ -233,6 +280,8 @@ impl Alone<'_> {
             boot.gic, boot.xen.vgic
         ));
         let limit = Duration::from_secs(boot.limit);
+        let its = boot.domu_its && boot.gic == Gic::V3;
+        let all = CASES + if its { MESSAGE_CASES } else { 0 };
         let (mut result, mut done, mut lines) = (None, 0, Vec::new());
         let run = machine::run(&command, &log, limit, &step, |line: &Line| {
             let Some(text) = said(line) else {
@@ -242,7 +291,7 @@ impl Alone<'_> {
                 step.note(&format!("FAIL {case}"));
             }
             done += usize::from(text.starts_with("PASS "));
-            step.at(done, Some(CASES), text);
+            step.at(done, Some(all), text);
             lines.push(text.to_owned());
             if let Some(numbers) = counts(text) {
                 result = Some(numbers);
@@ -266,12 +315,12 @@ impl Alone<'_> {
 }
 
 /// The guest's own words, whoever brings them.
-fn said(line: &Line) -> Option<&str> {
+pub fn said(line: &Line) -> Option<&str> {
     matches!(line.speaker, Speaker::Xen | Speaker::DomU(_)).then_some(line.text.trim())
 }
 
 /// `guest: N passed, M failed`.
-fn counts(text: &str) -> Option<(u32, u32)> {
+pub fn counts(text: &str) -> Option<(u32, u32)> {
     let (passed, failed) = text.strip_prefix(SIGN)?.split_once(" passed, ")?;
     let failed = failed.strip_suffix(" failed")?;
     Some((passed.parse().ok()?, failed.parse().ok()?))

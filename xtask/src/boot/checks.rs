@@ -2,6 +2,7 @@
 //! What a boot must have shown to be called good. A machine's exit status says nothing: QEMU ends with 0 after a panic too.
 
 use crate::boot::arguments::{BootArguments, Disk, Gic};
+use crate::boot::bare;
 use crate::boot::clean;
 use crate::boot::console::{Line, Speaker};
 use crate::boot::guest_report::GuestReport;
@@ -9,6 +10,7 @@ use crate::boot::interrupts::{self, Interrupts, Row};
 use crate::boot::life;
 use crate::boot::load;
 use crate::boot::machine::{End, Run};
+use crate::boot::messages;
 use crate::boot::verdict::{Change, Check, Verdict};
 use crate::hypervisor::arguments::Vgic;
 
@@ -18,8 +20,14 @@ pub const DOMU_CPUS: u32 = 2;
 /// Judges a boot by what its console said.
 pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
     let dom0 = GuestReport::collect(&run.lines, Speaker::Dom0);
-    let domus: Vec<GuestReport> = (1..=boot.domus)
-        .map(|n| GuestReport::collect(&run.lines, Speaker::DomU(n)))
+    let test = (boot.messages > 0).then(|| test_guest(run)).flatten();
+    let numbers: Vec<u32> = (1..)
+        .filter(|n| test != Some(Speaker::DomU(*n)))
+        .take(boot.domus as usize)
+        .collect();
+    let domus: Vec<GuestReport> = numbers
+        .iter()
+        .map(|n| GuestReport::collect(&run.lines, Speaker::DomU(*n)))
         .collect();
     // What these two find explains what the others miss: they come first, and the first that fails is named.
     let mut checks = vec![
@@ -38,6 +46,11 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
     checks.extend(guest("Dom0", &dom0, boot.vcpus(), boot.gic));
     for (n, domu) in (1..).zip(&domus) {
         checks.extend(guest(&format!("DomU {n}"), domu, DOMU_CPUS, boot.gic));
+    }
+    if boot.domu_its {
+        for n in &numbers {
+            checks.extend(messages::judge(&run.lines, *n, boot.gic));
+        }
     }
     let before = dom0.interrupts("irq-before");
     let after = dom0.interrupts("irq-after");
@@ -76,8 +89,30 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
         let (at, said) = dom0.said("life:").unzip();
         checks.push(Check {
             name: "Domains created and destroyed".into(),
-            result: life::judge(said, boot.life),
+            result: life::judge(said, boot.life, boot.domu_its),
             at,
+        });
+    }
+    if boot.messages > 0 {
+        let (at, said) = dom0.said("messages:").unzip();
+        checks.push(Check {
+            name: "Messages to the test guest".into(),
+            result: life::judge_messages(said, boot.messages),
+            at,
+        });
+        let counts = run.lines.iter().find_map(|line| {
+            let counts = bare::counts(bare::said(line)?)?;
+            Some((line.at, counts))
+        });
+        let result = match counts {
+            Some((_, (1, 0))) => Ok("the guest says so too".to_owned()),
+            Some(_) => Err("the guest has counted something else".to_owned()),
+            None => Err("the guest did not come to its end".to_owned()),
+        };
+        checks.push(Check {
+            name: "Messages as the guest counts them".into(),
+            result,
+            at: counts.map(|(at, _)| at),
         });
     }
     let mut changes = changes("Dom0", &before, &after);
@@ -88,7 +123,16 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
     Verdict { checks, changes }
 }
 
-fn check(name: impl Into<String>, found: Option<(f64, String)>, missing: &str) -> Check {
+/// Which domain the test guest is.
+fn test_guest(run: &Run) -> Option<Speaker> {
+    let first = |line: &&Line| {
+        line.text
+            .contains("guest: a test of the interrupt controller")
+    };
+    run.lines.iter().find(first).map(|line| line.speaker)
+}
+
+pub(super) fn check(name: impl Into<String>, found: Option<(f64, String)>, missing: &str) -> Check {
     let (at, result) = match found {
         Some((at, text)) => (Some(at), Ok(text)),
         None => (None, Err(missing.to_owned())),

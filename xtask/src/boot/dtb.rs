@@ -33,6 +33,8 @@ pub struct Layout {
     pub dom0: [Module; 2],
     /// The DomUs' kernel and initrd; they share one copy, but not with Dom0.
     pub domu: Option<[Module; 2]>,
+    /// The test guest, where it is one domain more.
+    pub test: Option<Module>,
 }
 
 /// What the device tree says beside the layout.
@@ -49,6 +51,10 @@ pub struct Chosen<'a> {
     pub domu_cpus: u32,
     /// Memory of each in KiB.
     pub domu_memory: u32,
+    /// They have what messages are sent to.
+    pub msi: bool,
+    /// The test guest's command line.
+    pub test: &'a str,
     /// Keep `SPARE` from Dom0's kernel, so that its interrupt can go to the domains that Dom0 creates.
     pub spare: bool,
 }
@@ -72,7 +78,7 @@ impl Module {
 
 impl Layout {
     /// Places the modules one after the other.
-    pub fn new(kernel: &Path, initrd: &Path, domus: bool) -> Result<Layout> {
+    pub fn new(kernel: &Path, initrd: &Path, domus: bool, test: Option<&Path>) -> Result<Layout> {
         let mut next = MODULES;
         let mut place = |file: &Path| -> Result<Module> {
             let mut module = Module::new(file.to_path_buf())?;
@@ -86,12 +92,14 @@ impl Layout {
         } else {
             None
         };
-        Ok(Layout { dom0, domu })
+        let test = test.map(place).transpose()?;
+        Ok(Layout { dom0, domu, test })
     }
 
     /// All modules.
     pub fn modules(&self) -> impl Iterator<Item = &Module> {
-        self.dom0.iter().chain(self.domu.iter().flatten())
+        let domains = self.dom0.iter().chain(self.domu.iter().flatten());
+        domains.chain(&self.test)
     }
 }
 
@@ -108,10 +116,18 @@ pub fn write(file: &Path, machine: &[String], layout: &Layout, chosen: &Chosen) 
             continue;
         };
         let node = format!("/chosen/domU{n}");
-        tree.domain(&node, chosen.domu_memory, chosen.domu_cpus)?;
+        tree.domain(&node, chosen.domu_memory, chosen.domu_cpus, chosen.msi)?;
         tree.modules(&node, modules, &format!("{} role=domU{n}", chosen.domu))?;
     }
-    Ok(())
+    match &layout.test {
+        Some(kernel) => tree.test(
+            &format!("/chosen/domU{}", chosen.domus + 1),
+            kernel,
+            chosen.test,
+            chosen.msi,
+        ),
+        None => Ok(()),
+    }
 }
 
 /// The same for a single guest of two vCPUs without a Dom0, whose kernel and command line are all that it has; Xen gets
@@ -122,12 +138,11 @@ pub fn write_alone(
     kernel: &Module,
     bootargs: &str,
     options: &str,
+    msi: bool,
 ) -> Result<()> {
     let xen = format!("console=dtuart loglvl=all guest_loglvl=all noreboot{options}");
     let tree = Tree::of(file, machine, &xen)?;
-    tree.domain("/chosen/domU1", 32 * 1024, 2)?;
-    tree.module("/chosen/domU1", kernel, "multiboot,kernel")?;
-    tree.strings(&place("/chosen/domU1", kernel), "bootargs", &[bootargs])
+    tree.test("/chosen/domU1", kernel, bootargs, msi)
 }
 
 /// The flags of an interrupt in the tree: how it triggers, and that it does so by a rising edge.
@@ -179,13 +194,24 @@ impl<'a> Tree<'a> {
     }
 
     /// A guest, but for its modules. Memory is in KiB.
-    fn domain(&self, node: &str, memory: u32, cpus: u32) -> Result<()> {
+    fn domain(&self, node: &str, memory: u32, cpus: u32, msi: bool) -> Result<()> {
         self.strings(node, "compatible", &["xen,domain"])?;
         self.numbers(node, "#address-cells", &[2])?;
         self.numbers(node, "#size-cells", &[2])?;
         self.numbers(node, "memory", &[0, memory.into()])?;
         self.numbers(node, "cpus", &[cpus.into()])?;
-        self.put(&[node, "vpl011"])
+        self.put(&[node, "vpl011"])?;
+        if msi {
+            self.put(&[node, "xen,arm-msi"])?;
+        }
+        Ok(())
+    }
+
+    /// The test guest: all that it has is a kernel and a command line.
+    fn test(&self, node: &str, kernel: &Module, bootargs: &str, msi: bool) -> Result<()> {
+        self.domain(node, 32 * 1024, 2, msi)?;
+        self.module(node, kernel, "multiboot,kernel")?;
+        self.strings(&place(node, kernel), "bootargs", &[bootargs])
     }
 
     fn put(&self, arguments: &[&str]) -> Result<()> {
@@ -240,15 +266,18 @@ mod tests {
     #[test]
     fn modules_do_not_overlap() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-        let layout = Layout::new(&file, &file, true).unwrap();
+        let layout = Layout::new(&file, &file, true, Some(&file)).unwrap();
         let all: Vec<&Module> = layout.modules().collect();
-        assert_eq!(all.len(), 4);
+        assert_eq!(all.len(), 5);
         for pair in all.windows(2) {
             assert!(pair[0].address + pair[0].size <= pair[1].address);
             assert_eq!(pair[1].address % ALIGNMENT, 0);
         }
         assert_eq!(
-            Layout::new(&file, &file, false).unwrap().modules().count(),
+            Layout::new(&file, &file, false, None)
+                .unwrap()
+                .modules()
+                .count(),
             2
         );
     }

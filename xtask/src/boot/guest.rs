@@ -34,6 +34,7 @@ struct Content {
     busybox: Vec<u8>,
     privcmd: Vec<u8>,
     life: Vec<u8>,
+    messages: Vec<u8>,
 }
 
 /// The package that depends on the kernel's.
@@ -113,7 +114,8 @@ pub fn prepare() -> Result<Guest> {
     let archive = archive(&Content {
         busybox: read(&parts.busybox)?,
         privcmd: read(&parts.privcmd)?,
-        life: read(&life::build()?)?,
+        life: read(&life::build(life::LIFE)?)?,
+        messages: read(&life::build(life::MESSAGES)?)?,
     })?;
     if !fs::read(&initrd).is_ok_and(|old| old == archive) {
         fs::write(&initrd, archive)
@@ -221,6 +223,7 @@ fn archive(content: &Content) -> Result<Vec<u8>> {
     add("dev/console", CONSOLE, &[]);
     add("bin/busybox", PROGRAM, &content.busybox);
     add("bin/life", PROGRAM, &content.life);
+    add("bin/messages", PROGRAM, &content.messages);
     add(&format!("lib/{PRIVCMD}"), FILE, &content.privcmd);
     add("lib/load", FILE, LOAD.as_bytes());
     add("init", PROGRAM, INIT.as_bytes());
@@ -251,6 +254,7 @@ mod tests {
             busybox: b"tool".to_vec(),
             privcmd: b"module".to_vec(),
             life: b"life".to_vec(),
+            messages: b"messages".to_vec(),
         };
         let packed = archive(&content).unwrap();
         assert_eq!(packed, archive(&content).unwrap());
@@ -270,6 +274,7 @@ mod tests {
         }
         assert!(names.contains(&("bin/busybox".into(), 4)));
         assert!(names.contains(&("bin/life".into(), 4)));
+        assert!(names.contains(&("bin/messages".into(), 8)));
         assert!(names.contains(&("lib/xen-privcmd.ko".into(), 6)));
         assert!(names.contains(&("lib/load".into(), LOAD.len() as u32)));
         assert!(names.contains(&("init".into(), INIT.len() as u32)));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The program that creates and destroys domains in Dom0 (guest/life): its build, and what is made of what it says.
+//! The programs of Dom0's that use Xen's interface (guest/life), one that creates and destroys domains, and one that sends messages:
+//! their build, and what is made of what they say.
 
 use crate::command::run;
 use crate::hypervisor::xen::CROSS;
@@ -26,41 +27,69 @@ const FLAGS: [&str; 13] = [
     "-s",
 ];
 
-/// Compiles it with the compiler that Xen is built with.
-pub fn build() -> Result<PathBuf> {
+/// A program: its name, and its source.
+pub type Program = (&'static str, &'static [&'static str]);
+/// Creates and destroys domains.
+pub const LIFE: Program = ("life", &["life.c", "guest.S"]);
+/// Sends messages to the test guest.
+pub const MESSAGES: Program = ("messages", &["messages.c"]);
+
+/// Compiles one with the compiler that Xen is built with.
+pub fn build((name, files): Program) -> Result<PathBuf> {
     let (source, directory) = (paths::root().join("guest/life"), paths::guest());
     fs::create_dir_all(&directory)
         .with_context(|| format!("cannot make {}", directory.display()))?;
-    let program = directory.join("life");
+    let program = directory.join(name);
     let mut gcc = Command::new(format!("{CROSS}gcc"));
     gcc.args(FLAGS).arg("-o").arg(&program);
-    gcc.arg(source.join("life.c")).arg(source.join("guest.S"));
-    run(&mut gcc, "build the program that creates domains", None)?;
+    gcc.args(files.iter().map(|file| source.join(file)));
+    run(&mut gcc, "build a program of Dom0's", None)?;
     Ok(program)
 }
 
-/// What its last line means, if `domains` were asked for.
-pub fn judge(said: Option<&str>, domains: u32) -> Result<String, String> {
+/// What the last line of the first means, if `domains` were asked for, with messages or without.
+pub fn judge(said: Option<&str>, domains: u32, msi: bool) -> Result<String, String> {
+    let what = if msi {
+        "domains with messages"
+    } else {
+        "domains"
+    };
+    ok(said, &format!("{domains} {what}: "))
+}
+
+/// What that of the other means, if so many were asked for.
+pub fn judge_messages(said: Option<&str>, messages: u32) -> Result<String, String> {
+    ok(said, &format!("{messages} of "))
+}
+
+fn ok(said: Option<&str>, begins: &str) -> Result<String, String> {
     let Some(said) = said else {
-        return Err("Dom0 did not report of the domains it was to create".to_owned());
+        return Err("Dom0 did not report of it".to_owned());
     };
     match said.strip_prefix("ok ") {
-        Some(what) if what.starts_with(&format!("{domains} domains: ")) => Ok(what.to_owned()),
+        Some(what) if what.starts_with(begins) => Ok(what.to_owned()),
         _ => Err(said.strip_prefix("FAILED ").unwrap_or(said).to_owned()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::judge;
+    use super::{judge, judge_messages};
 
     #[test]
     fn only_the_number_that_was_asked_for_will_do() {
         let said = "ok 200 domains: 5000 pages free before 100 of 1 vCPU, 5000 after";
-        assert!(judge(Some(said), 200).is_ok());
-        assert!(judge(Some(said), 20).is_err());
-        assert!(judge(None, 200).is_err());
-        let failed = judge(Some("FAILED create a domain: error 12"), 200);
+        assert!(judge(Some(said), 200, false).is_ok());
+        assert!(judge(Some(said), 20, false).is_err());
+        assert!(judge(Some(said), 200, true).is_err());
+        assert!(judge(None, 200, false).is_err());
+        let failed = judge(Some("FAILED create a domain: error 12"), 200, false);
         assert_eq!(failed, Err("create a domain: error 12".to_owned()));
+        let said = "ok 200 domains with messages: 5000 pages free before 100 of 1 vCPU, 5000 after";
+        assert!(judge(Some(said), 200, true).is_ok());
+        let said = "ok 100000 of 63 events, each counted once";
+        assert!(judge_messages(Some(said), 100_000).is_ok());
+        assert!(judge_messages(Some(said), 10_000).is_err());
+        assert!(judge_messages(Some("FAILED a message is lost"), 100_000).is_err());
     }
 }

@@ -2,6 +2,7 @@
 //! `boot`: build, start, watch, judge, and say so in a table and one last line.
 
 use crate::boot::arguments::{BootArguments, Disk, Gic};
+use crate::boot::bare;
 use crate::boot::checks::{self, DOMU_CPUS};
 use crate::boot::clean;
 use crate::boot::console::{Line, Speaker};
@@ -20,7 +21,7 @@ use crate::progress::Step;
 use anyhow::{Result, bail};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Memory of Dom0 and of each DomU in MiB, and what Xen, the modules and the page tables want beside them.
@@ -42,6 +43,8 @@ pub struct Parts {
     /// The hypervisor.
     pub built: Built,
     guest: Guest,
+    /// The test guest, if messages are sent to it.
+    test: Option<PathBuf>,
     /// Whether Dom0's vCPUs must stay on their CPUs, and its interrupts on them.
     pub pin: bool,
 }
@@ -63,6 +66,10 @@ impl Parts {
             qemu,
             built: xen::build(&boot.xen, boot.icount)?,
             guest: guest::prepare()?,
+            test: match boot.messages {
+                0 => None,
+                _ => Some(bare::image(false)?),
+            },
         })
     }
 }
@@ -197,8 +204,10 @@ pub fn name(boot: &BootArguments, disk: Disk, xen: Version) -> String {
     let count = if boot.icount { "-icount" } else { "" };
     let extras = boot.xen.suffix();
     let life = if boot.life > 0 { "-life" } else { "" };
+    let msi = if boot.domu_its { "-msi" } else { "" };
+    let messages = if boot.messages > 0 { "-messages" } else { "" };
     format!(
-        "xen{xen}-{}-{}-{}cpus{}-{}domus-{disk}{extras}{count}{life}",
+        "xen{xen}-{}-{}-{}cpus{}-{}domus-{disk}{extras}{count}{life}{msi}{messages}",
         boot.gic,
         boot.xen.vgic,
         boot.cpus,
@@ -217,10 +226,16 @@ fn load() -> String {
 
 /// Makes the device tree and the disk; the result is the command that starts the machine.
 pub fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> Result<Vec<String>> {
-    let memory = OTHER_MEMORY + DOM0_MEMORY + DOMU_MEMORY * boot.domus;
+    let domains = boot.domus + u32::from(boot.messages > 0);
+    let memory = OTHER_MEMORY + DOM0_MEMORY + DOMU_MEMORY * domains;
     let mut command = machine::arguments(&parts.qemu, boot, memory.next_multiple_of(256));
     command.extend(load::drives(boot, disk, parts.qemu.version));
-    let layout = Layout::new(&parts.guest.kernel, &parts.guest.initrd, boot.domus > 0)?;
+    let layout = Layout::new(
+        &parts.guest.kernel,
+        &parts.guest.initrd,
+        boot.domus > 0,
+        parts.test.as_deref(),
+    )?;
     let tree = paths::boot().join(format!("{name}.dtb"));
     // With instructions counted, typing at a moment of the host's would make each boot different.
     let end = if boot.icount { "20" } else { "console" };
@@ -242,16 +257,20 @@ pub fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> R
                 }
             ),
             dom0: &format!(
-                "console=hvc0 earlycon=xen {PATIENCE} role=dom0 disks={} reads={} rounds={} life={} end={end}{nomsi}",
+                "console=hvc0 earlycon=xen {PATIENCE} role=dom0 disks={} reads={} rounds={} life={}{} messages={} end={end}{nomsi}",
                 load::disks(boot, disk).join(","),
                 boot.reads(),
                 boot.rounds(),
-                boot.life
+                boot.life,
+                if boot.domu_its { " lives=msi" } else { "" },
+                boot.messages
             ),
             domu: &format!("console=ttyAMA0 earlycon=pl011,0x22000000 {PATIENCE} reads=0 end=0"),
             domus: boot.domus,
             domu_cpus: DOMU_CPUS,
             domu_memory: DOMU_MEMORY * 1024,
+            msi: boot.domu_its,
+            test: &format!("messages={}", boot.messages),
             spare: boot.life > 0,
         },
     )?;
@@ -277,7 +296,8 @@ fn watch(boot: &BootArguments, disk: Disk, command: &[String], log: &Path) -> Re
         minutes(boot),
     );
     let mut running: BTreeSet<String> = BTreeSet::from(["dom0".to_owned()]);
-    running.extend((1..=boot.domus).map(|n| format!("domU{n}")));
+    let domains = boot.domus + u32::from(boot.messages > 0);
+    running.extend((1..=domains).map(|n| format!("domU{n}")));
     let mut told = boot.icount;
     let mut last_flash = 0.0;
     let limit = Duration::from_secs(boot.limit);
@@ -294,7 +314,10 @@ fn watch(boot: &BootArguments, disk: Disk, command: &[String], log: &Path) -> Re
         if clean::is_fatal(&line.text) {
             return Wish::GiveUp;
         }
-        if mark(&line.text).is_some_and(|m| m.starts_with("done")) {
+        let test_is_over = boot.messages > 0
+            && matches!(line.speaker, Speaker::DomU(_))
+            && bare::said(line).and_then(bare::counts).is_some();
+        if test_is_over || mark(&line.text).is_some_and(|m| m.starts_with("done")) {
             running.remove(&who(line));
         }
         if running.is_empty() && !told {
@@ -310,7 +333,7 @@ fn watch(boot: &BootArguments, disk: Disk, command: &[String], log: &Path) -> Re
 /// About how long a boot takes.
 fn minutes(boot: &BootArguments) -> u32 {
     // Two, with the machine's default of reads and rounds; the rest in proportion.
-    MINUTES + (boot.reads() + boot.life * 20 + boot.rounds() * 200) / 10_000
+    MINUTES + (boot.reads() + boot.life * 20 + boot.rounds() * 200 + boot.messages / 10) / 10_000
 }
 
 /// What Dom0 does after what it has just said, in words: it says no more until it is done.
@@ -326,6 +349,7 @@ fn next(boot: &BootArguments, line: &Line) -> Option<String> {
             "its CPUs go off and on line, {} rounds",
             boot.rounds()
         )),
+        "messages" => Some(format!("{} messages to the test guest", boot.messages)),
         "switched" => Some("each CPU has its turn to read".to_owned()),
         _ => None,
     }

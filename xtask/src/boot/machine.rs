@@ -55,7 +55,7 @@ pub struct Run {
 pub fn arguments(qemu: &Qemu, boot: &BootArguments, memory: u32) -> Vec<String> {
     let gic = match boot.gic {
         Gic::V2 => "gic-version=2",
-        Gic::V3 if boot.xen.its => "gic-version=3",
+        Gic::V3 if boot.xen.its && !boot.no_host_its => "gic-version=3",
         // Without ITS support in the hypervisor, the machine has none either.
         Gic::V3 => "gic-version=3,its=off",
     };
