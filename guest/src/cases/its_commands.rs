@@ -2,7 +2,9 @@
 //! What each command of the ITS does to what is mapped and to what is pending, also where that is in a list register: interrupts are
 //! masked in this CPU, so what it has been sent waits in its CPU interface.
 
-use super::{cases, expect, expect_and_end, expect_none, job_expect_and_end, ready_spi};
+use super::{
+    cases, expect, expect_and_end, expect_lpis, expect_none, job_expect_and_end, ready_spi,
+};
 use crate::gic::{self, EoiMode, Trigger, gicr};
 use crate::its::command::{
     clear, discard, int, inv, invall, mapc, mapi, mapti, movall, movi, unmap_collection,
@@ -169,7 +171,12 @@ fn its_discard_of_a_loaded_lpi() -> Outcome {
     ready(2)?;
     for _ in 0..20 {
         its::run(&[int(DEVICE, 0), int(DEVICE, 1)])?;
-        check_eq!("the highest pending", gic::highest_pending().0, lpi(0).0);
+        let first = gic::highest_pending();
+        check!(
+            first == lpi(0) || first == lpi(1),
+            "the highest pending is {}",
+            first.0
+        );
         its::run(&[discard(DEVICE, 0)])?;
         expect_and_end(lpi(1))?;
         expect_none("although it was discarded")?;
@@ -317,9 +324,7 @@ fn its_invall() -> Outcome {
         its::configure(lpi(n), CONFIGURED);
     }
     its::run(&[invall(0)])?;
-    for n in 0..5 {
-        expect_and_end(lpi(n))?;
-    }
+    expect_lpis(&[0, 1, 2, 3, 4])?;
     its::run(&[invall(1)])?;
     on_cpu_1(5)
 }
@@ -403,13 +408,7 @@ fn its_lpis_32() -> Outcome {
         its::put(&int(DEVICE, event));
     }
     its::sync()?;
-    let mut seen = 0_u32;
-    for _ in 0..32 {
-        let ack = super::next()?;
-        let n = ack.intid().0.wrapping_sub(lpi(0).0);
-        check!(n < 32 && seen >> n & 1 == 0, "{} came", ack.intid().0);
-        seen |= 1 << n;
-        gic::end(ack);
-    }
+    let all: [u32; 32] = core::array::from_fn(|n| n as u32);
+    expect_lpis(&all)?;
     expect_none("after all")
 }

@@ -74,8 +74,12 @@ fn its_limit_of_events() -> Outcome {
     check!(!comes(1, most, most)?, "{} events are mapped", most + 1);
     check!(comes(1, 0, 0)?, "the first event is lost");
     // One that is mapped can be mapped to another LPI all the same.
-    map_more(5, 6, 500)?;
-    check!(comes(1, 5, 505)?, "an event keeps its LPI at the limit");
+    let other = most + 100;
+    map_more(5, 6, other)?;
+    check!(
+        comes(1, 5, other + 5)?,
+        "an event keeps its LPI at the limit"
+    );
     its::run(&[discard(1, 7)])?;
     map_more(most, most + 1, 0)?;
     check!(comes(1, most, most)?, "what has gone makes no room");
@@ -84,7 +88,7 @@ fn its_limit_of_events() -> Outcome {
     Ok(())
 }
 
-/// There is room for so many different ones, and no more than twice as many: how many an implementation has at once is its own affair.
+/// So many different ones can have been mapped; what a pending table has is counted apart, so no case before this one has one.
 fn its_limit_of_lpis() -> Outcome {
     let most = ready()?.lpis as u32;
     check!(most < its::LPIS, "{most} are as many as there can be");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The command queue: its ring, who is stalled, and the ITS switched off and on.
 
-use super::{cases, expect_and_end, expect_none};
+use super::{cases, expect_and_end, expect_lpis, expect_none};
 use crate::its::command::{self, Command, SIZE, int};
 use crate::its::{self, Devices, gits, lpi};
 use crate::mmio::write64;
@@ -95,9 +95,7 @@ fn its_disabled_executes_nothing() -> Outcome {
     expect_none("although the ITS is disabled")?;
     its::enable();
     its::wait()?;
-    for n in 0..4 {
-        expect_and_end(lpi(n))?;
-    }
+    expect_lpis(&[0, 1, 2, 3])?;
     expect_none("a second time")
 }
 
@@ -120,8 +118,7 @@ fn its_disabled_delivers_what_is_pending() -> Outcome {
     ready()?;
     its::run(&[int(DEVICE, 1), int(DEVICE, 2)])?;
     its::disable()?;
-    expect_and_end(lpi(1))?;
-    expect_and_end(lpi(2))
+    expect_lpis(&[1, 2])
 }
 
 fn its_enabled_with_nothing_new() -> Outcome {

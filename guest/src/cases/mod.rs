@@ -75,12 +75,12 @@ pub const ALL: &[&[Case]] = &[
     backlog::CASES,
     gicv2m::CASES,
     its_registers::CASES,
+    its_limits::CASES,
     its_queue::CASES,
     its_commands::CASES,
     its_errors::CASES,
     its_tables::CASES,
     its_moves::CASES,
-    its_limits::CASES,
     sgi::LAST_CASES,
 ];
 
@@ -146,6 +146,21 @@ fn expect(id: IntId) -> Outcome<Ack> {
 /// The next one must be `id`; ends it.
 fn expect_and_end(id: IntId) -> Outcome {
     gic::end(expect(id)?);
+    Ok(())
+}
+
+/// These LPIs must come, in any order, each once: which of the same priority comes first is not said.
+fn expect_lpis(numbers: &[u32]) -> Outcome {
+    let mut seen = 0_u64;
+    for _ in numbers {
+        let ack = next()?;
+        gic::end(ack);
+        let n = ack.intid().0.wrapping_sub(its::lpi(0).0);
+        if !numbers.contains(&n) || n >= 64 || seen >> n & 1 != 0 {
+            fail!("interrupt {} came, or came again", ack.intid().0);
+        }
+        seen |= 1 << n;
+    }
     Ok(())
 }
 
