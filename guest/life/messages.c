@@ -252,6 +252,7 @@ static void run(uint64_t messages)
 	events = look(MESSAGES_EVENTS);
 	if (events < 2 || events > MESSAGES_MOST)
 		fail("the guest has too few events, or too many", 0);
+	tell(MESSAGES_PHASE, MESSAGES_BEGUN);
 	refusals();
 	began = now_ms();
 	send_one_by_one(messages);

@@ -15,7 +15,7 @@
 #define MESSAGES_VERDICT 0x30  /* 0 none yet, 1 passed, 2 failed */
 #define MESSAGES_SEEN 0x40     /* of the last event, the number that each of two CPUs has seen */
 /* The sender's. */
-#define MESSAGES_PHASE 0x80    /* 2: no more comes */
+#define MESSAGES_PHASE 0x80    /* 1: it begins; 2: no more comes */
 #define MESSAGES_SEQUENCE 0x88 /* of the last event, the number of the message that follows */
 #define MESSAGES_SENT 0x200    /* how often each event was sent */
 /* The guest's: how often each was taken by CPU 0, then by CPU 1. */
@@ -23,5 +23,6 @@
 
 #define MESSAGES_MOST 64
 #define MESSAGES_MAGIC_VALUE 0x564749434d534753
+#define MESSAGES_BEGUN 1
 #define MESSAGES_STOP 2
 #define MESSAGES_PASSED 1

@@ -12,7 +12,8 @@ use crate::gic::{self, Ack, IntId, Trigger, Version, v2m};
 use crate::its::command::{mapc, movall, movi};
 use crate::its::{self, gits, load, lpi, store};
 use crate::outcome::{Outcome, check, fail};
-use crate::{exception, second, timer};
+use crate::timer::{self, Timer};
+use crate::{exception, second};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
 
 /// Where the page is, and what is in it: 64-bit words, of which each has one writer. As in life/messages.h.
@@ -30,6 +31,7 @@ const SEQUENCE: usize = 0x88;
 const SENT: usize = 0x200;
 const COUNTS: usize = 0x800;
 const MAGIC_VALUE: u64 = 0x5647_4943_4d53_4753;
+const BEGUN: u64 = 1;
 const STOP: u64 = 2;
 const PASSED: u64 = 1;
 const FAILED: u64 = 2;
@@ -38,8 +40,10 @@ const FAILED: u64 = 2;
 const MOST: usize = 64;
 /// What the device model says it is.
 const SOURCE: u32 = 0x42;
-/// Seconds after which there is no more waiting for it.
+/// Seconds after which there is no more waiting for it to begin, and to end.
 const LIMIT: u64 = 600;
+/// Milliseconds that a CPU sleeps at the most.
+const DOZE: u64 = 10;
 
 static STOPPED: AtomicBool = AtomicBool::new(false);
 /// How many there are, and the interrupt of the first.
@@ -58,6 +62,12 @@ fn count_of(cpu: usize, event: usize) -> usize {
 
 fn count(ack: Ack) {
     let own = cpu::current();
+    if ack.intid() == Timer::Virtual.intid() {
+        Timer::Virtual.arm(DOZE);
+        gic::end(ack);
+        exception::set_handler(count);
+        return;
+    }
     let event = ack.intid().0.wrapping_sub(FIRST_INTID.load(SeqCst)) as usize;
     let number = NUMBER.load(SeqCst);
     if event < number {
@@ -75,13 +85,25 @@ fn count(ack: Ack) {
     exception::set_handler(count);
 }
 
-fn job_count(_: usize) -> Outcome<usize> {
+/// Takes what comes from now on, and has a timer end every sleep: whoever waits takes nothing of the others' time.
+fn take() {
     exception::set_handler(count);
+    gic::enable(Timer::Virtual.intid());
+    Timer::Virtual.arm(DOZE);
     cpu::unmask_irqs();
-    while !STOPPED.load(SeqCst) {
-        cpu::wait_for_event();
-    }
+}
+
+fn take_no_more() {
     cpu::mask_irqs();
+    Timer::Virtual.stop();
+}
+
+fn job_count(_: usize) -> Outcome<usize> {
+    take();
+    while !STOPPED.load(SeqCst) {
+        cpu::wait_for_interrupt();
+    }
+    take_no_more();
     Ok(0)
 }
 
@@ -147,8 +169,7 @@ fn serve() -> Outcome {
     let (doorbell, first, number) = make()?;
     NUMBER.store(number, SeqCst);
     second::start(job_count, 0)?;
-    exception::set_handler(count);
-    cpu::unmask_irqs();
+    take();
     store(PAGE + DOORBELL, doorbell as u64);
     store(PAGE + DEVICE, SOURCE.into());
     store(PAGE + FIRST, first.into());
@@ -157,21 +178,26 @@ fn serve() -> Outcome {
     println!("guest: waits for messages of {number} events");
     let (mut round, mut moves) = (0, 0);
     let mut outcome = Ok(());
-    let told = timer::within(LIMIT * 1000, || {
-        match move_all(round) {
-            Ok(n) => moves += n,
-            Err(stop) => outcome = Err(stop),
-        }
-        round += 1;
-        store(PAGE + MOVES, moves);
-        // What was moved is to be taken before it is moved again.
-        cpu::wait_for_event();
-        load(PAGE + PHASE) == STOP || outcome.is_err()
+    let begun = timer::within(LIMIT * 1000, || {
+        cpu::wait_for_interrupt();
+        load(PAGE + PHASE) >= BEGUN
     });
-    cpu::mask_irqs();
+    let told = begun
+        && timer::within(LIMIT * 1000, || {
+            match move_all(round) {
+                Ok(n) => moves += n,
+                Err(stop) => outcome = Err(stop),
+            }
+            round += 1;
+            store(PAGE + MOVES, moves);
+            // What was moved is to be taken before it is moved again.
+            cpu::wait_for_event();
+            load(PAGE + PHASE) == STOP || outcome.is_err()
+        });
     STOPPED.store(true, SeqCst);
-    cpu::send_event();
-    second::finish()?;
+    let finished = second::finish();
+    take_no_more();
+    finished?;
     outcome?;
     check!(told, "nobody has sent all messages in {LIMIT} seconds");
     for stray in &STRAY {
