@@ -13,7 +13,7 @@ use crate::its::command::{mapc, movall, movi};
 use crate::its::{self, gits, load, lpi, store};
 use crate::outcome::{Outcome, check, fail};
 use crate::timer::{self, Timer};
-use crate::{exception, second};
+use crate::{cases, exception, second};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
 
 /// Where the page is, and what is in it: 64-bit words, of which each has one writer. As in life/messages.h.
@@ -163,6 +163,7 @@ fn move_all(round: u64) -> Outcome<u64> {
 }
 
 fn serve() -> Outcome {
+    cases::clean()?;
     for offset in (0..0x1000).step_by(8) {
         store(PAGE + offset, 0);
     }

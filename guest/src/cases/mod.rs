@@ -93,7 +93,8 @@ pub fn run(case: &Case) -> Outcome {
     .inspect_err(|_| cpu::mask_irqs())
 }
 
-fn clean() -> Outcome {
+/// The state in which each begins.
+pub fn clean() -> Outcome {
     exception::set_handler(gic::end);
     its::off()?;
     gic::reset_spis();
