@@ -6,7 +6,7 @@ use crate::boot::bare::GuestArguments;
 use crate::boot::latency;
 use crate::boot::record::RecordArguments;
 use crate::hypervisor::arguments::{TreeArguments, XenArguments};
-use crate::hypervisor::releases;
+use crate::hypervisor::{releases, toolstack};
 use crate::measure::bench;
 use crate::setup::SetupArguments;
 use crate::verify::diff::DiffArguments;
@@ -42,6 +42,8 @@ pub enum Task {
     Test(TestArguments),
     /// Show that the patches change no object while RUST_VGIC is off
     Unchanged(TreeArguments),
+    /// Patch and build the toolstack of each of several Xen trees for arm64, and look at what libxl makes for guests
+    Tools(toolstack::Arguments),
     /// Build Xen's C vGICs, and ours, as shared objects for the mock Xen
     Peers(TreeArguments),
     /// Compare ours with Xen's C vGICs and QEMU's model of a GIC, on random scripts and on the recordings

@@ -33,7 +33,7 @@ use boot::{bare, latency, linux, record};
 use clap::Parser;
 use cli::{Cli, Task};
 use hypervisor::tree::Source;
-use hypervisor::{peers, releases, unchanged, xen};
+use hypervisor::{peers, releases, toolstack, unchanged, xen};
 use measure::bench;
 use std::io::Write;
 use std::process::ExitCode;
@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         Task::Record(_) => Some("record"),
         Task::Test(_) => Some("test"),
         Task::Unchanged(_) => Some("unchanged"),
+        Task::Tools(_) => Some("tools"),
         Task::Diff(_) => Some("diff"),
         Task::Tsan => Some("tsan"),
         Task::Mutants(_) => Some("mutants"),
@@ -120,6 +121,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
         },
         Task::Test(arguments) => test::test(&arguments),
         Task::Unchanged(arguments) => unchanged::unchanged(&arguments),
+        Task::Tools(arguments) => toolstack::tools(&arguments),
         Task::Peers(arguments) => {
             for object in peers::build(&Source::open(&arguments.xen)?)? {
                 println!("{}", object.display());

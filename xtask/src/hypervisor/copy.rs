@@ -37,7 +37,7 @@ pub fn synchronise(
     additions: &[Addition],
 ) -> Result<usize> {
     let mut wanted = Wanted::new();
-    for file in files_of(tree)? {
+    for file in files_of(tree, &NOT_NEEDED)? {
         let from = tree.join(&file);
         let stamp = time_stamp(&from)?;
         wanted.insert(file, (from, stamp));
@@ -83,7 +83,7 @@ pub fn synchronise(
 }
 
 /// Copies one file, or symbolic link, with its permissions and time.
-fn copy_file(from: &Path, to: &Path) -> Result<()> {
+pub fn copy_file(from: &Path, to: &Path) -> Result<()> {
     let what = || format!("cannot copy {} to {}", from.display(), to.display());
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent).with_context(what)?;
@@ -105,12 +105,13 @@ fn copy_file(from: &Path, to: &Path) -> Result<()> {
     file.set_modified(SystemTime::now()).with_context(what)
 }
 
-/// The files of a tree that a build reads: what git tracks or would track, or else everything but build products.
-fn files_of(tree: &Path) -> Result<Vec<PathBuf>> {
+/// The files of a tree that a build reads, which are in none of the top-level directories `without`: what git tracks or would
+/// track, or else everything but build products.
+pub fn files_of(tree: &Path, without: &[&str]) -> Result<Vec<PathBuf>> {
     let needed = |path: &Path| {
         path.components()
             .next()
-            .is_some_and(|c| !NOT_NEEDED.iter().any(|n| c.as_os_str() == *n))
+            .is_some_and(|c| !without.iter().any(|n| c.as_os_str() == *n))
     };
     if tree.join(".git").exists()
         && let Ok(out) = output(
@@ -134,10 +135,9 @@ fn files_of(tree: &Path) -> Result<Vec<PathBuf>> {
             .collect());
     }
     let keep = |entry: &DirEntry| {
-        entry
-            .path()
-            .strip_prefix(tree)
-            .is_ok_and(|p| p.as_os_str().is_empty() || (needed(p) && !is_product(p)))
+        entry.path().strip_prefix(tree).is_ok_and(|p| {
+            p.as_os_str().is_empty() || (needed(p) && !is_product(p, entry.file_type().is_dir()))
+        })
     };
     // It is not git that failed.
     interrupt::check()?;
@@ -152,7 +152,7 @@ fn files_of(tree: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Is this something that an earlier build in the tree left there?
-fn is_product(path: &Path) -> bool {
+fn is_product(path: &Path, is_directory: bool) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let directories = [
         "xen/include/config",
@@ -166,7 +166,7 @@ fn is_product(path: &Path) -> bool {
         || name.starts_with(".config")
         || name.starts_with("xen-syms")
         || path == Path::new("xen/xen")
-        || endings.iter().any(|e| name.ends_with(e))
+        || (!is_directory && endings.iter().any(|e| name.ends_with(e)))
 }
 
 fn time_stamp(path: &Path) -> Result<String> {
@@ -213,4 +213,22 @@ fn write_manifest(path: &Path, files: &BTreeMap<PathBuf, String>) -> Result<()> 
         .map(|(file, stamp)| format!("{stamp} {}\n", file.display()))
         .collect();
     write_whole(path, lines.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_no_product_by_its_ending() {
+        let tree = tempfile::tempdir().unwrap();
+        for file in ["rc.d/xen.in", "xen/.x.d", "tools/a.c", "stubdom/b.c"] {
+            let file = tree.path().join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "").unwrap();
+        }
+        let mut files = files_of(tree.path(), &["stubdom"]).unwrap();
+        files.sort();
+        assert_eq!(files, ["rc.d/xen.in", "tools/a.c"].map(PathBuf::from));
+    }
 }
