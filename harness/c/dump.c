@@ -8,6 +8,21 @@
 
 #include "half.h"
 
+int parse_bool(const char *s, const char *e)
+{
+    return !strcmp(s, "off") ? 0 : !strcmp(s, "on") ? 1 : -1;
+}
+
+unsigned long long simple_strtoull(const char *s, const char **end, unsigned int base)
+{
+    char *stop;
+    unsigned long long value = strtoull(s, &stop, base);
+
+    *end = stop;
+
+    return value;
+}
+
 static void vprint(const char *fmt, va_list args)
 {
     char text[1200];

@@ -18,6 +18,7 @@ void mock_phys_active(unsigned int irq, bool on);
 void mock_phys_pending(unsigned int irq, bool on);
 bool mock_phys_is_pending(unsigned int irq);
 void mock_phys_target(unsigned int irq, unsigned int cpu);
+void mock_softirq_elsewhere(unsigned int cpu);
 void mock_wake(struct vcpu *v, int processor, bool running);
 
 /* host.c */
@@ -32,9 +33,11 @@ void mock_hwirq_power_on(void);
 #ifdef CONFIG_HAS_ITS
 void mock_its_power_on(const struct mock_machine *machine);
 void mock_its_release(struct domain *d);
+void mock_its_release_devices(struct domain *d);
 #else
 static inline void mock_its_power_on(const struct mock_machine *machine) {}
 static inline void mock_its_release(struct domain *d) {}
+static inline void mock_its_release_devices(struct domain *d) {}
 #endif
 
 #endif /* HALF_H */

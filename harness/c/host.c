@@ -22,6 +22,7 @@ unsigned int gic_number_espis(void) { return mock_host.espis; }
 unsigned int gic_get_nr_lrs(void) { return mock_host.lrs; }
 
 static cpumask_t masks[MOCK_CPUS];
+cpumask_t cpu_online_map;
 
 const cpumask_t *cpumask_of(unsigned int cpu)
 {
@@ -75,6 +76,10 @@ void mock_power_on(const struct mock_machine *machine)
 
     for ( i = 0; i < MOCK_CPUS; i++ )
         masks[i].bits[i / BITS_PER_LONG] = BIT_IN_WORD(i);
+
+    memset(&cpu_online_map, 0, sizeof(cpu_online_map));
+    for ( i = 0; i < mock_cpus(); i++ )
+        cpumask_set_cpu(i, &cpu_online_map);
 
     mock_host = *machine;
     mock_host.spis = min(mock_host.spis, (unsigned int)MAX_SPIS);

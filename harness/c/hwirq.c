@@ -118,6 +118,18 @@ bool irq_type_set_by_domain(const struct domain *d)
     return is_hardware_domain(d);
 }
 
+/* What do_IRQ() does with a guest's, with the lock held. */
+void mock_irq_inject(unsigned int irq)
+{
+    struct irq_desc *desc = irq_to_desc(irq);
+
+#ifdef MOCK_PEER
+    vgic_inject_irq(desc->guest, NULL, desc->virq, true);
+#else
+    vgic_host_irq(desc->guest, desc, desc->virq);
+#endif
+}
+
 /* The beginning of do_IRQ(): with the lock held, whose interrupt it is. */
 struct domain *mock_irq_begin(unsigned int irq, unsigned int *virq)
 {
@@ -140,6 +152,16 @@ void mock_irq_end(unsigned int irq)
 bool mock_irq_in_progress(unsigned int irq)
 {
     return test_bit(_IRQ_INPROGRESS, &irq_to_desc(irq)->status);
+}
+
+/* Before that, while it may still wait for memory. */
+int mock_watch(struct domain *d)
+{
+#ifdef MOCK_PEER
+    return 0;
+#else
+    return vgic_watch_storms(d);
+#endif
 }
 
 /* route_irq_to_guest(), as the toolstack or the domain builder asks for it. */
@@ -206,3 +228,14 @@ int release_guest_irq(struct domain *d, unsigned int virq)
 
     return rc;
 }
+
+#ifndef MOCK_PEER
+/* Of storm.c, from Xen's command line. */
+int mock_param_parse_vgic_storm(const char *s);
+
+/* vgic-storm=... */
+void mock_storm_param(const char *text, bool *ok)
+{
+    *ok = !mock_param_parse_vgic_storm(text);
+}
+#endif

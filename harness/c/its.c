@@ -22,6 +22,9 @@
 /* From the Rust half. */
 void mock_phys_lpi_target(unsigned int lpi, unsigned int cpu);
 void mock_phys_lpi_reset(unsigned int lpi);
+void mock_phys_lpi_property(unsigned int lpi, bool enabled);
+void mock_phys_lpi_invalidate(unsigned int lpi);
+bool mock_phys_lpi_invalidate_here(unsigned int lpi);
 
 struct list_head host_its_list = LIST_HEAD_INIT(host_its_list);
 
@@ -97,8 +100,24 @@ static struct its_device **find(struct domain *d, paddr_t doorbell, uint32_t id)
     return link;
 }
 
+/* Whose they are, block by block. Events are mapped when LPIs are taken, with INV. */
+static void own_lpis(struct domain *d, unsigned int first, unsigned int count)
+{
+#ifndef MOCK_PEER
+    unsigned int i;
+
+    for ( i = 0; i < count; i += LPI_BLOCK )
+        vgic_lpi_block(d, first + i);
+    for ( i = 0; d && i < count; i++ )
+    {
+        mock_phys_lpi_property(first + i, true);
+        mock_phys_lpi_invalidate(first + i);
+    }
+#endif
+}
+
 /* So many physical LPIs in a row. 0: there are none. */
-static unsigned int take_lpis(unsigned int count)
+static unsigned int take_lpis(struct domain *d, unsigned int count)
 {
     unsigned long flags;
     unsigned int i, run = 0, first = 0;
@@ -113,6 +132,8 @@ static unsigned int take_lpis(unsigned int count)
             *host_lpi(first + i) = (struct host_lpi){ .taken = true };
     }
     spin_unlock_irqrestore(&host_lpis.lock, flags);
+    if ( first )
+        own_lpis(d, first, count);
 
     return first;
 }
@@ -122,6 +143,7 @@ static void free_lpis(unsigned int first, unsigned int count)
     unsigned long flags;
     unsigned int i;
 
+    own_lpis(NULL, first, count);
     for ( i = 0; i < count; i++ )
         mock_phys_lpi_reset(first + i);
     spin_lock_irqsave(&host_lpis.lock, flags);
@@ -135,7 +157,8 @@ static void destroy(struct its_device *device)
     xfree(device);
 }
 
-static struct its_device *create(paddr_t doorbell, uint32_t id, unsigned int events)
+static struct its_device *create(struct domain *d, paddr_t doorbell, uint32_t id,
+                                 unsigned int events)
 {
     struct its_device *device = _xzalloc(sizeof(*device) + events * sizeof(device->irqs[0]),
                                          _Alignof(struct its_device));
@@ -145,7 +168,7 @@ static struct its_device *create(paddr_t doorbell, uint32_t id, unsigned int eve
     device->doorbell = doorbell;
     device->id = id;
     device->events = events;
-    device->first_lpi = take_lpis(events);
+    device->first_lpi = take_lpis(d, events);
     if ( !device->first_lpi )
     {
         xfree(device);
@@ -203,22 +226,29 @@ static bool reaches(const struct domain *d, paddr_t address)
 }
 #endif
 
+/* gicv3_its_release_devices(), or what of it is left. */
+void mock_its_release_devices(struct domain *d)
+{
+    struct its_device *device;
+
+    while ( (device = d->arch.vgic.its_devices.first) != NULL )
+    {
+        d->arch.vgic.its_devices.first = device->next;
+        destroy(device);
+    }
+}
+
 /* What of the host's ITSes a domain has is Xen's to free. */
 void mock_its_release(struct domain *d)
 {
     struct mock_iommu_page *page;
-    struct its_device *device;
 
     while ( (page = d->pages) != NULL )
     {
         d->pages = page->next;
         xfree(page);
     }
-    while ( (device = d->arch.vgic.its_devices.first) != NULL )
-    {
-        d->arch.vgic.its_devices.first = device->next;
-        destroy(device);
-    }
+    mock_its_release_devices(d);
 }
 
 /* Of a domain that has none of the host's devices, the host's driver is to hear nothing. */
@@ -245,7 +275,7 @@ int gicv3_its_map_guest_device(struct domain *d, paddr_t host_doorbell, uint32_t
     count_commands(1);
     if ( valid && __atomic_load_n(&refuse, __ATOMIC_SEQ_CST) )
         return -ENODEV;
-    if ( valid && !(made = create(guest_doorbell, guest_devid, events)) )
+    if ( valid && !(made = create(d, guest_doorbell, guest_devid, events)) )
         return -ENOMEM;
 
     spin_lock(&d->arch.vgic.its_devices_lock);
@@ -344,6 +374,81 @@ int gicv3_its_route_guest_event(struct domain *d, paddr_t doorbell, uint32_t dev
 
     return 0;
 }
+
+unsigned long gicv3_lpi_count(void)
+{
+    return HOST_LPIS;
+}
+
+void gicv3_lpi_set_enabled(uint32_t lpi, bool on)
+{
+    mock_phys_lpi_property(lpi, on);
+}
+
+bool gicv3_lpi_invalidate_here(uint32_t lpi)
+{
+    ASSERT(!local_irq_is_enabled());
+
+    return mock_phys_lpi_invalidate_here(lpi);
+}
+
+static unsigned int refused_commands;
+
+/* So many times from now on an ITS takes no command, as it is busy. */
+void mock_refuse_commands(unsigned int times)
+{
+    __atomic_store_n(&refused_commands, times, __ATOMIC_SEQ_CST);
+}
+
+static bool takes_command(void)
+{
+    unsigned int left = __atomic_load_n(&refused_commands, __ATOMIC_SEQ_CST);
+
+    while ( left )
+        if ( __atomic_compare_exchange_n(&refused_commands, &left, left - 1, false,
+                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) )
+            return false;
+    count_commands(1);
+
+    return true;
+}
+
+int gicv3_its_invalidate_lpis(struct domain *d, const cpumask_t *cpus, unsigned int max)
+{
+    struct its_device *device;
+    unsigned int block, i;
+    uint32_t stale;
+    int rc = 0;
+
+    ASSERT(local_irq_is_enabled());
+    spin_lock(&d->arch.vgic.its_devices_lock);
+    for ( device = d->arch.vgic.its_devices.first; device && !rc; device = device->next )
+        for ( block = 0; block < device->events && !rc; block += LPI_BLOCK )
+        {
+            stale = vgic_take_stale_lpis(d, device->first_lpi + block);
+            for ( i = 0; i < LPI_BLOCK && !rc; i++ )
+                if ( stale & (1U << i) )
+                {
+                    if ( !max-- )
+                        rc = -ERESTART;
+                    else if ( !takes_command() )
+                        rc = -EBUSY;
+                    else
+                    {
+                        stale &= ~(1U << i);
+                        mock_phys_lpi_invalidate(device->first_lpi + block + i);
+                    }
+                }
+            if ( rc )
+                vgic_lpis_stale(d, device->first_lpi + block, stale);
+        }
+    spin_unlock(&d->arch.vgic.its_devices_lock);
+    for ( i = 0; i < MOCK_CPUS; i++ )
+        if ( test_bit(i, cpus->bits) )
+            count_commands(1);
+
+    return rc;
+}
 #else
 void vgic_vcpu_inject_lpi(struct domain *d, unsigned int lpi)
 {
@@ -376,8 +481,13 @@ void mock_do_lpi(unsigned int lpi)
     _spin_lock(&host_lpis.lock);
     entry = *host_lpi(lpi);
     _spin_unlock(&host_lpis.lock);
-    if ( entry.virt != INVALID_LPI )
-        vgic_vcpu_inject_lpi(entry.d, entry.virt);
+    if ( entry.virt == INVALID_LPI )
+        return;
+#ifdef MOCK_PEER
+    vgic_vcpu_inject_lpi(entry.d, entry.virt);
+#else
+    vgic_host_lpi(entry.d, lpi, entry.virt);
+#endif
 }
 
 #elif !defined(MOCK_PEER)

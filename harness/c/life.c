@@ -43,6 +43,7 @@ void mock_domain_dying(struct domain *d)
 void mock_domain_relinquish(struct domain *d, bool *more)
 {
     ASSERT(d->is_dying);
+    mock_its_release_devices(d);
     *more = domain_vgic_relinquish(d) == -ERESTART;
 }
 #endif

@@ -44,7 +44,12 @@ typedef uint64_t u64;
 #define __initdata
 #define __read_mostly
 
-/* param.h: nobody writes a command line. */
+/* cache.h */
+#define __cacheline_aligned __attribute__((__aligned__(128)))
+
+/* param.h: nobody writes a command line, but who calls such a function. */
+#define custom_param(name, function) \
+    int mock_param_##function(const char *s) { return function(s); } struct mock_param
 #define boolean_param(name, var) struct mock_param
 #define __iomem
 #define __maybe_unused __attribute__((__unused__))
@@ -56,6 +61,7 @@ typedef uint64_t u64;
 #define max(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ > b_ ? a_ : b_; })
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define hweight32(x) ((unsigned int)__builtin_popcount(x))
 #define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
 #define ROUNDUP(x, a) (((x) + (a) - 1) & ~((__typeof__(x))(a) - 1))
 
@@ -89,6 +95,10 @@ typedef struct { unsigned long n; } mfn_t;
 #define mfn_to_maddr(m) ((paddr_t)mfn_x(m) << PAGE_SHIFT)
 #define PFN_DOWN(a) ((a) >> PAGE_SHIFT)
 
+/* 0 and 1: what it says; negative: it is none. */
+int parse_bool(const char *s, const char *e);
+unsigned long long simple_strtoull(const char *s, const char **end, unsigned int base);
+
 #define XENLOG_ERR "<0>"
 #define XENLOG_WARNING "<1>"
 #define XENLOG_INFO "<2>"
@@ -103,6 +113,8 @@ void panic(const char *fmt, ...) __attribute__((__format__(__printf__, 1, 2), __
 /* bitops.h, atomic.h */
 #define BITS_PER_LONG 64
 #define BITS_TO_LONGS(n) DIV_ROUND_UP(n, BITS_PER_LONG)
+#define DECLARE_BITMAP(name, bits) unsigned long name[BITS_TO_LONGS(bits)]
+#define cmpxchg(p, old, new) __sync_val_compare_and_swap(p, old, new)
 #define read_atomic(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define write_atomic(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
 #ifdef __SANITIZE_THREAD__
@@ -112,6 +124,7 @@ void panic(const char *fmt, ...) __attribute__((__format__(__printf__, 1, 2), __
 #define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #endif
 #define smp_rmb() smp_mb()
+#define smp_wmb() smp_mb()
 
 static inline unsigned long *bit_word(unsigned int nr, const volatile void *p)
 {
@@ -172,6 +185,7 @@ unsigned int get_order_from_bytes(paddr_t size);
 
 /* spinlock.h, and this CPU's interrupt mask */
 typedef struct { unsigned long owner; } spinlock_t;
+#define SPIN_LOCK_UNLOCKED { 0 }
 
 bool _spin_trylock(spinlock_t *lock);
 void _spin_lock(spinlock_t *lock);
@@ -202,6 +216,7 @@ typedef int64_t s_time_t;
 s_time_t mock_now(void);
 #define NOW() mock_now()
 #define MILLISECS(ms) ((s_time_t)(ms) * 1000000)
+#define MICROSECS(us) ((s_time_t)(us) * 1000)
 #define STIME_MAX INT64_MAX
 
 /* tasklet.h: those that are run in a softirq, by the CPU that has scheduled them */
@@ -215,12 +230,30 @@ struct tasklet {
 
 void softirq_tasklet_init(struct tasklet *t, void (*func)(void *data), void *data);
 void tasklet_schedule(struct tasklet *t);
+void tasklet_schedule_on_cpu(struct tasklet *t, unsigned int cpu);
 void tasklet_kill(struct tasklet *t);
 
 /* cpumask.h: a set of CPUs, of which one at least */
 #define MOCK_CPUS 256
 typedef struct { unsigned long bits[MOCK_CPUS / BITS_PER_LONG]; } cpumask_t;
 const cpumask_t *cpumask_of(unsigned int cpu);
+extern cpumask_t cpu_online_map;
+unsigned int mock_cpus(void);
+#define nr_cpu_ids mock_cpus()
+
+static inline void cpumask_set_cpu(unsigned int cpu, cpumask_t *mask)
+{
+    set_bit(cpu, mask->bits);
+}
+
+static inline unsigned int cpumask_cycle(unsigned int cpu, const cpumask_t *mask)
+{
+    do
+        cpu = (cpu + 1) % MOCK_CPUS;
+    while ( !test_bit(cpu, mask->bits) );
+
+    return cpu;
+}
 
 /* gic.h, gic_v3_defs.h */
 enum gic_version { GIC_INVALID = 0, GIC_V2, GIC_V3 };
@@ -409,8 +442,24 @@ void mock_set_sysreg_CNTV_CTL_EL0(mock_register_t ctl);
 mock_register_t get_cycles(void);
 enum timer_ppi { TIMER_VIRT_PPI = 2 };
 unsigned int timer_get_irq(enum timer_ppi ppi);
-struct timer { bool set; };
+/*
+ * Timers that init_timer() has made go off in a softirq of their CPU, when their
+ * time has come. Of the others it is only known whether they are set.
+ */
+struct timer {
+    bool set;
+    s_time_t expires;
+    void (*function)(void *data);
+    void *data;
+    struct timer *next;
+    unsigned int cpu;
+    bool is_dead;
+    int runs_on;
+};
+void init_timer(struct timer *t, void (*function)(void *data), void *data, unsigned int cpu);
+void set_timer(struct timer *t, s_time_t expires);
 void stop_timer(struct timer *timer);
+void kill_timer(struct timer *t);
 extern uint64_t boot_count;
 extern unsigned long cpu_khz;
 struct vtimer { register_t ctl, cval; unsigned int irq; struct timer timer; };

@@ -56,6 +56,7 @@ pub struct PhysicalGic {
     spis: usize,
     asserted: Vec<AtomicBool>,
     lpis: Mutex<Lpis>,
+    invlpir: AtomicBool,
     /// LPIs that are pending at a CPU.
     pending_lpis: Vec<AtomicUsize>,
     wake: Box<dyn Fn(usize) + Send + Sync>,
@@ -75,6 +76,7 @@ impl PhysicalGic {
             spis,
             asserted: (0..cpus).map(|_| AtomicBool::new(false)).collect(),
             lpis: Mutex::default(),
+            invlpir: AtomicBool::new(false),
             pending_lpis: (0..cpus).map(|_| AtomicUsize::new(0)).collect(),
             wake: Box::new(wake),
         }
@@ -215,16 +217,42 @@ impl PhysicalGic {
     }
 }
 
-/// LPIs: edges without an active state, enabled all of them, as Xen has them. At CPU 0 if nobody says otherwise.
+/// What the property table says of an LPI, and what the redistributors have read.
+#[derive(Clone, Copy, Debug)]
+struct Property {
+    written: bool,
+    read: bool,
+}
+
+impl Default for Property {
+    fn default() -> Self {
+        Self {
+            written: true,
+            read: true,
+        }
+    }
+}
+
+/// LPIs: edges without an active state. At CPU 0 if nobody says otherwise, and enabled.
 #[derive(Debug, Default)]
 struct Lpis {
     targets: BTreeMap<u32, usize>,
+    properties: BTreeMap<u32, Property>,
     pending: BTreeSet<u32>,
 }
 
 impl Lpis {
     fn target(&self, lpi: u32) -> usize {
         self.targets.get(&lpi).copied().unwrap_or(0)
+    }
+
+    /// As far as the redistributors know.
+    fn enabled(&self, lpi: u32) -> bool {
+        self.properties.get(&lpi).is_none_or(|p| p.read)
+    }
+
+    fn deliverable(&self, lpi: u32, cpu: usize) -> bool {
+        self.target(lpi) == cpu && self.enabled(lpi)
     }
 }
 
@@ -234,7 +262,7 @@ impl PhysicalGic {
         let mut lpis = self.lpis.lock().unwrap_or_else(PoisonError::into_inner);
         let result = f(&mut lpis);
         let mut counts = vec![0; self.pending_lpis.len()];
-        for lpi in &lpis.pending {
+        for lpi in lpis.pending.iter().filter(|lpi| lpis.enabled(**lpi)) {
             counts[lpis.target(*lpi)] += 1;
         }
         let mut raised = Vec::new();
@@ -251,6 +279,44 @@ impl PhysicalGic {
     /// An ITS has translated a device's message to this LPI.
     pub fn send_lpi(&self, lpi: u32) {
         self.with_lpis(|l| l.pending.insert(lpi));
+    }
+
+    /// Is it in a pending table?
+    pub fn lpi_is_pending(&self, lpi: u32) -> bool {
+        self.with_lpis(|l| l.pending.contains(&lpi))
+    }
+
+    /// The enable bit of its property byte, in memory: redistributors go on with what they have read.
+    pub fn set_lpi_property(&self, lpi: u32, enabled: bool) {
+        self.with_lpis(|l| l.properties.entry(lpi).or_default().written = enabled);
+    }
+
+    /// What its property byte says.
+    pub fn lpi_property(&self, lpi: u32) -> bool {
+        self.with_lpis(|l| l.properties.get(&lpi).is_none_or(|p| p.written))
+    }
+
+    /// INV: it is read again.
+    pub fn invalidate_lpi(&self, lpi: u32) {
+        self.with_lpis(|l| {
+            if let Some(property) = l.properties.get_mut(&lpi) {
+                property.read = property.written;
+            }
+        });
+    }
+
+    /// `GICR_INVLPIR` of `cpu`, which only concerns what goes there. False: there is no such register.
+    pub fn invalidate_lpi_at(&self, lpi: u32, cpu: usize) -> bool {
+        let direct = self.invlpir.load(Ordering::SeqCst);
+        if direct && self.lpi_target(lpi) == cpu {
+            self.invalidate_lpi(lpi);
+        }
+        direct
+    }
+
+    /// `GICR_CTLR.IR`: redistributors have `GICR_INVLPIR`. Without a word they have not, as QEMU's.
+    pub fn set_invlpir(&self, on: bool) {
+        self.invlpir.store(on, Ordering::SeqCst);
     }
 
     /// MOVI: what is pending goes along.
@@ -278,7 +344,7 @@ impl PhysicalGic {
             return None;
         }
         self.with_lpis(|l| {
-            let lpi = l.pending.iter().copied().find(|n| l.target(*n) == cpu)?;
+            let lpi = l.pending.iter().copied().find(|n| l.deliverable(*n, cpu))?;
             l.pending.remove(&lpi);
             Some(lpi)
         })
@@ -358,6 +424,24 @@ mod tests {
         gic.send_lpi(8192);
         gic.reset_lpi(8192);
         assert!(!gic.asserted(1) && gic.lpi_target(8192) == 0);
+    }
+
+    #[test]
+    fn a_property_is_what_was_read_until_it_is_invalidated() {
+        let (gic, _) = gic();
+        gic.set_lpi_property(8192, false);
+        gic.send_lpi(8192);
+        assert_eq!(gic.acknowledge_lpi(0), Some(8192), "not read yet");
+        gic.invalidate_lpi(8192);
+        gic.send_lpi(8192);
+        assert!(!gic.asserted(0) && gic.lpi_is_pending(8192));
+        gic.set_lpi_property(8192, true);
+        assert_eq!(gic.acknowledge_lpi(0), None);
+        assert!(!gic.invalidate_lpi_at(8192, 0), "no such register");
+        gic.set_invlpir(true);
+        assert!(gic.invalidate_lpi_at(8192, 1) && !gic.asserted(0));
+        assert!(gic.invalidate_lpi_at(8192, 0) && gic.asserted(0));
+        assert_eq!(gic.acknowledge_lpi(0), Some(8192));
     }
 
     #[test]

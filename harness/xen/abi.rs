@@ -5,7 +5,7 @@ use crate::machine::profile::Hardware;
 use crate::xen::faults::{Memory, vgic};
 use crate::xen::functions::{RawDesc, RawDomain, RawVcpu, each_function};
 use crate::xen::peer;
-use std::ffi::{c_int, c_uint, c_ulong, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 
 /// `XEN_DOMCTL_CONFIG_GIC_V2`; V3 is one more.
 const CONFIG_GIC_V2: c_uint = 1;
@@ -61,6 +61,8 @@ calls! {
     Forbidden hw_desc = vgic_get_hw_irq_desc(d: *mut RawDomain, v: *mut RawVcpu, virq: c_uint) -> *mut RawDesc;
     Forbidden move_irqs = arch_move_irqs(v: *mut RawVcpu);
     Allowed dump = gic_dump_vgic_info(v: *mut RawVcpu);
+    Forbidden irq_inject = mock_irq_inject(irq: c_uint);
+    Allowed watch = mock_watch(d: *mut RawDomain) -> c_int;
     Forbidden route = mock_route(d: *mut RawDomain, virq: c_uint, irq: c_uint, level: bool) -> c_int;
     Allowed mmio = mock_mmio(
         v: *mut RawVcpu, base: *mut u64, step: c_int, size: c_uint, write: bool, aarch32: bool, value: *mut u64
@@ -112,6 +114,10 @@ optional! {
     do_lpi = mock_do_lpi(lpi: c_uint);
     refuse_devices = mock_refuse_devices(on: bool);
     its_commands = mock_its_commands(count: *mut u64);
+    refuse_commands = mock_refuse_commands(times: c_uint);
+    storm_param = mock_storm_param(text: *const c_char, ok: *mut bool);
+    /// `rvgic_set_storm()`
+    set_storm = rvgic_set_storm(d: *mut RawDomain, rate: u32, burst: u32);
     do_softirq = mock_do_softirq();
     choose_msi = mock_domain_choose_msi(d: *mut RawDomain);
     creation_finished = mock_domain_creation_finished(d: *mut RawDomain);

@@ -417,6 +417,16 @@ impl Domain {
         abi::refuse_devices(on);
     }
 
+    /// So many times from now on the host's ITSes take no command of the domain's INVs.
+    pub fn refuse_commands(&self, times: u32) {
+        abi::refuse_commands(times);
+    }
+
+    /// `rvgic_set_storm()`: host interrupts in a second, and at once. 0: as it is.
+    pub fn set_storm(&self, rate: u32, burst: u32) {
+        abi::set_storm(self.raw, rate, burst);
+    }
+
     /// How many commands the host's ITSes have had.
     pub fn host_commands(&self) -> u64 {
         let mut count = 0;
@@ -474,8 +484,10 @@ impl Domain {
     /// # Errors
     /// What `vgic_connect_hw_irq()` answered, or that there is no such interrupt.
     pub fn route(&self, virq: u32, irq: u32, level: bool) -> Result<(), Errno> {
-        self.machine
-            .hypervisor(0, || result(abi::route(self.raw, virq, irq, level)))
+        self.machine.hypervisor(0, || {
+            result(abi::watch(self.raw))?;
+            result(abi::route(self.raw, virq, irq, level))
+        })
     }
 
     /// `vgic_reserve_virq()`.

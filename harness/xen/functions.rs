@@ -5,7 +5,7 @@
 
 use crate::machine::profile::Hardware;
 use libloading::Library;
-use std::ffi::{c_int, c_uint, c_ulong, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 
 macro_rules! opaque {
     ($($(#[$doc:meta])* $name:ident)*) => {$(
@@ -57,6 +57,8 @@ macro_rules! each_function {
                 fn mock_power_on(machine: *const Hardware);
                 fn mock_irq_begin(irq: c_uint, virq: *mut c_uint) -> *mut RawDomain;
                 fn mock_irq_end(irq: c_uint);
+                fn mock_irq_inject(irq: c_uint);
+                fn mock_watch(d: *mut RawDomain) -> c_int;
                 fn mock_irq_in_progress(irq: c_uint) -> bool;
                 fn mock_route(d: *mut RawDomain, virq: c_uint, irq: c_uint, level: bool) -> c_int;
                 fn mock_domain_alloc(
@@ -117,6 +119,9 @@ macro_rules! each_function {
                 fn mock_refuse_devices(on: bool);
                 fn mock_domain_relinquish(d: *mut RawDomain, more: *mut bool);
                 fn mock_its_commands(count: *mut u64);
+                fn mock_refuse_commands(times: c_uint);
+                fn rvgic_set_storm(d: *mut RawDomain, rate: u32, burst: u32);
+                fn mock_storm_param(text: *const c_char, ok: *mut bool);
                 fn mock_do_softirq();
                 fn mock_domain_choose_msi(d: *mut RawDomain);
                 fn mock_domain_creation_finished(d: *mut RawDomain);

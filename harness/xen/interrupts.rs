@@ -133,7 +133,7 @@ impl Machine {
             self.gic.deactivate(irq);
         } else {
             let noted = notes::source(None, virq, true);
-            abi::inject(d, std::ptr::null_mut(), virq, true);
+            abi::irq_inject(irq.into());
             noted.word(|| abi::word(d, std::ptr::null_mut(), virq));
         }
         // SAFETY: locked above by this thread.

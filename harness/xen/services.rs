@@ -37,6 +37,18 @@ extern "C" fn mock_this_cpu() -> c_uint {
     cpu(|_, p| p.index as c_uint)
 }
 
+/// How many CPUs there are.
+#[unsafe(no_mangle)]
+extern "C" fn mock_cpus() -> c_uint {
+    cpu(|m, _| m.pcpus().len() as c_uint)
+}
+
+/// Another CPU has a softirq to execute, of which an IPI tells it.
+#[unsafe(no_mangle)]
+extern "C" fn mock_softirq_elsewhere(target: c_uint) {
+    cpu(|m, _| m.wake(target as usize, true));
+}
+
 /// # Safety
 /// `text` has `len` bytes.
 #[unsafe(no_mangle)]
@@ -126,6 +138,22 @@ extern "C" fn mock_phys_lpi_target(lpi: c_uint, target: c_uint) {
 #[unsafe(no_mangle)]
 extern "C" fn mock_phys_lpi_reset(lpi: c_uint) {
     cpu(|m, _| m.gic.reset_lpi(lpi));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mock_phys_lpi_property(lpi: c_uint, enabled: bool) {
+    cpu(|m, _| m.gic.set_lpi_property(lpi, enabled));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mock_phys_lpi_invalidate(lpi: c_uint) {
+    cpu(|m, _| m.gic.invalidate_lpi(lpi));
+}
+
+/// By this CPU's redistributor, if it has the register.
+#[unsafe(no_mangle)]
+extern "C" fn mock_phys_lpi_invalidate_here(lpi: c_uint) -> bool {
+    cpu(|m, p| m.gic.invalidate_lpi_at(lpi, p.index))
 }
 
 // -------------------------------------------------------------------- the virtual timer of this CPU

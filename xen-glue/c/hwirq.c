@@ -48,6 +48,9 @@ void rvgic_desc_unlock(struct irq_desc *desc, unsigned long flags)
 
 void rvgic_desc_set_enabled(struct irq_desc *desc, bool on)
 {
+    if ( rvgic_desc_held(desc, on) )
+        return;
+
     if ( on )
         desc->handler->enable(desc);
     else

@@ -110,7 +110,7 @@ int rvgic_prepare_host_its(struct domain *d)
 
     /* Only the hardware domain's LPIs come from the host's. */
     if ( is_hardware_domain(d) && rvgic_lpi_bits(d) )
-        return rvgic_look_for_strays(d);
+        return rvgic_look_for_strays(d) ?: rvgic_watch_lpis(d);
 
     return 0;
 }
@@ -145,8 +145,10 @@ void rvgic_route_event(struct domain *d, unsigned int n, uint32_t device,
                        uint32_t event, const struct vcpu *v)
 {
     /* The scheduler may be moving it. */
-    gicv3_its_route_guest_event(d, doorbell(n), device, event,
-                                read_atomic(&v->processor));
+    unsigned int cpu = read_atomic(&v->processor);
+
+    rvgic_lpis_come_to(d, cpu);
+    gicv3_its_route_guest_event(d, doorbell(n), device, event, cpu);
 }
 
 #else /* !CONFIG_HAS_ITS: what virtual ITSes there are has no host behind it */

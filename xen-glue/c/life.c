@@ -185,6 +185,7 @@ bool rvgic_region(const struct domain *d, unsigned int region,
 
 void rvgic_forget_frames(struct domain *d)
 {
+    rvgic_forget_storms(d);
     d->arch.vgic.nr_regions = 0;
     XFREE(d->arch.vgic.rdist_regions);
 }

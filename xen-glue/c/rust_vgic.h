@@ -35,6 +35,9 @@ struct vgic_dist {
     /* A bit each for local IRQs, then SPIs, then extended SPIs. */
     unsigned long *allocated_irqs;
     void *priv;                 /* The Rust object, NULL before there is one */
+    /* Its host interrupts, see storm.c. NULL: it has none. */
+    struct rvgic_storm *storm;
+    uint32_t storm_rate, storm_burst;   /* 0: nobody has said */
 #ifdef CONFIG_HAS_ITS
     /* gic-v3-its.c keeps here what of the host's ITSes the domain has. */
     struct rb_root its_devices;
@@ -63,6 +66,7 @@ static inline paddr_t vgic_dist_base(const struct vgic_dist *vgic)
 
 struct domain;
 struct vcpu;
+struct irq_desc;
 
 /*
  * gic-v3-its.c allocates one for each event of a device and hands it out as the
@@ -120,6 +124,35 @@ void vgic_domu_parse(const struct dt_device_node *node,
 void vgic_domu_limits(struct domain *d, const struct dt_device_node *node);
 int vgic_domu_cells(const struct domain *d, void *fdt);
 int vgic_domu_nodes(const struct domain *d, void *fdt);
+
+/*
+ * Interrupts of hardware for a domain, which are held if there are too many. For
+ * do_IRQ(), with the lock of the descriptor, and for gicv3_do_LPI().
+ */
+void vgic_host_irq(struct domain *d, struct irq_desc *desc, unsigned int virq);
+void vgic_host_lpi(struct domain *d, uint32_t lpi, uint32_t virq);
+
+/* The domain is going to have some. Process context; -ENOMEM. */
+int vgic_watch_storms(struct domain *d);
+
+/*
+ * How many interrupts of hardware a domain may have in a second, and how many at
+ * once. rate 0: as it is, and ~0: no limit. burst 0: as it is, which is what the
+ * rate comes to in 20 ms if it never was said. At any time.
+ */
+int rvgic_set_storm(struct domain *d, uint32_t rate, uint32_t burst);
+
+#ifdef CONFIG_HAS_ITS
+/* A block of host LPIs is the domain's or, if that is NULL, nobody's now. */
+void vgic_lpi_block(struct domain *d, uint32_t first_lpi);
+
+/*
+ * For gicv3_its_invalidate_lpis(): which LPIs of a block INV is to follow for,
+ * which says so once; and that it could not.
+ */
+uint32_t vgic_take_stale_lpis(struct domain *d, uint32_t first_lpi);
+void vgic_lpis_stale(struct domain *d, uint32_t first_lpi, uint32_t lpis);
+#endif
 
 /* To be called by the handler of the maintenance interrupt. */
 void vgic_maintenance_interrupt(void);

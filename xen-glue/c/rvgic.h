@@ -82,6 +82,23 @@ void rvgic_route_event(struct domain *d, unsigned int n, uint32_t device,
 /* Host LPIs that follow their vCPUs, see strays.c. */
 int rvgic_look_for_strays(struct domain *d);
 void rvgic_forget_strays(struct domain *d);
+/* One in so many LPIs is looked at. Hard interrupt context. */
+void rvgic_look_at_stray(struct domain *d, unsigned int virq);
+
+/*
+ * Storms of host interrupts, see storm.c. Whoever is to have LPIs is watched
+ * from the beginning. When nothing of a domain's is under way any more it stops,
+ * and is forgotten when the domain has no SPIs of the host's any more.
+ */
+int rvgic_watch_lpis(struct domain *d);
+void rvgic_lpis_come_to(struct domain *d, unsigned int cpu);
+void rvgic_stop_storms(struct domain *d);
+void rvgic_forget_storms(struct domain *d);
+void rvgic_dump_storms(const struct domain *d);
+/* With the lock of the descriptor: it is held, and remembers what is wanted. */
+bool rvgic_desc_held(struct irq_desc *desc, bool wanted);
+/* The same lock: it is going to be somebody's, who has nothing held yet. */
+void rvgic_desc_fresh(struct irq_desc *desc);
 
 /* A write comes with the whole register of the guest. */
 static inline uint64_t rvgic_written(const mmio_info_t *info, register_t r)

@@ -7,12 +7,11 @@
  * two commands of the host's ITS, and a guest has up to 57,344 of them, whose
  * vCPUs are moved by the scheduler or the guest at any time. So nobody is
  * asked to move any then. Of the LPIs that arrive, one in so many is looked
- * at, which is the rather one that comes often; if it has come to a wrong CPU
- * it is moved, later, by a tasklet, and not many at a time.
+ * at, see storm.c, which is the rather one that comes often; if it has come to a
+ * wrong CPU it is moved, later, by a tasklet, and not many at a time.
  */
 
 #include <xen/lib.h>
-#include <xen/percpu.h>
 #include <xen/sched.h>
 #include <xen/smp.h>
 #include <xen/spinlock.h>
@@ -27,11 +26,6 @@
 
 #ifdef CONFIG_HAS_ITS
 
-/*
- * Of so many LPIs at a CPU, one is looked at. A prime: however devices take
- * turns, each is looked at now and then.
- */
-#define RVGIC_ARRIVALS      31
 /* So many of a domain are moved in so long. */
 #define RVGIC_MOVES         8
 #define RVGIC_PERIOD        MILLISECS(10)
@@ -64,7 +58,7 @@ static void move_strays(void *data)
         rvgic_follow_lpi(strays->d, virqs[i]);
 }
 
-static void noinline look(struct domain *d, unsigned int virq)
+void rvgic_look_at_stray(struct domain *d, unsigned int virq)
 {
     struct rvgic_strays *strays = d->arch.vgic.strays;
     const struct vcpu *v = rvgic_lpi_target(d, virq);
@@ -101,19 +95,6 @@ static void noinline look(struct domain *d, unsigned int virq)
         tasklet_schedule(&strays->tasklet);
 }
 
-static DEFINE_PER_CPU(unsigned int, arrivals);
-
-void vgic_vcpu_inject_lpi(struct domain *d, unsigned int virq)
-{
-    if ( unlikely(++this_cpu(arrivals) >= RVGIC_ARRIVALS) )
-    {
-        this_cpu(arrivals) = 0;
-        look(d, virq);
-    }
-
-    rvgic_inject_lpi(d, virq);
-}
-
 int rvgic_look_for_strays(struct domain *d)
 {
     struct rvgic_strays *strays = xzalloc(struct rvgic_strays);
@@ -132,6 +113,7 @@ int rvgic_look_for_strays(struct domain *d)
 /* No LPI of the domain arrives any more. */
 void rvgic_forget_strays(struct domain *d)
 {
+    rvgic_stop_storms(d);
     if ( !d->arch.vgic.strays )
         return;
 
@@ -143,6 +125,7 @@ void rvgic_forget_strays(struct domain *d)
 
 void rvgic_forget_strays(struct domain *d)
 {
+    rvgic_stop_storms(d);
 }
 
 #endif

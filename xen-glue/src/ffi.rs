@@ -66,6 +66,12 @@ unsafe extern "C" {
     pub fn rvgic_desc_route(desc: *mut irq_desc, v: *const vcpu);
 }
 
+// c/storm.c
+unsafe extern "C" {
+    pub fn rvgic_desc_fresh(desc: *mut irq_desc);
+    pub fn rvgic_dump_storms(d: *const domain);
+}
+
 // c/vtimer.c
 unsafe extern "C" {
     pub fn rvgic_ppi_set_active(ppi: c_uint, on: bool);

@@ -18,7 +18,9 @@ struct host_its {
 extern struct list_head host_its_list;
 
 unsigned int vgic_v3_its_count(const struct domain *d);
+#ifdef MOCK_PEER
 void vgic_vcpu_inject_lpi(struct domain *d, unsigned int virq);
+#endif
 
 struct pending_irq;
 int gicv3_its_map_guest_device(struct domain *d, paddr_t host_doorbell, uint32_t host_devid,
@@ -32,5 +34,14 @@ int gicv3_remove_guest_event(struct domain *d, paddr_t doorbell, uint32_t devid,
                              uint32_t eventid);
 int gicv3_its_route_guest_event(struct domain *d, paddr_t doorbell, uint32_t devid,
                                 uint32_t eventid, unsigned int cpu);
+
+/* As many as there are physical LPIs, in whole blocks. */
+unsigned long gicv3_lpi_count(void);
+/* Its property byte, which no redistributor reads before it is told to. */
+void gicv3_lpi_set_enabled(uint32_t lpi, bool on);
+/* This CPU's redistributor reads it, if it can be told without a command. */
+bool gicv3_lpi_invalidate_here(uint32_t lpi);
+/* INV for what is stale of the domain's, and SYNC. -ERESTART: there is more. */
+int gicv3_its_invalidate_lpis(struct domain *d, const cpumask_t *cpus, unsigned int max);
 
 #endif /* MOCK_GIC_V3_ITS_H */

@@ -4,7 +4,8 @@
 //! Every pointer is one of Xen's own, alive during the call.
 
 use super::vcpu_of;
-use crate::ffi::vcpu;
+use crate::ffi::{self, vcpu};
+use crate::layout::XenVcpu;
 use crate::log::Console;
 
 /// The console's 'q' key, for any vCPU, running or not.
@@ -14,5 +15,11 @@ pub unsafe extern "C" fn gic_dump_vgic_info(v: *mut vcpu) {
     if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
         // The console takes everything.
         let _ = vgic.dump(own, &mut Console);
+        // SAFETY: its domain is alive as well.
+        let xen = unsafe { XenVcpu::new(v) };
+        if xen.id() == 0 {
+            // SAFETY: as above.
+            unsafe { ffi::rvgic_dump_storms(xen.domain().as_ptr()) };
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! Every pointer is one of Xen's own, alive during the call.
 
 use super::{EINVAL, errno, vgic_of};
-use crate::ffi::{domain, irq_desc, vcpu};
+use crate::ffi::{self, domain, irq_desc, vcpu};
 use crate::host::Desc;
 use crate::layout;
 use core::ffi::{c_int, c_uint};
@@ -54,5 +54,9 @@ pub unsafe extern "C" fn vgic_connect_hw_irq(
         Some(phys) => vgic.disconnect(intid, phys),
         None => Err(Error::Invalid),
     };
+    if connect && result.is_ok() {
+        // SAFETY: one of Xen's, and locked.
+        unsafe { ffi::rvgic_desc_fresh(desc) };
+    }
     errno(result)
 }

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Host LPIs that a storm has held, see storm.c: which they are, and how the
+ * redistributors come to know.
+ *
+ * An LPI is disabled and enabled in its property byte, which a redistributor
+ * reads again when it is told to: here and now where this CPU's can be, and
+ * otherwise by a command of the ITS, from a tasklet. Messages of a disabled LPI
+ * become pending, and stay so until it is enabled. That is kept by the host's
+ * number of the LPI: it does not matter what of it the guest maps, moves or
+ * invalidates meanwhile, nor whether strays.c sends it to another CPU.
+ *
+ * One lock for all of them, which is taken when one is held or let go, and when
+ * a device is mapped or unmapped.
+ */
+
+#include <xen/cpumask.h>
+#include <xen/lib.h>
+#include <xen/list.h>
+#include <xen/sched.h>
+#include <xen/smp.h>
+#include <xen/spinlock.h>
+#include <xen/tasklet.h>
+#include <xen/time.h>
+#include <xen/xmalloc.h>
+
+#include <asm/gic_v3_its.h>
+#include <asm/vgic.h>
+
+#include "storm.h"
+
+#ifdef CONFIG_HAS_ITS
+
+/* So many LPIs are invalidated before other softirqs have their turn. */
+#define INVALIDATIONS   64
+/* When the ITS took no command. */
+#define AGAIN           MILLISECS(1)
+/*
+ * Of so many LPIs that come though they are held, one has another CPU tell the
+ * redistributors: this one may not get to its tasklets.
+ */
+#define RESTLESS        16
+
+/* LPIs are given to domains in blocks. */
+struct lpi_block {
+    struct domain *d;
+    struct list_head entry;
+    /* A bit each: those whose property byte has changed since INV are stale. */
+    uint32_t held, stale;
+};
+
+/* What the host has. Once there, the table stays. */
+static struct {
+    spinlock_t lock;
+    struct lpi_block *blocks;
+    unsigned int nr;
+} host_lpis = { .lock = SPIN_LOCK_UNLOCKED };
+
+static struct lpi_block *block_of(uint32_t lpi)
+{
+    unsigned int n = (lpi - LPI_OFFSET) / LPI_BLOCK;
+
+    return n < host_lpis.nr ? &host_lpis.blocks[n] : NULL;
+}
+
+static int watch_lpis(void)
+{
+    unsigned int i, nr = gicv3_lpi_count() / LPI_BLOCK;
+    struct lpi_block *blocks;
+    unsigned long flags;
+
+    if ( read_atomic(&host_lpis.nr) )
+        return 0;
+
+    blocks = xzalloc_array(struct lpi_block, nr);
+    if ( !blocks )
+        return -ENOMEM;
+    for ( i = 0; i < nr; i++ )
+        INIT_LIST_HEAD(&blocks[i].entry);
+
+    spin_lock_irqsave(&host_lpis.lock, flags);
+    if ( !host_lpis.nr )
+    {
+        host_lpis.blocks = blocks;
+        smp_wmb();
+        write_atomic(&host_lpis.nr, nr);
+        blocks = NULL;
+    }
+    spin_unlock_irqrestore(&host_lpis.lock, flags);
+    xfree(blocks);
+
+    return 0;
+}
+
+/* Under the lock. */
+static void forget_block(struct lpi_block *block)
+{
+    struct rvgic_storm *storm;
+
+    if ( !list_empty(&block->entry) )
+    {
+        storm = block->d->arch.vgic.storm;
+        list_del_init(&block->entry);
+        storm->nr_blocks--;
+        storm->nr_lpis -= hweight32(block->held);
+    }
+    block->d = NULL;
+    block->held = 0;
+    block->stale = 0;
+}
+
+void vgic_lpi_block(struct domain *d, uint32_t first_lpi)
+{
+    struct lpi_block *block = block_of(first_lpi);
+    unsigned long flags;
+
+    if ( !block )
+        return;
+
+    spin_lock_irqsave(&host_lpis.lock, flags);
+    forget_block(block);
+    block->d = d;
+    spin_unlock_irqrestore(&host_lpis.lock, flags);
+}
+
+static void hold_lpi(struct rvgic_storm *storm, uint32_t lpi)
+{
+    struct lpi_block *block = block_of(lpi);
+    uint32_t bit = 1U << (lpi % LPI_BLOCK);
+    unsigned int cpu = smp_processor_id();
+    bool tell = false;
+    unsigned long flags;
+
+    if ( !block )
+        return;
+
+    spin_lock_irqsave(&host_lpis.lock, flags);
+    /* It may have been unmapped meanwhile, and be another domain's. */
+    if ( block->d == storm->d )
+    {
+        bool fresh = !(block->held & bit);
+
+        if ( fresh )
+        {
+            block->held |= bit;
+            storm->nr_lpis++;
+            if ( list_empty(&block->entry) )
+            {
+                list_add_tail(&block->entry, &storm->blocks);
+                storm->nr_blocks++;
+            }
+            gicv3_lpi_set_enabled(lpi, false);
+        }
+        /* One that comes though it is held may have been moved here. */
+        if ( !gicv3_lpi_invalidate_here(lpi) )
+        {
+            if ( fresh )
+            {
+                block->stale |= bit;
+                storm->stale = true;
+            }
+            if ( fresh || !(++storm->restless % RESTLESS) )
+                tell = true;
+            if ( !fresh )
+                cpu = cpumask_cycle(cpu, &cpu_online_map);
+        }
+        cpumask_set_cpu(smp_processor_id(), &storm->cpus);
+    }
+    spin_unlock_irqrestore(&host_lpis.lock, flags);
+
+    rvgic_storm_held(storm);
+    if ( tell )
+        tasklet_schedule_on_cpu(&storm->tasklet, cpu);
+}
+
+static void noinline many_lpis(struct domain *d, struct rvgic_storm *storm,
+                               uint32_t lpi, uint32_t virq)
+{
+    if ( rvgic_storm_fetch(storm) )
+        rvgic_look_at_stray(d, virq);
+    else
+        hold_lpi(storm, lpi);
+}
+
+void vgic_host_lpi(struct domain *d, uint32_t lpi, uint32_t virq)
+{
+    struct rvgic_storm *storm = d->arch.vgic.storm;
+
+    if ( likely(storm) && unlikely(!rvgic_storm_in_hand(storm)) )
+        many_lpis(d, storm, lpi, virq);
+
+    rvgic_inject_lpi(d, virq);
+}
+
+void rvgic_lpis_come_to(struct domain *d, unsigned int cpu)
+{
+    if ( d->arch.vgic.storm )
+        cpumask_set_cpu(cpu, &d->arch.vgic.storm->cpus);
+}
+
+void rvgic_let_go_lpis(struct rvgic_storm *storm)
+{
+    unsigned int i, n = read_atomic(&storm->nr_blocks);
+    struct lpi_block *block;
+    unsigned long flags;
+    uint32_t first_lpi;
+
+    /* One that is held again meanwhile is at the end of the list. */
+    for ( ; n; n-- )
+    {
+        spin_lock_irqsave(&host_lpis.lock, flags);
+        if ( !list_empty(&storm->blocks) )
+        {
+            block = list_first_entry(&storm->blocks, struct lpi_block, entry);
+            first_lpi = LPI_OFFSET + (block - host_lpis.blocks) * LPI_BLOCK;
+            list_del_init(&block->entry);
+            storm->nr_blocks--;
+            for ( i = 0; i < LPI_BLOCK; i++ )
+                if ( block->held & (1U << i) )
+                {
+                    gicv3_lpi_set_enabled(first_lpi + i, true);
+                    storm->nr_lpis--;
+                }
+            block->stale |= block->held;
+            block->held = 0;
+            storm->stale = true;
+        }
+        spin_unlock_irqrestore(&host_lpis.lock, flags);
+    }
+}
+
+uint32_t vgic_take_stale_lpis(struct domain *d, uint32_t first_lpi)
+{
+    struct lpi_block *block = block_of(first_lpi);
+    unsigned long flags;
+    uint32_t stale = 0;
+
+    if ( !block || !read_atomic(&block->stale) )
+        return 0;
+
+    spin_lock_irqsave(&host_lpis.lock, flags);
+    if ( block->d == d )
+    {
+        stale = block->stale;
+        block->stale = 0;
+    }
+    spin_unlock_irqrestore(&host_lpis.lock, flags);
+
+    return stale;
+}
+
+void vgic_lpis_stale(struct domain *d, uint32_t first_lpi, uint32_t lpis)
+{
+    struct lpi_block *block = block_of(first_lpi);
+    unsigned long flags;
+
+    if ( !block )
+        return;
+
+    spin_lock_irqsave(&host_lpis.lock, flags);
+    if ( block->d == d )
+    {
+        block->stale |= lpis;
+        d->arch.vgic.storm->stale = true;
+    }
+    spin_unlock_irqrestore(&host_lpis.lock, flags);
+}
+
+/* Has the redistributors read what has changed, as far as it goes. */
+void rvgic_invalidate_lpis(struct rvgic_storm *storm)
+{
+    unsigned long flags;
+    bool stale;
+    int rc;
+
+    spin_lock_irqsave(&host_lpis.lock, flags);
+    stale = storm->stale;
+    storm->stale = false;
+    spin_unlock_irqrestore(&host_lpis.lock, flags);
+
+    if ( !stale )
+        return;
+
+    rc = gicv3_its_invalidate_lpis(storm->d, &storm->cpus, INVALIDATIONS);
+    if ( !rc )
+        return;
+
+    spin_lock_irqsave(&host_lpis.lock, flags);
+    storm->stale = true;
+    spin_unlock_irqrestore(&host_lpis.lock, flags);
+
+    if ( rc == -ERESTART )
+        tasklet_schedule(&storm->tasklet);
+    else
+    {
+        spin_lock_irqsave(&storm->lock, flags);
+        rvgic_storm_arm(storm, AGAIN);
+        spin_unlock_irqrestore(&storm->lock, flags);
+    }
+}
+
+void rvgic_forget_lpis(struct rvgic_storm *storm)
+{
+    unsigned long flags;
+
+    spin_lock_irqsave(&host_lpis.lock, flags);
+    while ( !list_empty(&storm->blocks) )
+        forget_block(list_first_entry(&storm->blocks, struct lpi_block, entry));
+    spin_unlock_irqrestore(&host_lpis.lock, flags);
+}
+
+int rvgic_watch_lpis(struct domain *d)
+{
+    return watch_lpis() ?: vgic_watch_storms(d);
+}
+
+#endif
+
+/*
+ * Local variables:
+ * mode: C
+ * c-file-style: "BSD"
+ * c-basic-offset: 4
+ * indent-tabs-mode: nil
+ * End:
+ */

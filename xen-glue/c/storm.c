@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Storms: no domain's devices may keep a CPU busy with their interrupts.
+ *
+ * What comes from hardware for a domain, host LPIs and SPIs, is counted against
+ * a bucket of tokens that the domain has: so many a second, and so many at
+ * once. A source that comes when there is none left is delivered, and then
+ * held: an LPI is disabled in its property byte, of which the redistributors
+ * hear by GICR_INVLPIR or, from a tasklet, by INV; an SPI is disabled in the
+ * distributor. What such a source has to say meanwhile is pending in the
+ * physical GIC. A timer lets all of them go, when there are tokens again.
+ *
+ * Nothing is lost by that, and no message is later than a while: pending is
+ * pending, and there is always a timer when something is held.
+ *
+ * PPIs are not counted: they are the guest's own timers. Neither is what a
+ * guest or a device model makes pending, which is CPU time of theirs.
+ *
+ * On each CPU a domain has some tokens in hand, which only that CPU spends.
+ * When there are none, it fetches more, with the lock: up to 31 if there are
+ * many left, one if there are few. So what other CPUs have in hand is a small
+ * part of what there is.
+ *
+ * Locks: that of a descriptor, then that of the LPIs or of the domain's bucket.
+ */
+
+#include <xen/cpumask.h>
+#include <xen/init.h>
+#include <xen/irq.h>
+#include <xen/lib.h>
+#include <xen/param.h>
+#include <xen/sched.h>
+#include <xen/smp.h>
+#include <xen/spinlock.h>
+#include <xen/tasklet.h>
+#include <xen/time.h>
+#include <xen/timer.h>
+#include <xen/xmalloc.h>
+
+#include <asm/vgic.h>
+
+#include "storm.h"
+
+/*
+ * More than an NVMe device or a 10 GbE adapter of today needs, each of which
+ * collects what it has to say at 10,000s to 100,000 interrupts a second; and
+ * little enough that handling them, at about 2 us each, leaves others half a
+ * CPU even if all of them come to one.
+ */
+#define STORM_RATE      200000U
+/* Without a burst that somebody has set: what the rate comes to in 20 ms. */
+#define STORM_BURST(rate) max((rate) / 50, 1U)
+/* Of a rate: there is no limit. */
+#define STORM_OFF       (~0U)
+
+/* A token, in units of what a rate of 1/s brings in a nanosecond. */
+#define TOKEN           1000000000ULL
+/*
+ * Tokens that a CPU fetches at a time. One LPI in so many is looked at by
+ * strays.c, too: a prime, so that each is now and then, however devices take
+ * turns.
+ */
+#define IN_HAND         31U
+/* Nothing is held for less, or Xen's timers would be what keeps a CPU busy. */
+#define HELD_FOR        MICROSECS(100)
+/* What is held is let go when there is this much of the rate again, of 1/s. */
+#define ENOUGH          100
+/* In desc->status, beside Xen's, with the lock of the descriptor: */
+#define DESC_HELD       16      /* Disabled here, whatever the guest says ... */
+#define DESC_WANTED     17      /* ... and to be enabled again */
+
+/* The hardware domain's, from Xen's command line. */
+static uint32_t __read_mostly hwdom_rate = STORM_RATE;
+static uint32_t __read_mostly hwdom_burst;
+
+static int __init parse_vgic_storm(const char *s)
+{
+    unsigned long long rate, burst = 0;
+
+    switch ( parse_bool(s, NULL) )
+    {
+    case 0:
+        hwdom_rate = STORM_OFF;
+        return 0;
+    case 1:
+        return 0;
+    }
+
+    rate = simple_strtoull(s, &s, 0);
+    if ( *s == ',' )
+    {
+        burst = simple_strtoull(s + 1, &s, 0);
+        if ( !burst )
+            return -EINVAL;
+    }
+    if ( *s || !rate || rate >= STORM_OFF || burst >= STORM_OFF )
+        return -EINVAL;
+
+    hwdom_rate = rate;
+    hwdom_burst = burst;
+
+    return 0;
+}
+custom_param("vgic-storm", parse_vgic_storm);
+
+static uint32_t limits(const struct domain *d, uint32_t *burst)
+{
+    uint32_t rate = read_atomic(&d->arch.vgic.storm_rate);
+
+    *burst = read_atomic(&d->arch.vgic.storm_burst);
+    if ( is_hardware_domain(d) )
+    {
+        rate = rate ?: hwdom_rate;
+        *burst = *burst ?: hwdom_burst;
+    }
+    rate = rate ?: STORM_RATE;
+    *burst = *burst ?: STORM_BURST(rate);
+
+    return rate;
+}
+
+int rvgic_set_storm(struct domain *d, uint32_t rate, uint32_t burst)
+{
+    if ( rate )
+        write_atomic(&d->arch.vgic.storm_rate, rate);
+    if ( burst )
+        write_atomic(&d->arch.vgic.storm_burst, burst);
+
+    return 0;
+}
+
+/* The bucket ***************************************************************/
+
+/* What has come in since the last time, which does not overflow 64 bits. */
+static void fill(struct rvgic_storm *storm, uint32_t rate, uint32_t burst)
+{
+    uint64_t full = burst * TOKEN;
+    s_time_t now = NOW(), passed = now - storm->filled;
+
+    if ( storm->level > full )
+        storm->level = full;
+    /* Another CPU may have been a little ahead. */
+    if ( passed <= 0 )
+        return;
+
+    storm->filled = now;
+    if ( (uint64_t)passed > (full - storm->level) / rate )
+        storm->level = full;
+    else
+        storm->level += passed * (uint64_t)rate;
+}
+
+/* Under the lock. Something is held from now on: when is it let go? */
+void rvgic_storm_arm(struct rvgic_storm *storm, s_time_t time)
+{
+    if ( storm->armed || storm->dead )
+        return;
+
+    storm->armed = true;
+    storm->since = NOW();
+    set_timer(&storm->timer, storm->since + time);
+}
+
+/* How long until a good part of the tokens is there. */
+static s_time_t refill_time(const struct rvgic_storm *storm, uint32_t rate,
+                            uint32_t burst)
+{
+    uint64_t enough = max(min(rate / ENOUGH, burst / 2), 1U) * TOKEN;
+    s_time_t time = 0;
+
+    if ( enough > storm->level )
+        time = (enough - storm->level) / rate + 1;
+
+    return max(time, HELD_FOR);
+}
+
+/* Nothing is in hand: fetches tokens for what has come and for what will. */
+bool rvgic_storm_fetch(struct rvgic_storm *storm)
+{
+    uint32_t burst, rate = limits(storm->d, &burst);
+    unsigned int count = IN_HAND;
+    unsigned long flags;
+
+    if ( rate != STORM_OFF )
+    {
+        spin_lock_irqsave(&storm->lock, flags);
+        fill(storm, rate, burst);
+        count = min(storm->level / TOKEN / 8, (uint64_t)IN_HAND);
+        if ( !count )
+            count = storm->level >= TOKEN;
+        storm->level -= count * TOKEN;
+        spin_unlock_irqrestore(&storm->lock, flags);
+    }
+
+    if ( count )
+        storm->cpus_have[smp_processor_id()].tokens = count - 1;
+
+    return count;
+}
+
+/* After something is held. */
+void rvgic_storm_held(struct rvgic_storm *storm)
+{
+    uint32_t burst, rate = limits(storm->d, &burst);
+    unsigned long flags;
+
+    spin_lock_irqsave(&storm->lock, flags);
+    if ( !storm->armed )
+        storm->times++;
+    /* There may be no limit any more. */
+    rvgic_storm_arm(storm, rate == STORM_OFF ? HELD_FOR : refill_time(storm, rate, burst));
+    spin_unlock_irqrestore(&storm->lock, flags);
+}
+
+/* SPIs *********************************************************************/
+
+static unsigned int spi_bit(unsigned int virq)
+{
+    return virq < ESPI_BASE_INTID ? virq : virq - ESPI_BASE_INTID + 1024;
+}
+
+static unsigned int spi_of(unsigned int bit)
+{
+    return bit < 1024 ? bit : bit - 1024 + ESPI_BASE_INTID;
+}
+
+/* With the lock of the descriptor. */
+static void noinline many_irqs(struct rvgic_storm *storm,
+                               struct irq_desc *desc, unsigned int virq)
+{
+    unsigned int bit = spi_bit(virq);
+
+    if ( rvgic_storm_fetch(storm) || bit >= SPI_BITS )
+        return;
+
+    if ( !test_and_set_bit(DESC_HELD, &desc->status) )
+    {
+        /* The guest may have disabled it when it was on its way. */
+        if ( test_bit(_IRQ_DISABLED, &desc->status) )
+            clear_bit(DESC_WANTED, &desc->status);
+        else
+        {
+            set_bit(DESC_WANTED, &desc->status);
+            desc->handler->disable(desc);
+        }
+    }
+    set_bit(bit, storm->spis);
+    rvgic_storm_held(storm);
+}
+
+void vgic_host_irq(struct domain *d, struct irq_desc *desc, unsigned int virq)
+{
+    struct rvgic_storm *storm = d->arch.vgic.storm;
+
+    if ( likely(storm) && unlikely(!rvgic_storm_in_hand(storm)) )
+        many_irqs(storm, desc, virq);
+
+    vgic_inject_irq(d, NULL, virq, true);
+}
+
+bool rvgic_desc_held(struct irq_desc *desc, bool wanted)
+{
+    if ( likely(!test_bit(DESC_HELD, &desc->status)) )
+        return false;
+
+    if ( wanted )
+        set_bit(DESC_WANTED, &desc->status);
+    else
+        clear_bit(DESC_WANTED, &desc->status);
+
+    return true;
+}
+
+void rvgic_desc_fresh(struct irq_desc *desc)
+{
+    clear_bit(DESC_HELD, &desc->status);
+}
+
+static void let_go_irq(struct domain *d, unsigned int virq)
+{
+    struct irq_desc *desc = vgic_get_hw_irq_desc(d, NULL, virq);
+    unsigned long flags;
+
+    if ( !desc )
+        return;
+
+    spin_lock_irqsave(&desc->lock, flags);
+    /* With its lock it stays whose it is, which may be another domain's. */
+    if ( vgic_get_hw_irq_desc(d, NULL, virq) == desc &&
+         test_and_clear_bit(DESC_HELD, &desc->status) &&
+         test_bit(DESC_WANTED, &desc->status) )
+        desc->handler->enable(desc);
+    spin_unlock_irqrestore(&desc->lock, flags);
+}
+
+static void let_go_irqs(struct rvgic_storm *storm)
+{
+    unsigned int bit;
+
+    for ( bit = 0; bit < SPI_BITS; bit++ )
+        if ( test_bit(bit, storm->spis) &&
+             test_and_clear_bit(bit, storm->spis) )
+            let_go_irq(storm->d, spi_of(bit));
+}
+
+/* The domain ***************************************************************/
+
+static void timer_expired(void *data)
+{
+    struct rvgic_storm *storm = data;
+    unsigned long flags;
+
+    spin_lock_irqsave(&storm->lock, flags);
+    storm->due = true;
+    spin_unlock_irqrestore(&storm->lock, flags);
+
+    /* Commands to an ITS may have to wait. */
+    tasklet_schedule(&storm->tasklet);
+}
+
+/* Softirq context: nothing else is under way on this CPU. */
+static void settle(void *data)
+{
+    struct rvgic_storm *storm = data;
+    unsigned long flags;
+    bool due;
+
+    spin_lock_irqsave(&storm->lock, flags);
+    due = storm->due;
+    if ( due )
+    {
+        /* What is held from now on sees to it that it is let go. */
+        storm->due = storm->armed = false;
+        storm->held_for += NOW() - storm->since;
+    }
+    spin_unlock_irqrestore(&storm->lock, flags);
+
+    if ( due )
+    {
+        let_go_irqs(storm);
+        rvgic_let_go_lpis(storm);
+    }
+    rvgic_invalidate_lpis(storm);
+}
+
+/*
+ * The domain is going to have a host interrupt. Process context; whoever comes
+ * here for the same domain at once finds that the other one has done it.
+ */
+int vgic_watch_storms(struct domain *d)
+{
+    struct rvgic_storm *storm;
+    size_t size = sizeof(*storm) + nr_cpu_ids * sizeof(storm->cpus_have[0]);
+
+    if ( d->arch.vgic.storm )
+        return 0;
+
+    storm = _xzalloc(size, __alignof__(*storm));
+    if ( !storm )
+        return -ENOMEM;
+
+    storm->d = d;
+    storm->level = ~0ULL;
+    storm->filled = NOW();
+    spin_lock_init(&storm->lock);
+    softirq_tasklet_init(&storm->tasklet, settle, storm);
+    init_timer(&storm->timer, timer_expired, storm, smp_processor_id());
+#ifdef CONFIG_HAS_ITS
+    INIT_LIST_HEAD(&storm->blocks);
+#endif
+
+    if ( cmpxchg(&d->arch.vgic.storm, NULL, storm) )
+    {
+        kill_timer(&storm->timer);
+        xfree(storm);
+    }
+
+    return 0;
+}
+
+void rvgic_stop_storms(struct domain *d)
+{
+    struct rvgic_storm *storm = d->arch.vgic.storm;
+    unsigned long flags;
+
+    if ( !storm )
+        return;
+
+    spin_lock_irqsave(&storm->lock, flags);
+    storm->dead = true;
+    spin_unlock_irqrestore(&storm->lock, flags);
+
+    kill_timer(&storm->timer);
+    tasklet_kill(&storm->tasklet);
+    rvgic_forget_lpis(storm);
+}
+
+void rvgic_forget_storms(struct domain *d)
+{
+    XFREE(d->arch.vgic.storm);
+}
+
+void rvgic_dump_storms(const struct domain *d)
+{
+    const struct rvgic_storm *storm = d->arch.vgic.storm;
+    uint32_t burst, rate = limits(d, &burst);
+    unsigned int bit, spis = 0, lpis = 0;
+
+    if ( !storm )
+        return;
+
+    for ( bit = 0; bit < SPI_BITS; bit++ )
+        spis += test_bit(bit, storm->spis);
+#ifdef CONFIG_HAS_ITS
+    lpis = read_atomic(&storm->nr_lpis);
+#endif
+
+    if ( rate == STORM_OFF )
+        printk("  storms: no limit");
+    else
+        printk("  storms: limit %u/s, burst %u", rate, burst);
+    printk("; held %lu times, for %lu us; now %u LPIs, %u SPIs\n",
+           (unsigned long)read_atomic(&storm->times),
+           (unsigned long)read_atomic(&storm->held_for) / 1000, lpis, spis);
+}
+
+/*
+ * Local variables:
+ * mode: C
+ * c-file-style: "BSD"
+ * c-basic-offset: 4
+ * indent-tabs-mode: nil
+ * End:
+ */

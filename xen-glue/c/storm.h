@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What storm.c and lpis.c have from each other.
+ */
+#ifndef RVGIC_STORM_H
+#define RVGIC_STORM_H
+
+#include <xen/bitmap.h>
+#include <xen/cache.h>
+#include <xen/cpumask.h>
+#include <xen/list.h>
+#include <xen/smp.h>
+#include <xen/spinlock.h>
+#include <xen/tasklet.h>
+#include <xen/time.h>
+#include <xen/timer.h>
+
+#include "glue.h"
+
+/* A bit for each SPI, by its number in the domain; then for extended ones. */
+#define SPI_BITS        2048U
+
+struct rvgic_storm {
+    struct domain *d;
+    struct tasklet tasklet;
+    struct timer timer;
+
+    spinlock_t lock;
+    /* Under it: tokens left, in units of 1/TOKEN, at a time. */
+    uint64_t level;
+    s_time_t filled;
+    /* Something may be held. The timer goes off at some time. */
+    bool armed, due, dead;
+    s_time_t since;
+    /* For the console. */
+    uint64_t times;
+    s_time_t held_for;
+
+    DECLARE_BITMAP(spis, SPI_BITS);
+
+#ifdef CONFIG_HAS_ITS
+    /* Under the lock of the LPIs: blocks of which some are held. */
+    struct list_head blocks;
+    unsigned int nr_blocks, nr_lpis;
+    bool stale;
+    unsigned int restless;
+    /* Where its LPIs have come to, or been sent to. */
+    cpumask_t cpus;
+#endif
+
+    /* A cache line for each CPU: the tokens that it has in hand. */
+    struct rvgic_in_hand {
+        unsigned int tokens;
+    } __cacheline_aligned cpus_have[];
+};
+
+/*
+ * Takes a token of those that this CPU has in hand, if there is one. Hard
+ * interrupt context: nobody else is at it.
+ */
+static inline bool rvgic_storm_in_hand(struct rvgic_storm *storm)
+{
+    struct rvgic_in_hand *have = &storm->cpus_have[smp_processor_id()];
+
+    if ( unlikely(!have->tokens) )
+        return false;
+    have->tokens--;
+
+    return true;
+}
+
+/* Otherwise: takes one from the bucket, and some in hand. False: a storm. */
+bool rvgic_storm_fetch(struct rvgic_storm *storm);
+
+/* Something is held now: sees to it that it is let go. */
+void rvgic_storm_held(struct rvgic_storm *storm);
+
+/* The same, in that time if it is not to happen anyway. Under its lock. */
+void rvgic_storm_arm(struct rvgic_storm *storm, s_time_t time);
+
+#ifdef CONFIG_HAS_ITS
+void rvgic_let_go_lpis(struct rvgic_storm *storm);
+void rvgic_forget_lpis(struct rvgic_storm *storm);
+/* Has the redistributors read what has changed. Softirq context. */
+void rvgic_invalidate_lpis(struct rvgic_storm *storm);
+#else
+static inline void rvgic_let_go_lpis(struct rvgic_storm *storm) {}
+static inline void rvgic_forget_lpis(struct rvgic_storm *storm) {}
+static inline void rvgic_invalidate_lpis(struct rvgic_storm *storm) {}
+#endif
+
+#endif /* RVGIC_STORM_H */
+
+/*
+ * Local variables:
+ * mode: C
+ * c-file-style: "BSD"
+ * c-basic-offset: 4
+ * indent-tabs-mode: nil
+ * End:
+ */
