@@ -161,7 +161,8 @@ macro_rules! services {
 
 // Xen's services are above this: what they do needs a vGIC.
 services! {
-    mock_current mock_this_cpu mock_print mock_broken mock_local_irq_save mock_local_irq_restore local_irq_is_enabled
+    mock_current mock_this_cpu mock_cpus mock_softirq_elsewhere mock_phys_lpi_property mock_phys_lpi_invalidate
+    mock_phys_lpi_invalidate_here mock_print mock_broken mock_local_irq_save mock_local_irq_restore local_irq_is_enabled
     mock_wake mock_phys_enable mock_phys_trigger mock_phys_active mock_phys_pending mock_phys_is_pending
     mock_cntv_ctl mock_set_cntv_ctl mock_cntv_cval mock_phys_target mock_phys_lpi_target mock_phys_lpi_reset rvgic_mock_list_registers rvgic_mock_read_lr
     rvgic_mock_write_lr rvgic_mock_read_hcr rvgic_mock_write_hcr rvgic_mock_read_vmcr mock_read_apr rvgic_mock_reset
