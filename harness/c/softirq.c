@@ -15,9 +15,14 @@ s_time_t mock_now(void)
     return __atomic_load_n(&now, __ATOMIC_RELAXED);
 }
 
-void mock_pass_time(uint64_t ns)
+/* When the first timer goes off that is set. */
+static s_time_t first_timer = STIME_MAX;
+
+/* No CPU's. Has a timer's time come, for which its CPU is interrupted? */
+void mock_pass_time(uint64_t ns, bool *expired)
 {
-    __atomic_fetch_add(&now, ns, __ATOMIC_RELAXED);
+    *expired = __atomic_add_fetch(&now, ns, __ATOMIC_SEQ_CST) >=
+               __atomic_load_n(&first_timer, __ATOMIC_SEQ_CST);
 }
 
 /* All that are scheduled, the first one first. */
@@ -117,6 +122,17 @@ void init_timer(struct timer *t, void (*function)(void *data), void *data, unsig
 }
 
 /* Under the lock. */
+static void find_first(void)
+{
+    s_time_t first = STIME_MAX;
+    const struct timer *t;
+
+    for ( t = timers.first; t; t = t->next )
+        first = min(first, t->expires);
+    __atomic_store_n(&first_timer, first, __ATOMIC_SEQ_CST);
+}
+
+/* Under the lock. */
 static void unset(struct timer *t)
 {
     struct timer **link = &timers.first;
@@ -127,6 +143,7 @@ static void unset(struct timer *t)
         link = &(*link)->next;
     *link = t->next;
     t->set = false;
+    find_first();
     __atomic_fetch_sub(&timers.count, 1, __ATOMIC_RELEASE);
 }
 
@@ -142,6 +159,7 @@ void set_timer(struct timer *t, s_time_t expires)
         t->expires = expires;
         t->next = timers.first;
         timers.first = t;
+        find_first();
         __atomic_fetch_add(&timers.count, 1, __ATOMIC_RELEASE);
     }
     spin_unlock_irqrestore(&timers.lock, flags);

@@ -239,6 +239,7 @@ struct Lpis {
     targets: BTreeMap<u32, usize>,
     properties: BTreeMap<u32, Property>,
     pending: BTreeSet<u32>,
+    restless: BTreeSet<u32>,
 }
 
 impl Lpis {
@@ -279,6 +280,18 @@ impl PhysicalGic {
     /// An ITS has translated a device's message to this LPI.
     pub fn send_lpi(&self, lpi: u32) {
         self.with_lpis(|l| l.pending.insert(lpi));
+    }
+
+    /// A device that sends this one again as soon as it is taken.
+    pub fn set_restless(&self, lpi: u32, on: bool) {
+        self.with_lpis(|l| {
+            if on {
+                l.restless.insert(lpi);
+                l.pending.insert(lpi);
+            } else {
+                l.restless.remove(&lpi);
+            }
+        });
     }
 
     /// Is it in a pending table?
@@ -345,7 +358,9 @@ impl PhysicalGic {
         }
         self.with_lpis(|l| {
             let lpi = l.pending.iter().copied().find(|n| l.deliverable(*n, cpu))?;
-            l.pending.remove(&lpi);
+            if !l.restless.contains(&lpi) {
+                l.pending.remove(&lpi);
+            }
             Some(lpi)
         })
     }

@@ -129,7 +129,7 @@ optional! {
     domctl = mock_domctl(d: *mut RawDomain, op: *const c_void, rc: *mut c_int);
     set_limits = mock_set_limits(d: *mut RawDomain, lpis: u32, devices: u32, events: u32, rc: *mut c_int);
     /// Nanoseconds.
-    pass_time = mock_pass_time(ns: u64);
+    pass_time = mock_pass_time(ns: u64, expired: *mut bool);
 }
 
 /// Frees part of a dying domain's vGIC; true: there is more.

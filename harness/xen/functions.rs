@@ -132,7 +132,7 @@ macro_rules! each_function {
                 fn mock_dm_op(d: *mut RawDomain, op: *const c_void, rc: *mut c_int);
                 fn mock_domctl(d: *mut RawDomain, op: *const c_void, rc: *mut c_int);
                 fn mock_set_limits(d: *mut RawDomain, lpis: u32, devices: u32, events: u32, rc: *mut c_int);
-                fn mock_pass_time(ns: u64);
+                fn mock_pass_time(ns: u64, expired: *mut bool);
             }
             // What Xen's driver of the list registers keeps of a vCPU that does not run.
             theirs {

@@ -16,6 +16,7 @@ use crate::xen::flaws;
 use crate::xen::functions::RawVcpu;
 use crate::xen::vcpu::Vcpu;
 use std::cell::Cell;
+use std::ffi::CString;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -188,9 +189,22 @@ impl Machine {
         }
     }
 
-    /// Time passes, as much as is said and no other.
+    /// Time passes, as much as is said and no other. If a timer of Xen's expires, its CPU is interrupted for it.
     pub fn pass(&self, time: Duration) {
-        abi::pass_time(time.as_nanos() as u64);
+        let mut expired = false;
+        abi::pass_time(time.as_nanos() as u64, &mut expired);
+        if expired {
+            for p in &self.pcpus {
+                p.bell.send();
+                p.bell.ring();
+            }
+        }
+    }
+
+    /// `vgic-storm=` on Xen's command line. False: it is refused.
+    pub fn storm_parameter(&self, text: &str) -> bool {
+        let (text, mut ok) = (CString::new(text).unwrap_or_default(), false);
+        self.on(0, |_, _| abi::storm_param(text.as_ptr(), &mut ok)) && ok
     }
 
     /// What was reported until now; empties the list.

@@ -54,7 +54,7 @@
 #define STORM_OFF       (~0U)
 
 /* A token, in units of what a rate of 1/s brings in a nanosecond. */
-#define TOKEN           1000000000ULL
+#define TOKEN           1000000000UL
 /*
  * Tokens that a CPU fetches at a time. One LPI in so many is looked at by
  * strays.c, too: a prime, so that each is now and then, however devices take
@@ -216,12 +216,12 @@ void rvgic_storm_held(struct rvgic_storm *storm)
 
 static unsigned int spi_bit(unsigned int virq)
 {
-    return virq < ESPI_BASE_INTID ? virq : virq - ESPI_BASE_INTID + 1024;
+    return virq < FIRST_ESPI ? virq : virq - FIRST_ESPI + 1024;
 }
 
 static unsigned int spi_of(unsigned int bit)
 {
-    return bit < 1024 ? bit : bit - 1024 + ESPI_BASE_INTID;
+    return bit < 1024 ? bit : bit - 1024 + FIRST_ESPI;
 }
 
 /* With the lock of the descriptor. */

@@ -19,6 +19,7 @@
 
 /* A bit for each SPI, by its number in the domain; then for extended ones. */
 #define SPI_BITS        2048U
+#define FIRST_ESPI      4096U
 
 struct rvgic_storm {
     struct domain *d;
