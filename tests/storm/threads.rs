@@ -94,9 +94,9 @@ fn storms_race_with_whatever_the_guests_do() {
                                 linux::enable(&cpu, SPI);
                             }
                             _ if dice.u32(..20) == 0 => {
-                                let to = cpu.cpu();
                                 cpu.preempt();
-                                cpu.migrate(to);
+                                std::thread::yield_now();
+                                cpu.unpreempt();
                             }
                             _ => (),
                         }
@@ -107,15 +107,12 @@ fn storms_race_with_whatever_the_guests_do() {
                 })
             })
             .collect();
-        let cpus = guests
-            .into_iter()
-            .map(|g| g.join().expect("a guest"))
-            .collect();
+        let ended: Vec<_> = guests.into_iter().map(|g| g.join()).collect();
         stop.store(true, SeqCst);
         devices
             .into_iter()
             .for_each(|d| d.join().expect("a device"));
-        cpus
+        ended.into_iter().map(|cpu| cpu.expect("a guest")).collect()
     });
     for _ in 0..3 {
         pass(&domain, Duration::from_secs(1));
