@@ -49,6 +49,12 @@ struct lpi_block {
     uint32_t held, stale;
 };
 
+/* Under the lock; who has nothing to do for it looks without. */
+static void set_stale(struct lpi_block *block, uint32_t stale)
+{
+    write_atomic(&block->stale, stale);
+}
+
 /* What the host has. Once there, the table stays. */
 static struct {
     spinlock_t lock;
@@ -106,7 +112,7 @@ static void forget_block(struct lpi_block *block)
     }
     block->d = NULL;
     block->held = 0;
-    block->stale = 0;
+    set_stale(block, 0);
 }
 
 void vgic_lpi_block(struct domain *d, uint32_t first_lpi)
@@ -156,7 +162,7 @@ static void hold_lpi(struct rvgic_storm *storm, uint32_t lpi)
         {
             if ( fresh )
             {
-                block->stale |= bit;
+                set_stale(block, block->stale | bit);
                 storm->stale = true;
             }
             if ( fresh || !(++storm->restless % RESTLESS) )
@@ -200,10 +206,14 @@ void rvgic_lpis_come_to(struct domain *d, unsigned int cpu)
 
 void rvgic_let_go_lpis(struct rvgic_storm *storm)
 {
-    unsigned int i, n = read_atomic(&storm->nr_blocks);
+    unsigned int i, n;
     struct lpi_block *block;
     unsigned long flags;
     uint32_t first_lpi;
+
+    spin_lock_irqsave(&host_lpis.lock, flags);
+    n = storm->nr_blocks;
+    spin_unlock_irqrestore(&host_lpis.lock, flags);
 
     /* One that is held again meanwhile is at the end of the list. */
     for ( ; n; n-- )
@@ -221,7 +231,7 @@ void rvgic_let_go_lpis(struct rvgic_storm *storm)
                     gicv3_lpi_set_enabled(first_lpi + i, true);
                     storm->nr_lpis--;
                 }
-            block->stale |= block->held;
+            set_stale(block, block->stale | block->held);
             block->held = 0;
             storm->stale = true;
         }
@@ -242,7 +252,7 @@ uint32_t vgic_take_stale_lpis(struct domain *d, uint32_t first_lpi)
     if ( block->d == d )
     {
         stale = block->stale;
-        block->stale = 0;
+        set_stale(block, 0);
     }
     spin_unlock_irqrestore(&host_lpis.lock, flags);
 
@@ -260,7 +270,7 @@ void vgic_lpis_stale(struct domain *d, uint32_t first_lpi, uint32_t lpis)
     spin_lock_irqsave(&host_lpis.lock, flags);
     if ( block->d == d )
     {
-        block->stale |= lpis;
+        set_stale(block, block->stale | lpis);
         d->arch.vgic.storm->stale = true;
     }
     spin_unlock_irqrestore(&host_lpis.lock, flags);
@@ -307,6 +317,18 @@ void rvgic_forget_lpis(struct rvgic_storm *storm)
     while ( !list_empty(&storm->blocks) )
         forget_block(list_first_entry(&storm->blocks, struct lpi_block, entry));
     spin_unlock_irqrestore(&host_lpis.lock, flags);
+}
+
+unsigned int rvgic_held_lpis(const struct rvgic_storm *storm)
+{
+    unsigned long flags;
+    unsigned int count;
+
+    spin_lock_irqsave(&host_lpis.lock, flags);
+    count = storm->nr_lpis;
+    spin_unlock_irqrestore(&host_lpis.lock, flags);
+
+    return count;
 }
 
 int rvgic_watch_lpis(struct domain *d)

@@ -402,26 +402,33 @@ void rvgic_forget_storms(struct domain *d)
 
 void rvgic_dump_storms(const struct domain *d)
 {
-    const struct rvgic_storm *storm = d->arch.vgic.storm;
+    struct rvgic_storm *storm = d->arch.vgic.storm;
     uint32_t burst, rate = limits(d, &burst);
-    unsigned int bit, spis = 0, lpis = 0;
+    unsigned int bit, spis = 0;
+    unsigned long flags;
+    uint64_t times;
+    s_time_t time;
 
     if ( !storm )
         return;
 
+    spin_lock_irqsave(&storm->lock, flags);
+    times = storm->times;
+    time = storm->held_for;
+    if ( storm->armed )
+        time += NOW() - storm->since;
+    spin_unlock_irqrestore(&storm->lock, flags);
+
     for ( bit = 0; bit < SPI_BITS; bit++ )
         spis += test_bit(bit, storm->spis);
-#ifdef CONFIG_HAS_ITS
-    lpis = read_atomic(&storm->nr_lpis);
-#endif
 
     if ( rate == STORM_OFF )
         printk("  storms: no limit");
     else
         printk("  storms: limit %u/s, burst %u", rate, burst);
     printk("; held %lu times, for %lu us; now %u LPIs, %u SPIs\n",
-           (unsigned long)read_atomic(&storm->times),
-           (unsigned long)read_atomic(&storm->held_for) / 1000, lpis, spis);
+           (unsigned long)times, (unsigned long)time / 1000,
+           rvgic_held_lpis(storm), spis);
 }
 
 /*

@@ -82,9 +82,15 @@ void rvgic_storm_arm(struct rvgic_storm *storm, s_time_t time);
 #ifdef CONFIG_HAS_ITS
 void rvgic_let_go_lpis(struct rvgic_storm *storm);
 void rvgic_forget_lpis(struct rvgic_storm *storm);
+unsigned int rvgic_held_lpis(const struct rvgic_storm *storm);
 /* Has the redistributors read what has changed. Softirq context. */
 void rvgic_invalidate_lpis(struct rvgic_storm *storm);
 #else
+static inline unsigned int rvgic_held_lpis(const struct rvgic_storm *storm)
+{
+    return 0;
+}
+
 static inline void rvgic_let_go_lpis(struct rvgic_storm *storm) {}
 static inline void rvgic_forget_lpis(struct rvgic_storm *storm) {}
 static inline void rvgic_invalidate_lpis(struct rvgic_storm *storm) {}
