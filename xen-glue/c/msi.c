@@ -270,19 +270,9 @@ int vgic_inject_msi2(struct domain *d, const struct xen_dm_op_inject_msi2 *op)
     return rvgic_inject_msi(d, op->addr, op->segment, op->source_id, op->data);
 }
 
-int vgic_set_limits(struct domain *d, const struct xen_domctl_vgic_limits *l)
+static int set_its_limits(struct domain *d,
+                          const struct xen_domctl_vgic_limits *l)
 {
-    bool its = l->lpis || l->devices || l->events;
-
-    if ( l->pad )
-        return -EINVAL;
-
-    if ( l->storm_rate || l->storm_burst )
-        return -EOPNOTSUPP;
-
-    if ( !its )
-        return 0;
-
     /* The hardware domain has no limits. */
     if ( is_hardware_domain(d) || !rvgic_its_count(d) )
         return -EOPNOTSUPP;
@@ -292,6 +282,19 @@ int vgic_set_limits(struct domain *d, const struct xen_domctl_vgic_limits *l)
         return -EBUSY;
 
     return rvgic_set_limits(d, l->lpis, l->devices, l->events);
+}
+
+int vgic_set_limits(struct domain *d, const struct xen_domctl_vgic_limits *l)
+{
+    int rc = 0;
+
+    if ( l->pad )
+        return -EINVAL;
+
+    if ( l->lpis || l->devices || l->events )
+        rc = set_its_limits(d, l);
+
+    return rc ?: rvgic_set_storm(d, l->storm_rate, l->storm_burst);
 }
 
 /*
