@@ -88,6 +88,10 @@ impl<H: Host> Domain<H> {
         lpi: &Lpi,
         held: T,
     ) -> Result<(), MessageError> {
+        // MAPTI is not done yet.
+        if !lpi.irq.state().mapped() {
+            return Err(MessageError::NoEvent);
+        }
         if !self.takes_messages(lpi) {
             return Err(MessageError::Disabled);
         }
