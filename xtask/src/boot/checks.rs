@@ -44,7 +44,7 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
         ));
     }
     checks.extend(guest("Dom0", &dom0, boot.vcpus(), boot.gic));
-    for (n, domu) in (1..).zip(&domus) {
+    for (n, domu) in numbers.iter().zip(&domus) {
         checks.extend(guest(&format!("DomU {n}"), domu, DOMU_CPUS, boot.gic));
     }
     if boot.domu_its {
@@ -73,7 +73,7 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
         &after,
         interrupts::is_event_upcall,
     ));
-    for (n, domu) in (1..).zip(&domus) {
+    for (n, domu) in numbers.iter().zip(&domus) {
         let (before, after) = (domu.interrupts("irq-before"), domu.interrupts("irq-after"));
         checks.push(rises(
             &format!("DomU {n} timer ticks"),
@@ -116,7 +116,7 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
         });
     }
     let mut changes = changes("Dom0", &before, &after);
-    for (n, domu) in (1..).zip(&domus) {
+    for (n, domu) in numbers.iter().zip(&domus) {
         let (before, after) = (domu.interrupts("irq-before"), domu.interrupts("irq-after"));
         changes.extend(self::changes(&format!("DomU {n}"), &before, &after));
     }
