@@ -156,7 +156,7 @@ pub fn guest(arguments: &GuestArguments) -> Result<bool> {
     let boot = arguments.machine();
     let qemu = qemu::find()?;
     linux::can_count(&boot, &qemu)?;
-    let built = xen::build(&arguments.xen, arguments.icount)?;
+    let built = xen::build(&boot.xen, arguments.icount)?;
     let image = image(arguments.planted_fault)?;
     let alone = Alone {
         qemu: &qemu,
