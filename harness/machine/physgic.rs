@@ -57,6 +57,7 @@ pub struct PhysicalGic {
     asserted: Vec<AtomicBool>,
     lpis: Mutex<Lpis>,
     invlpir: AtomicBool,
+    slow: AtomicBool,
     /// LPIs that are pending at a CPU.
     pending_lpis: Vec<AtomicUsize>,
     wake: Box<dyn Fn(usize) + Send + Sync>,
@@ -77,6 +78,7 @@ impl PhysicalGic {
             asserted: (0..cpus).map(|_| AtomicBool::new(false)).collect(),
             lpis: Mutex::default(),
             invlpir: AtomicBool::new(false),
+            slow: AtomicBool::new(false),
             pending_lpis: (0..cpus).map(|_| AtomicUsize::new(0)).collect(),
             wake: Box::new(wake),
         }
@@ -239,7 +241,7 @@ struct Lpis {
     targets: BTreeMap<u32, usize>,
     properties: BTreeMap<u32, Property>,
     pending: BTreeSet<u32>,
-    restless: BTreeSet<u32>,
+    restless: BTreeMap<u32, u32>,
 }
 
 impl Lpis {
@@ -282,16 +284,22 @@ impl PhysicalGic {
         self.with_lpis(|l| l.pending.insert(lpi));
     }
 
-    /// A device that sends this one again as soon as it is taken.
-    pub fn set_restless(&self, lpi: u32, on: bool) {
+    /// A device sends this one now, and so often again as soon as it is taken.
+    pub fn set_restless(&self, lpi: u32, times: u32) {
         self.with_lpis(|l| {
-            if on {
-                l.restless.insert(lpi);
-                l.pending.insert(lpi);
-            } else {
-                l.restless.remove(&lpi);
-            }
+            l.restless.insert(lpi, times);
+            l.pending.insert(lpi)
         });
+    }
+
+    /// How often it is going to do so. It does not any more.
+    pub fn rest(&self, lpi: u32) -> u32 {
+        self.with_lpis(|l| l.restless.remove(&lpi).unwrap_or(0))
+    }
+
+    /// Whoever takes one lets other threads have their turn, on a machine that is busy.
+    pub fn set_slow(&self, on: bool) {
+        self.slow.store(on, Ordering::SeqCst);
     }
 
     /// Is it in a pending table?
@@ -356,10 +364,16 @@ impl PhysicalGic {
         if self.pending_lpis.get(cpu)?.load(Ordering::SeqCst) == 0 {
             return None;
         }
+        if self.slow.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
         self.with_lpis(|l| {
             let lpi = l.pending.iter().copied().find(|n| l.deliverable(*n, cpu))?;
-            if !l.restless.contains(&lpi) {
-                l.pending.remove(&lpi);
+            match l.restless.get_mut(&lpi) {
+                Some(times) if *times != 0 => *times -= 1,
+                _ => {
+                    l.pending.remove(&lpi);
+                }
             }
             Some(lpi)
         })

@@ -27,7 +27,7 @@ fn progress(limit: Option<(u32, u32)>) -> (u64, Vec<String>) {
     let (_domu, cpu) = neighbour(&dom0.machine);
     let lpi = physical(&dom0, 0);
     let before = interrupts(&dom0.machine);
-    dom0.machine.gic.set_restless(lpi, true);
+    dom0.machine.gic.set_restless(lpi, 12_000);
     let mut done = 0;
     while done < 100 && interrupts(&dom0.machine) - before < 5000 {
         // Of 1 ms each.
@@ -37,7 +37,7 @@ fn progress(limit: Option<(u32, u32)>) -> (u64, Vec<String>) {
             done += 1;
         }
     }
-    dom0.machine.gic.set_restless(lpi, false);
+    dom0.machine.gic.rest(lpi);
     pass(&dom0, HELD);
     pass(&dom0, HELD);
     assert_eq!(taken(&cpus), [[LPI]], "the last one");

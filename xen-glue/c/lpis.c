@@ -179,23 +179,26 @@ static void hold_lpi(struct rvgic_storm *storm, uint32_t lpi)
         tasklet_schedule_on_cpu(&storm->tasklet, cpu);
 }
 
-static void noinline many_lpis(struct domain *d, struct rvgic_storm *storm,
-                               uint32_t lpi, uint32_t virq)
+/* All of it, as many_irqs() of storm.c. */
+static void noinline many_lpis(struct rvgic_storm *storm, uint32_t lpi,
+                               uint32_t virq)
 {
     if ( rvgic_storm_fetch(storm) )
-        rvgic_look_at_stray(d, virq);
+        rvgic_look_at_stray(storm->d, virq);
     else
         hold_lpi(storm, lpi);
+
+    rvgic_inject_lpi(storm->d, virq);
 }
 
 void vgic_host_lpi(struct domain *d, uint32_t lpi, uint32_t virq)
 {
     struct rvgic_storm *storm = d->arch.vgic.storm;
 
-    if ( likely(storm) && unlikely(!rvgic_storm_in_hand(storm)) )
-        many_lpis(d, storm, lpi, virq);
-
-    rvgic_inject_lpi(d, virq);
+    if ( unlikely(storm && !rvgic_storm_in_hand(storm)) )
+        many_lpis(storm, lpi, virq);
+    else
+        rvgic_inject_lpi(d, virq);
 }
 
 void rvgic_lpis_come_to(struct domain *d, unsigned int cpu)

@@ -224,13 +224,12 @@ static unsigned int spi_of(unsigned int bit)
     return bit < 1024 ? bit : bit - 1024 + FIRST_ESPI;
 }
 
-/* With the lock of the descriptor. */
-static void noinline many_irqs(struct rvgic_storm *storm,
-                               struct irq_desc *desc, unsigned int virq)
+static void hold_irq(struct rvgic_storm *storm, struct irq_desc *desc,
+                     unsigned int virq)
 {
     unsigned int bit = spi_bit(virq);
 
-    if ( rvgic_storm_fetch(storm) || bit >= SPI_BITS )
+    if ( bit >= SPI_BITS )
         return;
 
     if ( !test_and_set_bit(DESC_HELD, &desc->status) )
@@ -248,14 +247,24 @@ static void noinline many_irqs(struct rvgic_storm *storm,
     rvgic_storm_held(storm);
 }
 
+/* All of it, so that nothing is to be kept for afterwards where it is rare. */
+static void noinline many_irqs(struct rvgic_storm *storm,
+                               struct irq_desc *desc, unsigned int virq)
+{
+    if ( !rvgic_storm_fetch(storm) )
+        hold_irq(storm, desc, virq);
+
+    vgic_inject_irq(storm->d, NULL, virq, true);
+}
+
 void vgic_host_irq(struct domain *d, struct irq_desc *desc, unsigned int virq)
 {
     struct rvgic_storm *storm = d->arch.vgic.storm;
 
-    if ( likely(storm) && unlikely(!rvgic_storm_in_hand(storm)) )
+    if ( unlikely(storm && !rvgic_storm_in_hand(storm)) )
         many_irqs(storm, desc, virq);
-
-    vgic_inject_irq(d, NULL, virq, true);
+    else
+        vgic_inject_irq(d, NULL, virq, true);
 }
 
 bool rvgic_desc_held(struct irq_desc *desc, bool wanted)
