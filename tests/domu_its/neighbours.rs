@@ -39,7 +39,7 @@ fn be_hostile(domain: &Domain, cpu: &GuestCpu, seed: u64) {
             let valid = u64::from(dice.bool()) << 63;
             let words = [
                 device << 32 | number,
-                (8192 + any(&mut dice) % 0x1_0000) << 32 | any(&mut dice) % 0x1_4000,
+                ((8192 + any(&mut dice) % 0x1_0000) << 32) | (any(&mut dice) % 0x1_4000),
                 valid | dice.u64(..3) << 16 | dice.u64(..300),
                 any(&mut dice),
             ];
