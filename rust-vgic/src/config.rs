@@ -60,8 +60,8 @@ pub struct LpiConfig {
 
 /// How much of what an ITS is told to map a domain may have: what bounds its memory, whatever its guest does.
 ///
-/// A command that would go beyond is refused with the architecture's command error, as if the guest had asked for a number that is
-/// out of range: MAPD_DEVICE_OOR (0x010801), MAPTI_ID_OOR (0x010a05) or MAPTI_PHYSICALID_OOR (0x010a06).
+/// A command that would go beyond is refused with the architecture's command error, as if the guest had asked for a number that
+/// is out of range: MAPD_DEVICE_OOR (0x010801), MAPTI_ID_OOR (0x010a05) or MAPTI_PHYSICALID_OOR (0x010a06).
 ///
 /// | what | bytes |
 /// |---|---|
@@ -69,12 +69,12 @@ pub struct LpiConfig {
 /// | an event | 136 for each of four nodes of its device's table, of which others share the upper ones |
 /// | a device | 640 for each of four nodes of its ITS's table, the same |
 ///
-/// The default comes to 1,059,968 bytes in the worst layout that it allows, see [`most_bytes`](crate::its::most_bytes); a guest that uses
-/// numbers that follow one another, as they do, takes a fifth of that.
+/// The default comes to 1,059,968 bytes in the worst layout that it allows, see [`most_bytes`](crate::its::most_bytes); a guest
+/// that uses numbers that follow one another, as they do, takes about a tenth of that.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// LPIs that may have been mapped in the domain's life, counted in blocks of [`Limits::LPI_BLOCK`] consecutive INTIDs and rounded
-    /// up to such. As many again may have been pending in a redistributor's table without having been mapped.
+    /// LPIs that may have been mapped in the domain's life, counted in blocks of [`Limits::LPI_BLOCK`] consecutive INTIDs and
+    /// rounded up to such. As many again may have been pending in a redistributor's table without having been mapped.
     pub lpis: u32,
     /// Devices that may be mapped at a time, over all ITSes.
     pub devices: u32,
@@ -83,8 +83,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What a domain has unless somebody says otherwise: enough for some virtio or NVMe devices with an interrupt for each queue of
-    /// each vCPU.
+    /// What a domain has unless somebody says otherwise: enough for some virtio or NVMe devices with an interrupt for each queue
+    /// of each vCPU.
     pub const DEFAULT: Self = Self {
         lpis: 4096,
         devices: 64,
@@ -101,8 +101,8 @@ impl Limits {
     /// LPIs are counted in blocks of so many.
     pub const LPI_BLOCK: u32 = 256;
 
-    /// Nothing is 0, and nothing is more than there can be: as many LPIs as INTIDs of 16 bits have, and an event for each; devices
-    /// without an event count as well.
+    /// Nothing is 0, and nothing is more than there can be: as many LPIs as INTIDs of 16 bits have, and an event for each;
+    /// devices without an event count as well.
     pub(crate) fn are_valid(self) -> bool {
         let good = |n: u32, most: u32| (1..=most).contains(&n);
         good(self.lpis, Self::ALL.lpis)
@@ -141,8 +141,8 @@ pub enum MessageError {
     NoDevice,
     /// No LPI is mapped to the event, or the SPI is none of the frame's.
     NoEvent,
-    /// The guest takes no messages there now, and hardware would drop them: the ITS is disabled, the event's collection goes to no
-    /// redistributor, or LPIs are disabled in that.
+    /// The guest takes no messages there now, and hardware would drop them: the ITS is disabled, the event's collection goes to
+    /// no redistributor, or LPIs are disabled in that.
     Disabled,
     /// The device is the host's, and sends its messages itself.
     HasHardware,

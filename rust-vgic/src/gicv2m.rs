@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A GICv2m frame: messages become SPIs of a GICv2 (Arm's Server Base System Architecture, DEN0029, appendix "GICv2m Architecture"; Base
-//! System Architecture, DEN0094, the same).
+//! A GICv2m frame: messages become SPIs of a GICv2 (Arm's Server Base System Architecture, DEN0029, appendix "GICv2m
+//! Architecture"; Base System Architecture, DEN0094, the same).
 //!
 //! The frame has SPIs of its own, side by side. A device, or the guest itself, makes one pending by writing its INTID to
-//! MSI_SETSPI_NS; all else of it is the distributor's. They are edge-triggered and stay so: GICD_ICFGR can be written for an SPI only
-//! if that is programmable (IHI 0048B, 4.3.13), and a message is nothing that could be high.
+//! MSI_SETSPI_NS; all else of it is the distributor's. They are edge-triggered and stay so: GICD_ICFGR can be written for an SPI
+//! only if that is programmable (IHI 0048B, 4.3.13), and a message is nothing that could be high.
 
 use crate::config::MessageError;
 use crate::domain::Domain;
@@ -44,7 +44,8 @@ impl<H: Host> Domain<H> {
     /// A device writes `data` to MSI_SETSPI_NS: the SPI that is named in bits 9 to 0 becomes pending. Any context, no lock.
     ///
     /// # Errors
-    /// [`MessageError::NoDevice`] if the domain has no frame, [`MessageError::NoEvent`] if the SPI is none of its own: nothing has changed.
+    /// [`MessageError::NoDevice`] if the domain has no frame, [`MessageError::NoEvent`] if the SPI is none of its own: nothing
+    /// has changed.
     pub fn spi_message(&self, data: u32) -> Result<(), MessageError> {
         let frame = self.msi_frame.ok_or(MessageError::NoDevice)?;
         let intid = IntId::new(data & SPI).filter(|intid| frame.has(*intid));

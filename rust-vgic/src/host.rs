@@ -90,16 +90,16 @@ pub trait Host: Send + Sync + Sized {
         false
     }
 
-    /// A device of ITS number `its` that is not mapped is mapped for 2^`event_bits` events; or it is unmapped, and with it all its events,
-    /// and the answer means nothing. Process context; may wait for a physical ITS.
+    /// A device of ITS number `its` that is not mapped is mapped for 2^`event_bits` events; or it is unmapped, and with it all
+    /// its events, and the answer means nothing. Process context; may wait for a physical ITS.
     ///
     /// Of a device that is [`Backing::Software`] the host hears nothing more, not even that it is unmapped.
     fn map_device(&self, _its: u16, _device: u32, _event_bits: Option<u32>) -> Backing {
         Backing::Software
     }
 
-    /// An event of a mapped device becomes `intid`, whatever it was before. No: the host refuses, and it stays that. As [`Host::map_device`];
-    /// this and what follows is for those that are [`Backing::Hardware`].
+    /// An event of a mapped device becomes `intid`, whatever it was before. No: the host refuses, and it stays that. As
+    /// [`Host::map_device`]; this and what follows is for those that are [`Backing::Hardware`].
     fn map_event(&self, _its: u16, _device: u32, _event: u32, _intid: IntId) -> bool {
         true
     }

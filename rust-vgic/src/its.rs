@@ -18,14 +18,15 @@
 //!
 //! # The path of a message
 //!
-//! A device of the hardware's ([`Backing::Hardware`]) writes to an ITS of the host's, which makes a physical LPI of it. Injection then needs
-//! nothing of this but whether the ITS is enabled: who has the INTID calls [`Domain::inject_lpi`](crate::Domain::inject_lpi) in hard
-//! interrupt context. The host is told of each MAPD, MAPTI and DISCARD, so that it knows the INTID.
+//! A device of the hardware's ([`Backing::Hardware`]) writes to an ITS of the host's, which makes a physical LPI of it. Injection
+//! then needs nothing of this but whether the ITS is enabled: who has the INTID calls
+//! [`Domain::inject_lpi`](crate::Domain::inject_lpi) in hard interrupt context. The host is told of each MAPD, MAPTI and DISCARD,
+//! so that it knows the INTID.
 //!
-//! A device model's ([`Backing::Software`]) is in no ITS of the host's. Its message comes in process context with ITS, DeviceID and EventID, and
-//! [`Domain::message`](crate::Domain::message) looks it up: GITS_CTLR.Enabled, then under the lock of the ITS's tables
-//! device → event → INTID, and in the same hold the LPI's word becomes pending. With the lock released, the LPI goes to the inbox of the vCPU
-//! of its collection, and that is kicked: the same as for the other.
+//! A device model's ([`Backing::Software`]) is in no ITS of the host's. Its message comes in process context with ITS, DeviceID
+//! and EventID, and [`Domain::message`](crate::Domain::message) looks it up: GITS_CTLR.Enabled, then under the lock of the ITS's
+//! tables device → event → INTID, and in the same hold the LPI's word becomes pending. With the lock released, the LPI goes to
+//! the inbox of the vCPU of its collection, and that is kicked: the same as for the other.
 
 mod command;
 mod dump;

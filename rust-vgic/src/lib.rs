@@ -45,10 +45,10 @@
 //!
 //! # One interrupt's way
 //!
-//! 1. A line rises, or a message arrives: [`Domain::inject`] or [`Domain::inject_lpi`], in any context and without a lock. A device
-//!    model's message is looked up first, in process context: [`Domain::message`], or [`Domain::spi_message`] in a GICv2. A private
-//!    one that is mapped to the hardware's fires ([`Domain::private_fired`]), or has risen when its vCPU comes to a CPU
-//!    ([`Domain::load_private`]).
+//! 1. A line rises, or a message arrives: [`Domain::inject`] or [`Domain::inject_lpi`], in any context and without a lock. A
+//!    device model's message is looked up first, in process context: [`Domain::message`], or [`Domain::spi_message`] in a GICv2.
+//!    A private one that is mapped to the hardware's fires ([`Domain::private_fired`]), or has risen when its vCPU comes to a
+//!    CPU ([`Domain::load_private`]).
 //! 2. [`State::at_level`](irq::State::at_level) says what becomes of the word, and a compare-exchange makes it so: if it can be
 //!    delivered and was on no list, it is in the inbox of the vCPU that it is routed to ([`Place::Inbox`](irq::Place::Inbox)).
 //! 3. Who has won that pushes it there ([`Effect::PUSH`](irq::Effect::PUSH)) and has the vCPU look: [`Host::kick`].

@@ -59,8 +59,8 @@ impl<T> Radix<T> {
     /// Bytes of a node.
     pub(crate) const NODE: usize = size_of::<Node<T>>();
 
-    /// Bytes that `count` values can take in `arrays` of them with indices of `bits` bits: at each step there is a node for each value, but
-    /// no more than there are ways to it.
+    /// Bytes that `count` values can take in `arrays` of them with indices of `bits` bits: at each step there is a node for each
+    /// value, but no more than there are ways to it.
     pub(crate) fn most_bytes(count: u64, arrays: u64, bits: u32) -> u64 {
         let mut nodes = 0_u64;
         let mut ways = arrays;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The same of a domain that has an ITS without hardware behind it, filled with all that it can be given: a step of its destruction,
-//! after which Xen looks whether somebody waits, and a message of a device model.
+//! The same of a domain that has an ITS without hardware behind it, filled with all that it can be given: a step of its
+//! destruction, after which Xen looks whether somebody waits, and a message of a device model.
 
 use super::{BUDGET, count};
 use std::hint::black_box;

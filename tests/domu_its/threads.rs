@@ -166,8 +166,8 @@ fn each_message_is_counted_while_the_guest_switches_things_off() {
     });
 }
 
-/// Events come and go. What is unmapped takes no message, and what was pending of it is gone; what is mapped again starts with nothing, and
-/// takes the next message.
+/// Events come and go. What is unmapped takes no message, and what was pending of it is gone; what is mapped again starts with
+/// nothing, and takes the next message.
 #[test]
 fn none_is_left_of_what_is_unmapped_under_fire() {
     const ROUNDS: u32 = 300;

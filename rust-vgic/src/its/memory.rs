@@ -6,9 +6,9 @@ use crate::config::{ItsConfig, Limits};
 use crate::lpi::Lpi;
 use crate::radix::Radix;
 
-/// Bytes that a guest can have its ITSes allocate at the most, whatever it maps: of all layouts that its limits allow, the one that
-/// shares the fewest nodes of the tables. What the domain is created with is not in it, nor what the host's allocator adds to each
-/// of the pieces, none of which is larger than 8 KiB.
+/// Bytes that a guest can have its ITSes allocate at the most, whatever it maps: of all layouts that its limits allow, the one
+/// that shares the fewest nodes of the tables. What the domain is created with is not in it, nor what the host's allocator adds
+/// to each of the pieces, none of which is larger than 8 KiB.
 ///
 /// A device is alone in nodes of its ITS's tree, an event in nodes of its device's; LPIs come in blocks, of those that are
 /// mapped and of those that a pending table has.

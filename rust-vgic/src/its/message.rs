@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Messages of device models, as if a device had written its event to GITS_TRANSLATER (IHI 0069, section 5.2, and section 12.19, GITS_TRANSLATER).
+//! Messages of device models, as if a device had written its event to GITS_TRANSLATER (IHI 0069, section 5.2, and section 12.19,
+//! GITS_TRANSLATER).
 
 use crate::config::MessageError;
 use crate::domain::Domain;
@@ -7,15 +8,16 @@ use crate::host::{Backing, Host};
 use crate::sync::Ordering;
 
 impl<H: Host> Domain<H> {
-    /// Device `device` sends its event `event` to ITS number `its`: the LPI that is mapped to it becomes pending where its collection
-    /// goes, or stays so where it is.
+    /// Device `device` sends its event `event` to ITS number `its`: the LPI that is mapped to it becomes pending where its
+    /// collection goes, or stays so where it is.
     ///
-    /// Process context, from any number of callers and beside any command: what has been sent before DISCARD, MAPTI or MAPD takes the event
-    /// away is gone with it, and what MOVI, MAPC or MOVALL move is delivered once. Allocates nothing, and reads no guest memory. The lock of
-    /// the ITS's tables is held for the look-up, which takes eight loads at most, and for a compare-exchange.
+    /// Process context, from any number of callers and beside any command: what has been sent before DISCARD, MAPTI or MAPD takes
+    /// the event away is gone with it, and what MOVI, MAPC or MOVALL move is delivered once. Allocates nothing, and reads no
+    /// guest memory. The lock of the ITS's tables is held for the look-up, which takes eight loads at most, and for a
+    /// compare-exchange.
     ///
-    /// `Ok` says that the LPI is, or was a moment ago, pending. A guest can have it disabled by its configuration table: then it is
-    /// delivered once that is no longer so.
+    /// `Ok` says that the LPI is, or was a moment ago, pending. A guest can have it disabled by its configuration table: then it
+    /// is delivered once that is no longer so.
     ///
     /// # Errors
     /// What the guest has not mapped, what it takes no messages from now (a device's write is ignored then, IHI 0069, 12.19),
@@ -56,8 +58,8 @@ impl<H: Host> Domain<H> {
     /// For whoever builds the domain, before its guest runs; serialised by the caller.
     ///
     /// # Errors
-    /// [`Error::Busy`](crate::config::Error::Busy) once anything is mapped, [`Error::Invalid`](crate::config::Error::Invalid) if a limit is 0 or more than there can be, or
-    /// the domain has no LPIs.
+    /// [`Error::Busy`](crate::config::Error::Busy) once anything is mapped, [`Error::Invalid`](crate::config::Error::Invalid) if
+    /// a limit is 0 or more than there can be, or the domain has no LPIs.
     pub fn set_limits(&self, limits: crate::Limits) -> Result<(), crate::Error> {
         self.lpis.set_limits(limits)
     }

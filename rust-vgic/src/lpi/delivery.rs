@@ -28,7 +28,8 @@ pub(crate) struct Pended {
 }
 
 impl Lpi {
-    /// A message has come: the word has the LPI pending where its messages go, or as it is where it is pending already, which is `None`.
+    /// A message has come: the word has the LPI pending where its messages go, or as it is where it is pending already, which is
+    /// `None`.
     fn pend(&self) -> Option<Pended> {
         // Where MOVALL has moved what was pending before, the word says so still.
         let mut moved = None;
@@ -80,8 +81,9 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    /// A message of a device model makes an LPI pending that its ITS's tables have: `held` keeps them from being changed until the word says
-    /// so, and the rest is done without. So what DISCARD, MAPTI and MAPD take away is not pending afterwards. Process context.
+    /// A message of a device model makes an LPI pending that its ITS's tables have: `held` keeps them from being changed until
+    /// the word says so, and the rest is done without. So what DISCARD, MAPTI and MAPD take away is not pending afterwards.
+    /// Process context.
     pub(crate) fn message_lpi<T>(
         &self,
         intid: IntId,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Messages of device models, [`Domain::message`](rust_vgic::Domain::message), against commands: an event is looked up, and its LPI becomes
-//! pending, while the event is unmapped or moved. Who sends is told whether its message has been taken.
+//! Messages of device models, [`Domain::message`](rust_vgic::Domain::message), against commands: an event is looked up, and its
+//! LPI becomes pending, while the event is unmapped or moved. Who sends is told whether its message has been taken.
 
 use super::*;
 use rust_vgic::MessageError;
