@@ -139,6 +139,7 @@ static uint8_t *give_pages(uint16_t domain, uint32_t pages)
 static uint64_t fill_queue(uint8_t *page)
 {
 	enum { INT = 3, MAPD = 8, MAPC = 9, MAPTI = 10, EVENTS = 1 << ITS_EVENT_BITS, FIRST_LPI = 8192, ENABLED = 0xa3 };
+	_Static_assert((1 + (ITS_DEVICES + 1) + ITS_DEVICES * EVENTS + 1 + ITS_DEVICES) * 32 < ITS_QUEUE_PAGES * PAGE, "the queue");
 	const uint64_t valid = 1ULL << 63;
 	uint8_t *configuration = page + ITS_CONFIGURATION * PAGE;
 	uint64_t (*queue)[4] = (uint64_t (*)[4])(page + PAGE);

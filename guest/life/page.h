@@ -12,7 +12,7 @@
  * Of a domain with an ITS: behind the page with the code, the command queue, which has been written before the domain starts, and the
  * LPIs' configuration. As many devices and events as a domain may have by default, and a few that are refused.
  */
-#define ITS_QUEUE_PAGES 17
+#define ITS_QUEUE_PAGES 18
 #define ITS_CONFIGURATION_PAGES 2
 #define ITS_CONFIGURATION (1 + ITS_QUEUE_PAGES)
 #define ITS_PAGES (ITS_CONFIGURATION + ITS_CONFIGURATION_PAGES)

@@ -134,6 +134,8 @@ static GICR: [AtomicUsize; CPUS] = [const { AtomicUsize::new(0) }; CPUS];
 static AFFINITY: [AtomicU64; CPUS] = [const { AtomicU64::new(0) }; CPUS];
 static FIRST_GICR: AtomicUsize = AtomicUsize::new(0);
 static LINES: AtomicU32 = AtomicU32::new(0);
+/// The first SPI of a GICv2m frame that is at the far end.
+static FRAME: AtomicU32 = AtomicU32::new(0);
 
 /// Acknowledged and not yet ended, per CPU: what a case that failed has left behind.
 struct Open {
@@ -228,9 +230,22 @@ pub fn lines() -> u32 {
     LINES.load(Relaxed)
 }
 
-/// The `n`th of the SPIs that the cases use: at the far end, where the fewest devices are.
+/// The `n`th of the SPIs that the cases use: at the far end, where the fewest devices are, but for those of a GICv2m frame, whose
+/// trigger is fixed.
 pub fn spi(n: u32) -> IntId {
-    IntId(lines().min(1024 - 32) - 32 + n)
+    let end = lines().min(1024 - 32);
+    match FRAME.load(Relaxed) {
+        // There are as many below it: the first 32 SPIs are devices'.
+        first if (64..end).contains(&first) => IntId(first - SPIS + n),
+        _ => IntId(end - SPIS + n),
+    }
+}
+
+/// A frame has SPIs from `first` to `end` less one.
+pub fn keep_clear_of(first: u32, end: u32) {
+    if end > lines().min(1024 - 32) - SPIS {
+        FRAME.store(first / SPIS * SPIS, Relaxed);
+    }
 }
 
 /// As many as there are.

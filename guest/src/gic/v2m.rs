@@ -2,6 +2,7 @@
 //! A GICv2m frame (Arm's Server Base System Architecture, appendix on GICv2m): who writes an SPI's number there makes it pending.
 
 use crate::fdt::Machine;
+use crate::mmio::read32;
 use crate::outcome::{Outcome, skip};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -13,7 +14,11 @@ static BASE: AtomicUsize = AtomicUsize::new(0);
 
 /// Finds it.
 pub fn discover(machine: &Machine) {
-    BASE.store(machine.v2m.map_or(0, |frame| frame.0), Relaxed);
+    let Some((base, _)) = machine.v2m else { return };
+    BASE.store(base, Relaxed);
+    let typer = read32(base + TYPER);
+    let first = typer >> 16 & 0x3ff;
+    super::keep_clear_of(first, first + (typer & 0x3ff));
 }
 
 /// Where it is, if there is one.
