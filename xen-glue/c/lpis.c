@@ -195,7 +195,7 @@ void vgic_host_lpi(struct domain *d, uint32_t lpi, uint32_t virq)
 {
     struct rvgic_storm *storm = d->arch.vgic.storm;
 
-    if ( unlikely(storm && !rvgic_storm_in_hand(storm)) )
+    if ( likely(storm) && unlikely(!rvgic_storm_in_hand(storm)) )
         many_lpis(storm, lpi, virq);
     else
         rvgic_inject_lpi(d, virq);

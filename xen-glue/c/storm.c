@@ -261,7 +261,7 @@ void vgic_host_irq(struct domain *d, struct irq_desc *desc, unsigned int virq)
 {
     struct rvgic_storm *storm = d->arch.vgic.storm;
 
-    if ( unlikely(storm && !rvgic_storm_in_hand(storm)) )
+    if ( likely(storm) && unlikely(!rvgic_storm_in_hand(storm)) )
         many_irqs(storm, desc, virq);
     else
         vgic_inject_irq(d, NULL, virq, true);
