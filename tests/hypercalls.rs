@@ -183,3 +183,28 @@ fn limits_of_an_its_are_for_who_has_one() {
         assert_eq!(domain.vgic_limits(&lpis), Err(EOPNOTSUPP));
     }
 }
+
+#[test]
+fn limits_of_storms_may_change_at_any_time() {
+    let machine = Machine::power_on(Profile::SERVER);
+    let domain = Domain::with_vcpus(&machine, Config::dom0(3, 1)).expect("a domain");
+    domain.unpause();
+    let good = VgicLimits {
+        storm_rate: 12_345,
+        storm_burst: 7,
+        ..VgicLimits::default()
+    };
+    assert_eq!(domain.vgic_limits(&good), Ok(()));
+    let said = "limit 12345/s, burst 7";
+    assert!(domain.dump().contains(said), "{}", domain.dump());
+    // All, or nothing: the hardware domain's ITSes have no limits.
+    let other = VgicLimits {
+        lpis: 256,
+        storm_rate: 1,
+        ..good
+    };
+    assert_eq!(domain.vgic_limits(&other), Err(EOPNOTSUPP));
+    let other = VgicLimits { pad: 1, ..other };
+    assert_eq!(domain.vgic_limits(&other), Err(EINVAL));
+    assert!(domain.dump().contains(said), "{}", domain.dump());
+}
