@@ -20,7 +20,7 @@ pub enum Error {
     NoMemory,
     /// No such interrupt or vCPU, or a value out of range.
     Invalid,
-    /// The interrupt is in use.
+    /// The interrupt is in use, or something of what is to be limited.
     Busy,
 }
 

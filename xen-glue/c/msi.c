@@ -134,10 +134,9 @@ static int its_mmio_write(struct vcpu *v, mmio_info_t *info, register_t r,
                           void *priv)
 {
     unsigned int n = (unsigned long)priv;
+    paddr_t base = rvgic_its_base(v->domain, n);
 
-    return rvgic_stored(rvgic_its_write(v, n,
-                                        info->gpa - rvgic_its_base(v->domain, n),
-                                        info->dabt.size,
+    return rvgic_stored(rvgic_its_write(v, n, info->gpa - base, info->dabt.size,
                                         rvgic_written(info, r)));
 }
 

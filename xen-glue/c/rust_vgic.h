@@ -126,8 +126,8 @@ int vgic_domu_cells(const struct domain *d, void *fdt);
 int vgic_domu_nodes(const struct domain *d, void *fdt);
 
 /*
- * Interrupts of hardware for a domain, which are held if there are too many. For
- * do_IRQ(), with the lock of the descriptor, and for gicv3_do_LPI().
+ * Interrupts of hardware for a domain, which are held if there are too many.
+ * For do_IRQ(), with the lock of the descriptor, and for gicv3_do_LPI().
  */
 void vgic_host_irq(struct domain *d, struct irq_desc *desc, unsigned int virq);
 void vgic_host_lpi(struct domain *d, uint32_t lpi, uint32_t virq);
@@ -136,9 +136,9 @@ void vgic_host_lpi(struct domain *d, uint32_t lpi, uint32_t virq);
 int vgic_watch_storms(struct domain *d);
 
 /*
- * How many interrupts of hardware a domain may have in a second, and how many at
- * once. rate 0: as it is, and ~0: no limit. burst 0: as it is, which is what the
- * rate comes to in 20 ms if it never was said. At any time.
+ * How many interrupts of hardware a domain may have in a second, and how many
+ * at once. rate 0: as it is, and ~0: no limit. burst 0: as it is, which is what
+ * the rate comes to in 20 ms if it never was said. At any time.
  */
 int rvgic_set_storm(struct domain *d, uint32_t rate, uint32_t burst);
 

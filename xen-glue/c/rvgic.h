@@ -87,8 +87,8 @@ void rvgic_look_at_stray(struct domain *d, unsigned int virq);
 
 /*
  * Storms of host interrupts, see storm.c. Whoever is to have LPIs is watched
- * from the beginning. When nothing of a domain's is under way any more it stops,
- * and is forgotten when the domain has no SPIs of the host's any more.
+ * from the beginning. When no LPI of a dying domain arrives any more, watching
+ * stops; it is forgotten when the domain has no SPIs of the host's either.
  */
 int rvgic_watch_lpis(struct domain *d);
 void rvgic_lpis_come_to(struct domain *d, unsigned int cpu);

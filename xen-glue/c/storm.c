@@ -208,7 +208,8 @@ void rvgic_storm_held(struct rvgic_storm *storm)
     if ( !storm->armed )
         storm->times++;
     /* There may be no limit any more. */
-    rvgic_storm_arm(storm, rate == STORM_OFF ? HELD_FOR : refill_time(storm, rate, burst));
+    rvgic_storm_arm(storm, rate == STORM_OFF ? HELD_FOR
+                                             : refill_time(storm, rate, burst));
     spin_unlock_irqrestore(&storm->lock, flags);
 }
 

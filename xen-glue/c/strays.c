@@ -7,8 +7,8 @@
  * two commands of the host's ITS, and a guest has up to 57,344 of them, whose
  * vCPUs are moved by the scheduler or the guest at any time. So nobody is
  * asked to move any then. Of the LPIs that arrive, one in so many is looked
- * at, see storm.c, which is the rather one that comes often; if it has come to a
- * wrong CPU it is moved, later, by a tasklet, and not many at a time.
+ * at (see IN_HAND in storm.c): most likely one that comes often. If it has come
+ * to a wrong CPU it is moved, later, by a tasklet, and not many at a time.
  */
 
 #include <xen/lib.h>
