@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The interrupt controller as the cases see it: what GICv2 and GICv3 have in common has one name here.
-//!
 //! All interrupts are in the one group that a plain operating system uses: group 0 on GICv2, group 1 on GICv3.
 //! `gicd` and `gicr` are for the cases that look at registers themselves.
 
@@ -230,8 +229,7 @@ pub fn lines() -> u32 {
     LINES.load(Relaxed)
 }
 
-/// The `n`th of the SPIs that the cases use: at the far end, where the fewest devices are, but for those of a GICv2m frame, whose
-/// trigger is fixed.
+/// The `n`th of the SPIs that the cases use: at the far end, of few devices, but below a GICv2m frame's, whose trigger is fixed.
 pub fn spi(n: u32) -> IntId {
     let end = lines().min(1024 - 32);
     match FRAME.load(Relaxed) {
