@@ -412,9 +412,9 @@ fn count(workload: &str) -> Option<Vec<u64>> {
     } = Process::new("valgrind")
         .args(["--tool=callgrind", "--combine-dumps=yes"])
         // Of this file, or of one of its modules.
-        .arg("--zero-before=budget::*one_trap*")
-        .arg("--toggle-collect=budget::*one_trap*")
-        .arg("--dump-after=budget::*one_trap*")
+        .arg("--zero-before=*::one_trap")
+        .arg("--toggle-collect=*::one_trap")
+        .arg("--dump-after=*::one_trap")
         // Off in there, and on again after it.
         .args(HOST.map(|function| format!("--toggle-collect={function}")))
         .args(
