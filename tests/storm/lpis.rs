@@ -255,3 +255,25 @@ fn storm_of_many_lpis_is_held_and_each_comes_once_more() {
         }
     }
 }
+
+/// Commands are sent some at a time, and whoever has none held again meanwhile gets all of them.
+#[test]
+fn storm_of_many_lpis_is_let_go_to_the_last() {
+    const MANY: u32 = 300;
+    boot!(1, domain, cpus, its);
+    its.map_device(&cpus[0], DEVICE, LPI, MANY, |_| 0);
+    exhaust(&domain, &cpus, 0);
+    for _ in 0..2 {
+        (0..MANY).for_each(|event| send(&domain, event));
+        taken(&cpus);
+    }
+    domain.set_storm(u32::MAX, 0);
+    pass(&domain, HELD);
+    for _ in 0..MANY {
+        settle(&domain.machine);
+    }
+    let mut came = taken(&cpus).remove(0);
+    came.sort_unstable();
+    let each: Vec<u32> = (LPI..LPI + MANY).collect();
+    assert_eq!(came, each);
+}
