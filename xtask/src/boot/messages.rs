@@ -90,8 +90,8 @@ mod tests {
     #[test]
     fn each_line_is_missed() {
         assert_eq!(failures(&SAID, Speaker::DomU(1)), 0);
-        for n in 0..SAID.len() {
-            let others: Vec<&str> = SAID.iter().copied().filter(|s| *s != SAID[n]).collect();
+        for missing in SAID {
+            let others: Vec<&str> = SAID.into_iter().filter(|said| *said != missing).collect();
             assert_eq!(failures(&others, Speaker::DomU(1)), 1);
         }
         assert_eq!(
