@@ -4,6 +4,9 @@
 use crate::hypervisor::arguments::{Vgic, XenArguments};
 use clap::{Args, ValueEnum};
 
+/// vCPUs of each DomU.
+pub const DOMU_CPUS: u32 = 2;
+
 /// Which interrupt controller the machine has.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gic {

@@ -3,9 +3,8 @@
 
 use crate::boot::arguments::{BootArguments, Gic};
 use crate::boot::console::{Line, Speaker};
-use crate::boot::count::Counter;
+use crate::boot::count::{self, Counter};
 use crate::boot::dtb::{self, Module};
-use crate::boot::linux;
 use crate::boot::machine::{self, End, Wish, loader, path};
 use crate::boot::qemu::{self, Qemu};
 use crate::command::run;
@@ -155,7 +154,7 @@ impl GuestArguments {
 pub fn guest(arguments: &GuestArguments) -> Result<bool> {
     let boot = arguments.machine();
     let qemu = qemu::find()?;
-    linux::can_count(&boot, &qemu)?;
+    count::can_count(&boot, &qemu)?;
     let built = xen::build(&boot.xen, arguments.icount)?;
     let image = image(arguments.planted_fault)?;
     let alone = Alone {

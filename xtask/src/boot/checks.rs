@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What a boot must have shown to be called good. A machine's exit status says nothing: QEMU ends with 0 after a panic too.
 
-use crate::boot::arguments::{BootArguments, Disk, Gic};
+use crate::boot::arguments::{BootArguments, DOMU_CPUS, Disk, Gic};
 use crate::boot::bare;
 use crate::boot::clean;
 use crate::boot::console::{Line, Speaker};
@@ -13,9 +13,6 @@ use crate::boot::machine::{End, Run};
 use crate::boot::messages;
 use crate::boot::verdict::{Change, Check, Verdict};
 use crate::hypervisor::arguments::Vgic;
-
-/// vCPUs of each DomU.
-pub const DOMU_CPUS: u32 = 2;
 
 /// Judges a boot by what its console said.
 pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
@@ -37,7 +34,7 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
         end(run),
     ];
     if boot.xen.smmu {
-        checks.push(check(
+        checks.push(Check::of(
             "Devices behind the SMMU",
             find(run, Speaker::Xen, "I/O virtualisation enabled"),
             "Xen did not say that it uses the SMMU",
@@ -132,18 +129,6 @@ fn test_guest(run: &Run) -> Option<Speaker> {
     run.lines.iter().find(first).map(|line| line.speaker)
 }
 
-pub(super) fn check(name: impl Into<String>, found: Option<(f64, String)>, missing: &str) -> Check {
-    let (at, result) = match found {
-        Some((at, text)) => (Some(at), Ok(text)),
-        None => (None, Err(missing.to_owned())),
-    };
-    Check {
-        name: name.into(),
-        result,
-        at,
-    }
-}
-
 fn find(run: &Run, speaker: Speaker, text: &str) -> Option<(f64, String)> {
     let line = run
         .lines
@@ -161,14 +146,14 @@ fn xen(run: &Run) -> Check {
         Some(complaint) if run.lines.is_empty() => format!("the machine did not: {complaint}"),
         _ => "there is no line with Xen's version".to_owned(),
     };
-    check("Xen starts", short, &missing)
+    Check::of("Xen starts", short, &missing)
 }
 
 /// Ours says so at boot. Xen's C vGICs say nothing: there, the configuration has been checked, and that ours is silent.
 fn vgic(run: &Run, boot: &BootArguments) -> Check {
     let ours = find(run, Speaker::Xen, "rust-vgic:");
     match boot.xen.vgic {
-        Vgic::Rust => check(
+        Vgic::Rust => Check::of(
             "vGIC in use",
             ours,
             "Xen did not say that it uses the Rust vGIC",
@@ -204,18 +189,18 @@ fn guest(name: &str, report: &GuestReport, cpus: u32, gic: Gic) -> Vec<Check> {
     let up = report.up.clone().filter(|_| report.cpus == cpus);
     let done = report.done.map(|at| (at, "done".to_owned()));
     vec![
-        check(
+        Check::of(
             format!("{name} GIC driver"),
             driver,
             &format!("the kernel did not set up a GIC{gic}"),
         ),
-        check(format!("{name} CPUs"), brought, &missing),
-        check(
+        Check::of(format!("{name} CPUs"), brought, &missing),
+        Check::of(
             format!("{name} user space"),
             up,
             &format!("its first process did not report {cpus} CPUs"),
         ),
-        check(
+        Check::of(
             format!("{name} finishes"),
             done,
             "it did not come to its end",

@@ -4,6 +4,7 @@
 //! A plugin of QEMU counts the blocks of code that run in Xen's address range; Xen's symbols, and the objects that it was
 //! linked from, say whose each is. With `--icount` a boot is the same each time, and so are the numbers.
 
+use crate::boot::arguments::BootArguments;
 use crate::boot::machine::path;
 use crate::boot::qemu::Qemu;
 use crate::command::run;
@@ -24,6 +25,17 @@ const SOURCE: &str = include_str!("../../assets/count.c");
 const RETURN: &str = "leave_hypervisor_to_guest";
 /// The functions of the vGIC that are named one by one.
 const NAMED: usize = 20;
+
+/// Whether instructions can be counted, if that is what is asked for.
+pub fn can_count(boot: &BootArguments, qemu: &Qemu) -> Result<()> {
+    if boot.icount && boot.cpus > 1 && !qemu.version.counts_on_many_cpus() {
+        bail!(
+            "with QEMU {}, --icount is only the same each time with one CPU: add --cpus 1",
+            qemu.version
+        );
+    }
+    Ok(())
+}
 
 /// Whose a function is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `boot`: build, start, watch, judge, and say so in a table and one last line.
 
-use crate::boot::arguments::{BootArguments, Disk, Gic};
+use crate::boot::arguments::{BootArguments, DOMU_CPUS, Disk, Gic};
 use crate::boot::bare;
-use crate::boot::checks::{self, DOMU_CPUS};
+use crate::boot::checks;
 use crate::boot::clean;
 use crate::boot::console::{Line, Speaker};
-use crate::boot::count::Counter;
+use crate::boot::count::{self, Counter};
 use crate::boot::dtb::{self, Chosen, Layout};
 use crate::boot::guest::{self, Guest};
 use crate::boot::guest_report::mark;
@@ -53,7 +53,7 @@ impl Parts {
     /// Finds or makes them.
     pub fn gather(boot: &BootArguments) -> Result<Parts> {
         let qemu = qemu::find()?;
-        can_count(boot, &qemu)?;
+        count::can_count(boot, &qemu)?;
         if boot.xen.smmu && !qemu.version.translates_for_xen() {
             bail!(
                 "the SMMUv3 of QEMU {} is not one that Xen can use: install QEMU 9.0 or later, or leave out --smmu",
@@ -72,17 +72,6 @@ impl Parts {
             },
         })
     }
-}
-
-/// Whether instructions can be counted, if that is what is asked for.
-pub fn can_count(boot: &BootArguments, qemu: &Qemu) -> Result<()> {
-    if boot.icount && boot.cpus > 1 && !qemu.version.counts_on_many_cpus() {
-        bail!(
-            "with QEMU {}, --icount is only the same each time with one CPU: add --cpus 1",
-            qemu.version
-        );
-    }
-    Ok(())
 }
 
 /// Does it all; the result is whether every check held.

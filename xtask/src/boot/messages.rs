@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What a Linux DomU says of what messages are sent to: the ITS with its tables and those of LPIs, or the GICv2m frame.
 
-use crate::boot::arguments::Gic;
-use crate::boot::checks::{DOMU_CPUS, check};
+use crate::boot::arguments::{DOMU_CPUS, Gic};
 use crate::boot::console::{Line, Speaker};
 use crate::boot::verdict::Check;
 
@@ -44,7 +43,7 @@ pub fn judge(lines: &[Line], n: u32, gic: Gic) -> Vec<Check> {
     let judged = wanted(gic).into_iter().map(|(name, parts)| {
         let found = own().find(|line| parts.iter().all(|part| line.text.contains(part)));
         let said = found.map(|line| (line.at, message(&line.text)));
-        check(
+        Check::of(
             format!("DomU {n} {name}"),
             said,
             "the kernel did not say so",

@@ -14,6 +14,21 @@ pub struct Check {
     pub at: Option<f64>,
 }
 
+impl Check {
+    /// One of something that a machine says: when and what it said, or what is wrong if it did not.
+    pub fn of(name: impl Into<String>, found: Option<(f64, String)>, missing: &str) -> Self {
+        let (at, result) = match found {
+            Some((at, text)) => (Some(at), Ok(text)),
+            None => (None, Err(missing.to_owned())),
+        };
+        Self {
+            name: name.into(),
+            result,
+            at,
+        }
+    }
+}
+
 /// How an interrupt's count has changed over the time that was watched.
 pub struct Change {
     /// The guest.
