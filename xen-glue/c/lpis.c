@@ -65,8 +65,12 @@ static struct {
 static struct lpi_block *block_of(uint32_t lpi)
 {
     unsigned int n = (lpi - LPI_OFFSET) / LPI_BLOCK;
+    unsigned int nr = read_atomic(&host_lpis.nr);
 
-    return n < host_lpis.nr ? &host_lpis.blocks[n] : NULL;
+    /* As watch_lpis() has it: who sees that there are some sees where. */
+    smp_rmb();
+
+    return n < nr ? &host_lpis.blocks[n] : NULL;
 }
 
 static int watch_lpis(void)

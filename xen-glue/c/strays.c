@@ -113,7 +113,6 @@ int rvgic_look_for_strays(struct domain *d)
 /* No LPI of the domain arrives any more. */
 void rvgic_forget_strays(struct domain *d)
 {
-    rvgic_stop_storms(d);
     if ( !d->arch.vgic.strays )
         return;
 
@@ -125,7 +124,6 @@ void rvgic_forget_strays(struct domain *d)
 
 void rvgic_forget_strays(struct domain *d)
 {
-    rvgic_stop_storms(d);
 }
 
 #endif

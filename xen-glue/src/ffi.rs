@@ -69,6 +69,7 @@ unsafe extern "C" {
 // c/storm.c
 unsafe extern "C" {
     pub fn rvgic_desc_fresh(desc: *mut irq_desc);
+    pub fn rvgic_stop_storms(d: *mut domain);
     pub fn rvgic_dump_storms(d: *const domain);
 }
 

@@ -206,6 +206,8 @@ pub unsafe extern "C" fn domain_vgic_free(d: *mut domain) {
     // SAFETY: alive, see above.
     let xen = unsafe { XenDomain::new(d) };
     // SAFETY: the same. Nobody looks for the vGIC from now on.
+    unsafe { ffi::rvgic_stop_storms(d) };
+    // SAFETY: the same.
     unsafe { ffi::rvgic_forget_strays(d) };
     // SAFETY: the same.
     if let Some(vgic) = unsafe { vgic_of(d) } {
