@@ -61,8 +61,6 @@ impl Bed {
         let Ok(domain) = Domain::with_vcpus(&machine, config) else {
             bail!("the vGIC refuses the domain");
         };
-        // A row has more interrupts than there is time for, which stands still.
-        domain.set_storm(u32::MAX, 0);
         let cpus = linux::boot(&domain);
         Ok(Self { cpus, domain })
     }

@@ -25,6 +25,9 @@ pub struct Config {
     pub direct_mapped: bool,
     /// `XEN_DOMCTL_CDF_arm_msi`: an ITS without hardware behind it, or a GICv2m frame.
     pub msi: bool,
+    /// Its host interrupts run against the limit that Xen has for them. Here time passes on request only, so who wants that has
+    /// to see to it.
+    pub storms: bool,
 }
 
 impl Config {
@@ -38,6 +41,7 @@ impl Config {
             hardware: false,
             direct_mapped: false,
             msi: false,
+            storms: false,
         }
     }
 
@@ -49,6 +53,13 @@ impl Config {
             direct_mapped: true,
             ..Self::guest(gic, vcpus)
         }
+    }
+
+    /// The same, whose host interrupts are limited.
+    #[must_use]
+    pub const fn with_storms(mut self) -> Self {
+        self.storms = true;
+        self
     }
 
     /// The same with an ITS, or with a GICv2m frame, for what device models send.
@@ -176,6 +187,9 @@ impl Domain {
         };
         if config.msi {
             abi::choose_msi(raw);
+        }
+        if !config.storms {
+            abi::set_storm(raw, u32::MAX, 0);
         }
         // From here on, dropping it is arch_domain_destroy().
         machine.hypervisor(0, || domain.construct())?;

@@ -7,7 +7,7 @@ use super::*;
 fn neighbour(machine: &Arc<Machine>) -> (Domain, GuestCpu) {
     let config = Config {
         id: 7,
-        ..Config::guest(3, 1)
+        ..Config::guest(3, 1).with_storms()
     };
     let domain = Domain::with_vcpus(machine, config).expect("a domain");
     let cpu = linux::boot(&domain).remove(0);
@@ -61,7 +61,7 @@ fn storm_of_one_domain_uses_up_no_other_domains_tokens() {
     its.map_device(&cpus[0], DEVICE, LPI, 1, |_| 0);
     let config = Config {
         id: 7,
-        ..Config::guest(3, 1)
+        ..Config::guest(3, 1).with_storms()
     };
     let domu = Domain::create(&dom0.machine, config).expect("a domain");
     domu.set_storm(RATE, BURST);
@@ -111,7 +111,8 @@ fn storm_is_nothing_for_a_domain_without_host_interrupts() {
             Profile::GICV3
         };
         let machine = Machine::power_on(profile.with_cpus(2));
-        let domain = Domain::with_vcpus(&machine, Config::guest(gic, 1)).expect("a domain");
+        let domain =
+            Domain::with_vcpus(&machine, Config::guest(gic, 1).with_storms()).expect("a domain");
         domain.set_storm(1, 1);
         let cpus = linux::boot(&domain);
         linux::enable(&cpus[0], 50);

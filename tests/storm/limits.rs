@@ -98,7 +98,7 @@ fn storm_limit_may_be_off() {
 #[test]
 fn storm_default_is_generous() {
     let machine = Machine::power_on(SMALL);
-    let domain = Domain::with_vcpus(&machine, Config::dom0(3, 1)).expect("a domain");
+    let domain = Domain::with_vcpus(&machine, Config::dom0(3, 1).with_storms()).expect("a domain");
     let cpus = linux::boot(&domain);
     its::enable_lpis(&domain, &cpus);
     let its = Its::probe(&domain, &cpus[0], 0);
@@ -142,7 +142,8 @@ fn storm_limits_of_any_size_overflow_nowhere() {
 fn storm_parameter_of_the_command_line() {
     let machine = Machine::power_on(SMALL);
     let says = |expected: &str| {
-        let domain = Domain::with_vcpus(&machine, Config::dom0(3, 1)).expect("a domain");
+        let domain =
+            Domain::with_vcpus(&machine, Config::dom0(3, 1).with_storms()).expect("a domain");
         let text = domain.dump();
         assert!(text.contains(&format!("storms: {expected};")), "{text}");
     };

@@ -140,7 +140,7 @@ fn storm_lpi_of_a_dead_domain_is_another_domains() {
     drop((cpus, domain));
     machine.pass(HELD);
     settle(&machine);
-    let domain = Domain::with_vcpus(&machine, Config::dom0(3, 1)).expect("a domain");
+    let domain = Domain::with_vcpus(&machine, Config::dom0(3, 1).with_storms()).expect("a domain");
     domain.set_storm(RATE, BURST);
     let cpus = linux::boot(&domain);
     its::enable_lpis(&domain, &cpus);

@@ -42,7 +42,8 @@ use boot;
 
 fn booted(vcpus: usize) -> (Domain, Vec<GuestCpu>) {
     let machine: Arc<Machine> = Machine::power_on(SMALL);
-    let domain = Domain::with_vcpus(&machine, Config::dom0(3, vcpus)).expect("a domain");
+    let domain =
+        Domain::with_vcpus(&machine, Config::dom0(3, vcpus).with_storms()).expect("a domain");
     domain.set_storm(RATE, BURST);
     let cpus = linux::boot(&domain);
     its::enable_lpis(&domain, &cpus);

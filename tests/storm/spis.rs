@@ -19,7 +19,8 @@ fn each(test: impl Fn(&Domain, &mut Vec<GuestCpu>, bool)) {
     ] {
         for level in [false, true] {
             let machine = Machine::power_on(profile.with_cpus(4));
-            let domain = Domain::with_vcpus(&machine, Config::guest(gic, 2)).expect("a domain");
+            let domain = Domain::with_vcpus(&machine, Config::guest(gic, 2).with_storms())
+                .expect("a domain");
             domain.set_storm(RATE, BURST);
             let mut cpus = linux::boot(&domain);
             linux::set_trigger(&cpus[0], SPI, !level);
@@ -166,7 +167,8 @@ fn storm_held_spi_of_a_dead_domain_is_another_domains() {
         };
         let machine = Machine::power_on(profile.with_cpus(4));
         for _ in 0..3 {
-            let domain = Domain::with_vcpus(&machine, Config::guest(gic, 1)).expect("a domain");
+            let domain = Domain::with_vcpus(&machine, Config::guest(gic, 1).with_storms())
+                .expect("a domain");
             domain.set_storm(RATE, BURST);
             let cpus = linux::boot(&domain);
             domain.route(SPI, SPI, true).expect("a route");
@@ -184,8 +186,8 @@ fn storm_held_spi_of_a_dead_domain_is_another_domains() {
 #[test]
 fn storm_of_an_extended_spi_is_held() {
     let machine = Machine::power_on(Profile::SERVER.with_cpus(2));
-    let domain =
-        Domain::with_vcpus(&machine, Config::guest(3, 1).with_espis(64)).expect("a domain");
+    let domain = Domain::with_vcpus(&machine, Config::guest(3, 1).with_storms().with_espis(64))
+        .expect("a domain");
     domain.set_storm(RATE, BURST);
     let cpus = linux::boot(&domain);
     const ESPI: u32 = 4100;
