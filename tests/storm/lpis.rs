@@ -136,7 +136,6 @@ fn storm_lpi_of_a_dead_domain_is_another_domains() {
     send(&domain, 0);
     let lpi = physical(&domain, 0);
     let machine = Arc::clone(&domain.machine);
-    drop(its);
     drop((cpus, domain));
     machine.pass(HELD);
     settle(&machine);
