@@ -18,8 +18,11 @@ enum Node<T> {
 /// Sparse array of `T`, indexed by numbers of a fixed number of bits.
 pub(crate) struct Radix<T> {
     root: Option<Box<Node<T>>>,
-    /// Steps from the root to a value, at least 1.
-    steps: u32,
+    /// Steps from the root to a value, 1 to 8.
+    steps: u8,
+    /// There is room at [`Radix::reserved`], which stays. The two are apart, and `steps` is short, so that they take no memory of their own.
+    reserves: bool,
+    reserved: u32,
 }
 
 /// There is no memory for a node.
@@ -51,8 +54,10 @@ impl<T> Radix<T> {
             steps: if bits == 0 {
                 1
             } else {
-                bits.div_ceil(WAY_BITS)
+                bits.div_ceil(WAY_BITS) as u8
             },
+            reserves: false,
+            reserved: 0,
         }
     }
 
@@ -73,13 +78,13 @@ impl<T> Radix<T> {
 
     /// Which way to go at a step, counted from the root.
     const fn way(&self, index: u32, step: u32) -> usize {
-        let below = self.steps.wrapping_sub(step).wrapping_sub(1);
+        let below = (self.steps as u32).wrapping_sub(step).wrapping_sub(1);
         (index.wrapping_shr(below.wrapping_mul(WAY_BITS)) & 0xf) as usize
     }
 
     pub(crate) fn get(&self, index: u32) -> Option<&T> {
         let mut node = self.root.as_deref()?;
-        for step in 0..self.steps {
+        for step in 0..u32::from(self.steps) {
             node = match node {
                 Node::Inner(ways) => ways.get(self.way(index, step))?.as_deref()?,
                 Node::Leaf(ways) => return ways.get(self.way(index, step))?.as_ref(),
@@ -97,7 +102,7 @@ impl<T> Radix<T> {
 
     /// Where a value is or would be, with the nodes on the way made if they are to be.
     fn place(&mut self, index: u32, make: bool) -> Result<&mut Option<T>, Full> {
-        let steps = self.steps;
+        let steps = u32::from(self.steps);
         let ways: [usize; 8] = core::array::from_fn(|step| self.way(index, step as u32));
         let mut node = &mut self.root;
         for (step, &way) in (1..=steps).zip(&ways) {
@@ -120,32 +125,54 @@ impl<T> Radix<T> {
         let done = self.place(index, true).map(|place| place.replace(value));
         if done.is_err() {
             // Nodes that were made on the way to the one that could not be.
-            Self::prune(&mut self.root, index, self.steps);
+            self.prune(index);
+        } else {
+            self.end_reservation(index);
         }
         done
     }
 
-    /// Makes room for a value, so that the next [`Radix::insert`] there cannot fail; [`Radix::remove`] gives it back.
+    /// Makes room for a value, so that the next [`Radix::insert`] there cannot fail, whatever is removed until then; [`Radix::remove`]
+    /// there gives it back. There is one such place at a time: this ends what was reserved before.
     ///
     /// # Errors
     /// There is no memory.
     pub(crate) fn reserve(&mut self, index: u32) -> Result<(), Full> {
+        if self.reserves {
+            self.reserves = false;
+            self.prune(self.reserved);
+        }
         let done = self.place(index, true).map(|_| ());
         if done.is_err() {
-            Self::prune(&mut self.root, index, self.steps);
+            self.prune(index);
+        } else {
+            (self.reserves, self.reserved) = (true, index);
         }
         done
     }
 
     /// Takes a value out, and frees the nodes that are empty without it.
     pub(crate) fn remove(&mut self, index: u32) -> Option<T> {
+        self.end_reservation(index);
         let taken = self.place(index, false).ok()?.take();
-        Self::prune(&mut self.root, index, self.steps);
+        self.prune(index);
         taken
     }
 
-    /// Frees the empty nodes on the way to an index. Recursion is as deep as there are steps: eight at most.
-    fn prune(node: &mut Option<Box<Node<T>>>, index: u32, steps: u32) {
+    fn end_reservation(&mut self, index: u32) {
+        if self.reserved == index {
+            self.reserves = false;
+        }
+    }
+
+    /// Frees the empty nodes on the way to an index, but for those that are reserved.
+    fn prune(&mut self, index: u32) {
+        let kept = self.reserves.then_some(self.reserved);
+        Self::prune_from(&mut self.root, index, self.steps.into(), kept);
+    }
+
+    /// The same of a node and those below it; what is on the way to `kept` stays. Recursion is as deep as there are steps: eight at most.
+    fn prune_from(node: &mut Option<Box<Node<T>>>, index: u32, steps: u32, kept: Option<u32>) {
         let Some(below) = steps.checked_sub(1) else {
             return;
         };
@@ -153,16 +180,19 @@ impl<T> Radix<T> {
         if let Some(Node::Inner(ways)) = node.as_deref_mut()
             && let Some(next) = ways.get_mut(way)
         {
-            Self::prune(next, index, below);
+            Self::prune_from(next, index, below, kept);
         }
-        if node.as_deref().is_some_and(Node::is_empty) {
+        // All that differs is below this node.
+        let shift = steps.wrapping_mul(WAY_BITS);
+        let is_kept = kept.is_some_and(|kept| u64::from(kept ^ index).wrapping_shr(shift) == 0);
+        if !is_kept && node.as_deref().is_some_and(Node::is_empty) {
             *node = None;
         }
     }
 
     /// The first value at `index` or after it, and its index.
     pub(crate) fn next(&self, index: u32) -> Option<(u32, &T)> {
-        Self::next_in(self.root.as_deref()?, index, self.steps)
+        Self::next_in(self.root.as_deref()?, index, self.steps.into())
     }
 
     fn next_in(node: &Node<T>, index: u32, steps: u32) -> Option<(u32, &T)> {
@@ -213,14 +243,22 @@ mod tests {
         #[test]
         fn behaves_as_a_map(
             bits in 1_u32..=32,
-            steps in proptest::collection::vec((0_u8..4, any::<u32>(), any::<u16>()), 1..200),
+            steps in proptest::collection::vec((0_u8..5, any::<u32>(), any::<u16>()), 1..200),
             near in any::<bool>(),
         ) {
             let mut radix = Radix::new(bits);
             let mut model = BTreeMap::new();
+            let mut reserved = None;
             for (what, index, value) in steps {
                 let index = index.wrapping_shr(32_u32.wrapping_sub(bits)) & if near { 0xff } else { u32::MAX };
+                if what < 3 {
+                    reserved = reserved.filter(|at| *at != index);
+                }
                 match what {
+                    3 => {
+                        prop_assert_eq!(radix.reserve(index), Ok(()));
+                        reserved = Some(index);
+                    }
                     0 | 1 => prop_assert_eq!(radix.insert(index, value), Ok(model.insert(index, value))),
                     2 => prop_assert_eq!(radix.remove(index), model.remove(&index)),
                     _ => {
@@ -230,12 +268,37 @@ mod tests {
                 }
                 prop_assert_eq!(radix.get(index), model.get(&index));
                 prop_assert_eq!(radix.get_mut(index).copied(), model.get(&index).copied());
-                let paths = (1..=radix.steps).map(|step| {
+                let paths = (1..=u32::from(radix.steps)).map(|step| {
                     let node = |index: &u32| u64::from(*index).wrapping_shr(step.wrapping_mul(WAY_BITS));
-                    model.keys().map(node).collect::<BTreeSet<_>>().len()
+                    model.keys().chain(&reserved).map(node).collect::<BTreeSet<_>>().len()
                 });
-                prop_assert_eq!(nodes(&radix.root), paths.sum::<usize>(), "memory is given back");
+                prop_assert_eq!(nodes(&radix.root), paths.sum::<usize>(), "memory is given back, but for what is reserved");
             }
         }
+    }
+
+    #[test]
+    fn reserved_room_stays_when_a_neighbour_goes() {
+        // In the leaf of the one that goes, in a node above that, and with nothing in common but the root.
+        for at in [0x1234, 0x1204, 0x1034, 0x0234] {
+            let mut radix = Radix::new(16);
+            assert_eq!(radix.insert(0x1235, 1_u32), Ok(None));
+            assert_eq!(radix.reserve(at), Ok(()));
+            assert_eq!(radix.remove(0x1235), Some(1));
+            assert_eq!(nodes(&radix.root), 4, "room for {at:#x}");
+            assert_eq!(radix.insert(at, 2), Ok(None));
+            assert_eq!(radix.remove(at), Some(2));
+            assert_eq!(nodes(&radix.root), 0, "the reservation has ended");
+        }
+    }
+
+    #[test]
+    fn reserved_room_is_given_back_unused() {
+        let mut radix = Radix::<u32>::new(32);
+        assert_eq!(radix.reserve(u32::MAX), Ok(()));
+        assert_eq!(radix.reserve(0), Ok(()));
+        assert_eq!(nodes(&radix.root), 8, "one at a time");
+        assert_eq!(radix.remove(0), None);
+        assert_eq!(nodes(&radix.root), 0);
     }
 }

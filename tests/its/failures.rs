@@ -243,3 +243,90 @@ fn released_in_batches_when_the_domain_dies() {
     assert!(freed < 300, "{freed} at once");
     drop(machine);
 }
+
+/// MAPTI of an LPI that another event has, at each allocation that fails: it is done, or all is as it was. The room for the new event has
+/// to last while the other gives up its own, in a node that both are in or not.
+#[test]
+fn reserved_room_lasts_while_another_event_loses_its_lpi() {
+    let events = [
+        (DEVICE, 0x124),
+        (DEVICE, 0x133),
+        (DEVICE, 0x223),
+        (DEVICE + 1, 0x123),
+    ];
+    for (at, had) in events.into_iter().flat_map(|at| [(at, false), (at, true)]) {
+        let refused = (0..).take_while(|n| replace(at, had, *n)).count();
+        let on_new_nodes = !had && at != events[0];
+        assert_eq!(refused > 0, on_new_nodes, "{at:x?}: {refused} refused");
+    }
+}
+
+/// An event takes the LPI of another while allocation `nth` fails, and may have had an LPI itself; was the command refused?
+fn replace(at: (u32, u32), had: bool, nth: usize) -> bool {
+    const LOSER: (u32, u32) = (DEVICE, 0x123);
+    let what = format!("{at:x?}, it had one: {had}, allocation {nth}");
+    boot!(SMALL, 2, domain, cpus, its);
+    let map = |(device, event), lpi, icid| {
+        its.send(&cpus[0], &[command::mapti(device, event, lpi, icid)])
+    };
+    let all = || {
+        [LOSER, at].map(|(device, event)| {
+            send(&domain, device, event);
+            taken(&cpus)
+        })
+    };
+    let events = || {
+        let dump = domain.dump();
+        let line = dump.lines().find(|line| line.contains(" events of "));
+        let (before, _) = line
+            .and_then(|line| line.split_once(" events of "))
+            .expect("a number");
+        before.rsplit(' ').next().map(str::to_owned)
+    };
+    for lpi in [LPI, LPI + 1] {
+        its::configure(&domain, lpi, 0xa0, true);
+    }
+    for device in [DEVICE, DEVICE + 1] {
+        its.send(&cpus[0], &[command::mapd(device, 10, its.itt(device))]);
+    }
+    map(LOSER, LPI, 1);
+    its.send(&cpus[0], &[command::discard(LOSER.0, LOSER.1)]);
+    let empty = faults::live();
+    map(LOSER, LPI, 1);
+    if had {
+        map(at, LPI + 1, 1);
+    }
+    let before = (all(), events(), faults::live());
+
+    faults::fail_nth(nth);
+    map(at, LPI, 1);
+    let refused = faults::fail_none();
+    if refused {
+        assert_eq!((all(), events(), faults::live()), before, "{what}");
+        map(at, LPI, 1);
+    }
+    let mapped = [[vec![], vec![]], [vec![], vec![LPI]]];
+    assert_eq!(all(), mapped, "{what}");
+    assert_eq!(events().as_deref(), Some("1"), "{what}");
+
+    // What goes on for as long as the list of the collection does, comes to its end: also once the same is mapped again.
+    map(at, LPI, 1);
+    its::configure(&domain, LPI, 0xa0, false);
+    its.send(&cpus[0], &[command::invall(1)]);
+    assert_eq!(
+        all(),
+        [[vec![], vec![]], [vec![], vec![]]],
+        "{what}: disabled"
+    );
+    its::configure(&domain, LPI, 0xa0, true);
+    its.send(&cpus[0], &[command::mapc(1, 0), command::invall(1)]);
+    assert_eq!(taken(&cpus), [vec![LPI], vec![]], "{what}: enabled");
+
+    its.send(&cpus[0], &[command::discard(at.0, at.1)]);
+    assert_eq!(
+        (events().as_deref(), faults::live()),
+        (Some("0"), empty),
+        "{what}"
+    );
+    refused
+}

@@ -412,8 +412,9 @@ impl<H: Host> Domain<H> {
                 tables.unlink(&self.lpis, old);
             }
             let device = tables.devices.get_mut(at.0);
-            // There is room for it.
-            let _ = device.map(|device| device.events.insert(at.1, new));
+            // There is room for it, whatever nodes the loser has given up.
+            let inserted = device.is_some_and(|device| device.events.insert(at.1, new).is_ok());
+            debug_assert!(inserted, "what is reserved stays");
             tables.link(&self.lpis, new);
         }
         if let Some((intid, old)) = old.and_then(|old| Some((old.intid, self.lpis.get(old.intid)?)))
