@@ -15,13 +15,14 @@ impl<H: Host> Domain<H> {
     /// Maps an SPI to a physical interrupt. The caller holds the lock of the physical interrupt.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if it is no SPI of this domain; [`Error::Busy`] if it is mapped already, enabled, pending or active.
+    /// [`Error::Invalid`] if it is no SPI of this domain; [`Error::Busy`] if it is mapped already, enabled, pending or active, or what messages
+    /// make pending: that has no line.
     pub fn connect(&self, intid: IntId, phys: u16) -> Result<(), Error> {
         let irq = self
             .shared(intid)
             .filter(|_| !intid.is_lpi())
             .ok_or(Error::Invalid)?;
-        if irq.state().hw() {
+        if irq.state().hw() || self.is_message_spi(intid) {
             return Err(Error::Busy);
         }
         // Nobody looks at it until HW is set, and desc->lock keeps a second caller away.

@@ -218,3 +218,45 @@ fn refused_messages_change_nothing() {
     assert_eq!(domain.msi_spis(), None);
     assert!(cpus[0].load(TYPER, Size::Word).is_err());
 }
+
+/// What is passed through has SPIs of its own: one of the frame's has no line, and would be silent of whatever is behind it.
+#[test]
+fn message_spis_are_connected_to_no_physical_interrupt() {
+    for profile in [Profile::GICV2, Profile::GICV3_GICV] {
+        let machine = Machine::power_on(profile);
+        let config = Config {
+            spis: 64,
+            ..Config::guest(2, 1).with_msi()
+        };
+        let domain = Domain::with_vcpus(&machine, config).expect("a domain");
+        let (base, count) = domain.msi_spis().expect("a frame");
+        for (spi, level) in (base..base + count).flat_map(|spi| [(spi, true), (spi, false)]) {
+            assert_eq!(domain.route(spi, 60, level), Err(EBUSY), "SPI {spi}");
+            assert!(!domain.has_hw_irq(spi), "SPI {spi}");
+        }
+        // The last before them is nobody's yet; and the physical interrupt is not used up.
+        assert_eq!(domain.route(base - 1, 60, true), Ok(()));
+        assert!(domain.has_hw_irq(base - 1));
+        let cpus = linux::boot(&domain);
+        linux::enable(&cpus[0], base - 1);
+        machine.gic.set_line(60, true);
+        assert_eq!(cpus[0].ack(), base - 1);
+        machine.gic.set_line(60, false);
+        cpus[0].eoi(base - 1);
+        // Messages come as they do.
+        for spi in [base, base + count - 1] {
+            linux::enable(&cpus[0], spi);
+            assert_eq!(message(&domain, spi), Ok(()));
+            assert_eq!(taken(&cpus), [vec![spi]]);
+        }
+        // Without a frame these are SPIs like others.
+        drop(cpus);
+        drop(domain);
+        let config = Config {
+            spis: base + count - 32,
+            ..Config::guest(2, 1)
+        };
+        let domain = Domain::with_vcpus(&machine, config).expect("a domain");
+        assert_eq!(domain.route(base, 60, true), Ok(()));
+    }
+}
