@@ -47,6 +47,8 @@ struct lpi_block {
     struct list_head entry;
     /* A bit each: those whose property byte has changed since INV are stale. */
     uint32_t held, stale;
+    /* Those before that one have been let go in this turn. */
+    unsigned int next;
 };
 
 /* Under the lock; who has nothing to do for it looks without. */
@@ -111,11 +113,11 @@ static void forget_block(struct lpi_block *block)
     {
         storm = block->d->arch.vgic.storm;
         list_del_init(&block->entry);
-        storm->nr_blocks--;
         storm->nr_lpis -= hweight32(block->held);
     }
     block->d = NULL;
     block->held = 0;
+    block->next = 0;
     set_stale(block, 0);
 }
 
@@ -155,10 +157,7 @@ static void hold_lpi(struct rvgic_storm *storm, uint32_t lpi)
             block->held |= bit;
             storm->nr_lpis++;
             if ( list_empty(&block->entry) )
-            {
                 list_add_tail(&block->entry, &storm->blocks);
-                storm->nr_blocks++;
-            }
             gicv3_lpi_set_enabled(lpi, false);
         }
         /* One that comes though it is held may have been moved here. */
@@ -211,39 +210,55 @@ void rvgic_lpis_come_to(struct domain *d, unsigned int cpu)
         cpumask_set_cpu(cpu, &d->arch.vgic.storm->cpus);
 }
 
-void rvgic_let_go_lpis(struct rvgic_storm *storm)
+/* Under the lock: the block that has waited longest, as far as max goes. */
+static unsigned int let_go_block(struct rvgic_storm *storm,
+                                 struct lpi_block *block, unsigned int max)
 {
-    unsigned int i, n;
-    struct lpi_block *block;
+    uint32_t first_lpi = LPI_OFFSET + (block - host_lpis.blocks) * LPI_BLOCK;
+    uint32_t bit;
+
+    for ( ; block->next < LPI_BLOCK && max; block->next++ )
+    {
+        bit = 1U << block->next;
+        if ( !(block->held & bit) )
+            continue;
+        gicv3_lpi_set_enabled(first_lpi + block->next, true);
+        block->held &= ~bit;
+        set_stale(block, block->stale | bit);
+        storm->stale = true;
+        storm->nr_lpis--;
+        max--;
+    }
+
+    if ( !block->held || block->next == LPI_BLOCK )
+    {
+        /* What has been held since is for its next turn. */
+        block->next = 0;
+        list_del_init(&block->entry);
+        if ( block->held )
+            list_add_tail(&block->entry, &storm->blocks);
+    }
+
+    return max;
+}
+
+unsigned int rvgic_let_go_lpis(struct rvgic_storm *storm, unsigned int max)
+{
     unsigned long flags;
-    uint32_t first_lpi;
+    bool more = true;
 
-    spin_lock_irqsave(&host_lpis.lock, flags);
-    n = storm->nr_blocks;
-    spin_unlock_irqrestore(&host_lpis.lock, flags);
-
-    /* One that is held again meanwhile is at the end of the list. */
-    for ( ; n; n-- )
+    while ( more && max )
     {
         spin_lock_irqsave(&host_lpis.lock, flags);
-        if ( !list_empty(&storm->blocks) )
-        {
-            block = list_first_entry(&storm->blocks, struct lpi_block, entry);
-            first_lpi = LPI_OFFSET + (block - host_lpis.blocks) * LPI_BLOCK;
-            list_del_init(&block->entry);
-            storm->nr_blocks--;
-            for ( i = 0; i < LPI_BLOCK; i++ )
-                if ( block->held & (1U << i) )
-                {
-                    gicv3_lpi_set_enabled(first_lpi + i, true);
-                    storm->nr_lpis--;
-                }
-            set_stale(block, block->stale | block->held);
-            block->held = 0;
-            storm->stale = true;
-        }
+        more = !list_empty(&storm->blocks);
+        if ( more )
+            max = let_go_block(storm, list_first_entry(&storm->blocks,
+                                                       struct lpi_block, entry),
+                               max);
         spin_unlock_irqrestore(&host_lpis.lock, flags);
     }
+
+    return max;
 }
 
 uint32_t vgic_take_stale_lpis(struct domain *d, uint32_t first_lpi)

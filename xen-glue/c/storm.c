@@ -8,7 +8,11 @@
  * held: an LPI is disabled in its property byte, of which the redistributors
  * hear by GICR_INVLPIR or, from a tasklet, by INV; an SPI is disabled in the
  * distributor. What such a source has to say meanwhile is pending in the
- * physical GIC. A timer lets all of them go, when there are tokens again.
+ * physical GIC. A timer lets them go when there are tokens again: as many as
+ * there are tokens, which are taken for them, since each may have something to
+ * say and is held again then; those that have waited longest first. So however
+ * many sources there are, they come as often as the rate says, and once more
+ * each time that some are let go.
  *
  * Nothing is lost by that, and no message is later than a while: pending is
  * pending, and there is always a timer when something is held.
@@ -65,6 +69,8 @@
 #define HELD_FOR        MICROSECS(100)
 /* What is held is let go when there is this much of the rate again, of 1/s. */
 #define ENOUGH          100
+/* So many are let go at a time, for each of which there may be a command. */
+#define AT_A_TIME       64U
 /* In desc->status, beside Xen's, with the lock of the descriptor: */
 #define DESC_HELD       16      /* Disabled here, whatever the guest says ... */
 #define DESC_WANTED     17      /* ... and to be enabled again */
@@ -198,19 +204,24 @@ bool rvgic_storm_fetch(struct rvgic_storm *storm)
     return count;
 }
 
-/* After something is held. */
-void rvgic_storm_held(struct rvgic_storm *storm)
+/* Something is held until there are tokens. */
+static void arm_for_tokens(struct rvgic_storm *storm, bool fresh)
 {
     uint32_t burst, rate = limits(storm->d, &burst);
     unsigned long flags;
 
     spin_lock_irqsave(&storm->lock, flags);
-    if ( !storm->armed )
-        storm->times++;
+    storm->times += fresh && !storm->armed;
     /* There may be no limit any more. */
     rvgic_storm_arm(storm, rate == STORM_OFF ? HELD_FOR
                                              : refill_time(storm, rate, burst));
     spin_unlock_irqrestore(&storm->lock, flags);
+}
+
+/* After something is held. */
+void rvgic_storm_held(struct rvgic_storm *storm)
+{
+    arm_for_tokens(storm, true);
 }
 
 /* SPIs *********************************************************************/
@@ -303,14 +314,34 @@ static void let_go_irq(struct domain *d, unsigned int virq)
     spin_unlock_irqrestore(&desc->lock, flags);
 }
 
-static void let_go_irqs(struct rvgic_storm *storm)
+static unsigned int held_irqs(const struct rvgic_storm *storm)
 {
-    unsigned int bit;
+    unsigned int bit, count = 0;
 
     for ( bit = 0; bit < SPI_BITS; bit++ )
+        count += !!test_bit(bit, storm->spis);
+
+    return count;
+}
+
+/* So many at most, each in its turn. How many more might there have been? */
+static unsigned int let_go_irqs(struct rvgic_storm *storm, unsigned int max)
+{
+    unsigned int i, bit;
+
+    for ( i = 0; i < SPI_BITS && max; i++ )
+    {
+        bit = storm->next_spi;
+        storm->next_spi = (bit + 1) % SPI_BITS;
         if ( test_bit(bit, storm->spis) &&
              test_and_clear_bit(bit, storm->spis) )
+        {
             let_go_irq(storm->d, spi_of(bit));
+            max--;
+        }
+    }
+
+    return max;
 }
 
 /* The domain ***************************************************************/
@@ -326,6 +357,41 @@ static void timer_expired(void *data)
 
     /* Commands to an ITS may have to wait. */
     tasklet_schedule(&storm->tasklet);
+}
+
+/* How many of those that are held have their tokens, which they take. */
+static unsigned int pay(struct rvgic_storm *storm)
+{
+    unsigned int held = held_irqs(storm) + rvgic_held_lpis(storm);
+    uint32_t burst, rate = limits(storm->d, &burst);
+    unsigned int count = min(held, AT_A_TIME);
+    unsigned long flags;
+
+    if ( rate == STORM_OFF || !count )
+        return count;
+
+    spin_lock_irqsave(&storm->lock, flags);
+    fill(storm, rate, burst);
+    /* One in any case, as others may always have been there before. */
+    count = max(min(storm->level / TOKEN, (uint64_t)count), (uint64_t)1);
+    /* Who is alone finds its token there, and is not held again at once. */
+    storm->level -= (count - 1) * TOKEN;
+    spin_unlock_irqrestore(&storm->lock, flags);
+
+    return count;
+}
+
+static void let_go(struct rvgic_storm *storm)
+{
+    unsigned int count = pay(storm);
+
+    /* Neither kind may leave nothing for the other every time. */
+    storm->lpis_first = !storm->lpis_first;
+    if ( storm->lpis_first )
+        count = rvgic_let_go_lpis(storm, count);
+    count = let_go_irqs(storm, count);
+    if ( !storm->lpis_first )
+        rvgic_let_go_lpis(storm, count);
 }
 
 /* Softirq context: nothing else is under way on this CPU. */
@@ -347,8 +413,10 @@ static void settle(void *data)
 
     if ( due )
     {
-        let_go_irqs(storm);
-        rvgic_let_go_lpis(storm);
+        let_go(storm);
+        /* It is the same storm still. */
+        if ( held_irqs(storm) || rvgic_held_lpis(storm) )
+            arm_for_tokens(storm, false);
     }
     rvgic_invalidate_lpis(storm);
 }
@@ -414,7 +482,6 @@ void rvgic_dump_storms(const struct domain *d)
 {
     struct rvgic_storm *storm = d->arch.vgic.storm;
     uint32_t burst, rate = limits(d, &burst);
-    unsigned int bit, spis = 0;
     unsigned long flags;
     uint64_t times;
     s_time_t time;
@@ -429,16 +496,13 @@ void rvgic_dump_storms(const struct domain *d)
         time += NOW() - storm->since;
     spin_unlock_irqrestore(&storm->lock, flags);
 
-    for ( bit = 0; bit < SPI_BITS; bit++ )
-        spis += test_bit(bit, storm->spis);
-
     if ( rate == STORM_OFF )
         printk("  storms: no limit");
     else
         printk("  storms: limit %u/s, burst %u", rate, burst);
     printk("; held %lu times, for %lu us; now %u LPIs, %u SPIs\n",
            (unsigned long)times, (unsigned long)time / 1000,
-           rvgic_held_lpis(storm), spis);
+           rvgic_held_lpis(storm), held_irqs(storm));
 }
 
 /*

@@ -38,11 +38,14 @@ struct rvgic_storm {
     s_time_t held_for;
 
     DECLARE_BITMAP(spis, SPI_BITS);
+    /* The tasklet's: whose turn it is. */
+    unsigned int next_spi;
+    bool lpis_first;
 
 #ifdef CONFIG_HAS_ITS
     /* Under the lock of the LPIs: blocks of which some are held. */
     struct list_head blocks;
-    unsigned int nr_blocks, nr_lpis;
+    unsigned int nr_lpis;
     bool stale;
     unsigned int restless;
     /* Where its LPIs have come to, or been sent to. */
@@ -80,7 +83,8 @@ void rvgic_storm_held(struct rvgic_storm *storm);
 void rvgic_storm_arm(struct rvgic_storm *storm, s_time_t time);
 
 #ifdef CONFIG_HAS_ITS
-void rvgic_let_go_lpis(struct rvgic_storm *storm);
+/* So many at most. How many more might there have been? */
+unsigned int rvgic_let_go_lpis(struct rvgic_storm *storm, unsigned int max);
 void rvgic_forget_lpis(struct rvgic_storm *storm);
 unsigned int rvgic_held_lpis(const struct rvgic_storm *storm);
 /* Has the redistributors read what has changed. Softirq context. */
@@ -91,7 +95,12 @@ static inline unsigned int rvgic_held_lpis(const struct rvgic_storm *storm)
     return 0;
 }
 
-static inline void rvgic_let_go_lpis(struct rvgic_storm *storm) {}
+static inline unsigned int rvgic_let_go_lpis(struct rvgic_storm *storm,
+                                             unsigned int max)
+{
+    return max;
+}
+
 static inline void rvgic_forget_lpis(struct rvgic_storm *storm) {}
 static inline void rvgic_invalidate_lpis(struct rvgic_storm *storm) {}
 #endif
