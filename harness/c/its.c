@@ -129,7 +129,7 @@ static unsigned int take_lpis(struct domain *d, unsigned int count)
     {
         first = i - count + LPI_OFFSET;
         for ( i = 0; i < count; i++ )
-            *host_lpi(first + i) = (struct host_lpi){ .taken = true };
+            *host_lpi(first + i) = (struct host_lpi){ .taken = true, .d = d };
     }
     spin_unlock_irqrestore(&host_lpis.lock, flags);
     if ( first )
@@ -481,12 +481,13 @@ void mock_do_lpi(unsigned int lpi)
     _spin_lock(&host_lpis.lock);
     entry = *host_lpi(lpi);
     _spin_unlock(&host_lpis.lock);
-    if ( entry.virt == INVALID_LPI )
-        return;
 #ifdef MOCK_PEER
-    vgic_vcpu_inject_lpi(entry.d, entry.virt);
+    if ( entry.virt != INVALID_LPI )
+        vgic_vcpu_inject_lpi(entry.d, entry.virt);
 #else
-    vgic_host_lpi(entry.d, lpi, entry.virt);
+    /* The domain that it is allocated to, whatever that has mapped. */
+    if ( entry.d )
+        vgic_host_lpi(entry.d, lpi, entry.virt);
 #endif
 }
 

@@ -342,3 +342,40 @@ fn storm_with_a_small_burst_is_bounded_by_the_rate() {
         "{came} interrupts in 10 ms"
     );
 }
+
+/// A device that MAPD has mapped, and an event that MAPTI has not, or DISCARD has unmapped: it costs the same, and goes nowhere.
+#[test]
+fn storm_of_an_event_that_is_not_mapped_is_held() {
+    for discards in [false, true] {
+        for register in [false, true] {
+            boot!(1, domain, cpus, its);
+            domain.machine.gic.set_invlpir(register);
+            its.map_device(&cpus[0], DEVICE, LPI, 1, |_| 0);
+            let event = u32::from(!discards);
+            let lpi = physical(&domain, event);
+            if discards {
+                its.send(&cpus[0], &[command::discard(DEVICE, 0)]);
+            }
+            let came = interrupts(&domain.machine);
+            if register {
+                domain.machine.gic.set_restless(lpi, 1000);
+                settle(&domain.machine);
+            } else {
+                (0..1000).for_each(|_| send(&domain, event));
+            }
+            let came = interrupts(&domain.machine) - came;
+            assert_eq!(came, u64::from(BURST) + 1);
+            assert!(is_held(&domain, event));
+            domain.machine.gic.rest(lpi);
+            for _ in 0..3 {
+                pass(&domain, HELD);
+            }
+            assert!(!is_held(&domain, event));
+            assert_eq!(taken(&cpus), [[0u32; 0]]);
+            // What has been held is mapped, and comes.
+            its.send(&cpus[0], &[command::mapti(DEVICE, event, LPI, 0)]);
+            send(&domain, event);
+            assert_eq!(taken(&cpus), [[LPI]]);
+        }
+    }
+}

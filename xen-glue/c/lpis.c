@@ -182,16 +182,26 @@ static void hold_lpi(struct rvgic_storm *storm, uint32_t lpi)
         tasklet_schedule_on_cpu(&storm->tasklet, cpu);
 }
 
+/*
+ * What is of an event that the guest has not mapped is nobody's, but costs the
+ * same.
+ */
+static void inject(struct domain *d, uint32_t virq)
+{
+    if ( likely(virq != INVALID_LPI) )
+        rvgic_inject_lpi(d, virq);
+}
+
 /* All of it, as many_irqs() of storm.c. */
 static void noinline many_lpis(struct rvgic_storm *storm, uint32_t lpi,
                                uint32_t virq)
 {
-    if ( rvgic_storm_fetch(storm) )
-        rvgic_look_at_stray(storm->d, virq);
-    else
+    if ( !rvgic_storm_fetch(storm) )
         hold_lpi(storm, lpi);
+    else if ( virq != INVALID_LPI )
+        rvgic_look_at_stray(storm->d, virq);
 
-    rvgic_inject_lpi(storm->d, virq);
+    inject(storm->d, virq);
 }
 
 void vgic_host_lpi(struct domain *d, uint32_t lpi, uint32_t virq)
@@ -201,7 +211,7 @@ void vgic_host_lpi(struct domain *d, uint32_t lpi, uint32_t virq)
     if ( likely(storm) && unlikely(!rvgic_storm_in_hand(storm)) )
         many_lpis(storm, lpi, virq);
     else
-        rvgic_inject_lpi(d, virq);
+        inject(d, virq);
 }
 
 void rvgic_lpis_come_to(struct domain *d, unsigned int cpu)

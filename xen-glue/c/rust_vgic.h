@@ -127,7 +127,8 @@ int vgic_domu_nodes(const struct domain *d, void *fdt);
 
 /*
  * Interrupts of hardware for a domain, which are held if there are too many.
- * For do_IRQ(), with the lock of the descriptor, and for gicv3_do_LPI().
+ * For do_IRQ(), with the lock of the descriptor, and for gicv3_do_LPI(): virq
+ * may be INVALID_LPI.
  */
 void vgic_host_irq(struct domain *d, struct irq_desc *desc, unsigned int virq);
 void vgic_host_lpi(struct domain *d, uint32_t lpi, uint32_t virq);
