@@ -118,6 +118,8 @@ optional! {
     storm_param = mock_storm_param(text: *const c_char, ok: *mut bool);
     /// `rvgic_set_storm()`
     set_storm = rvgic_set_storm(d: *mut RawDomain, rate: u32, burst: u32);
+    /// `rvgic_stop_storms()`
+    stop_storms = rvgic_stop_storms(d: *mut RawDomain);
     do_softirq = mock_do_softirq();
     choose_msi = mock_domain_choose_msi(d: *mut RawDomain);
     creation_finished = mock_domain_creation_finished(d: *mut RawDomain);

@@ -436,6 +436,11 @@ impl Domain {
         abi::refuse_commands(times);
     }
 
+    /// `rvgic_stop_storms()`: what `domain_vgic_free()` begins with.
+    pub fn stop_storms(&self) {
+        self.machine.hypervisor(0, || abi::stop_storms(self.raw));
+    }
+
     /// `rvgic_set_storm()`: host interrupts in a second, and at once. 0: as it is.
     pub fn set_storm(&self, rate: u32, burst: u32) {
         abi::set_storm(self.raw, rate, burst);

@@ -121,6 +121,7 @@ macro_rules! each_function {
                 fn mock_its_commands(count: *mut u64);
                 fn mock_refuse_commands(times: c_uint);
                 fn rvgic_set_storm(d: *mut RawDomain, rate: u32, burst: u32);
+                fn rvgic_stop_storms(d: *mut RawDomain);
                 fn mock_storm_param(text: *const c_char, ok: *mut bool);
                 fn mock_do_softirq();
                 fn mock_domain_choose_msi(d: *mut RawDomain);

@@ -183,6 +183,29 @@ fn storm_held_spi_of_a_dead_domain_is_another_domains() {
     }
 }
 
+/// One that comes when there is no timer any more.
+#[test]
+fn storm_of_a_domain_that_is_freed_is_not_held() {
+    each(|domain, cpus, level| {
+        domain.stop_storms();
+        for _ in 0..3 * BURST {
+            raise(domain, level);
+            assert_eq!(serve(domain, cpus), 1);
+            assert!(state(domain).enabled);
+        }
+        assert_eq!(dumped(domain).map(|d| d.2), Some(0));
+    });
+    boot!(1, domain, cpus, its);
+    its.map_device(&cpus[0], DEVICE, LPI, 1, |_| 0);
+    domain.stop_storms();
+    for _ in 0..3 * BURST {
+        send(&domain, 0);
+        assert_eq!(taken(&cpus), [[LPI]]);
+        assert!(!is_held(&domain, 0));
+    }
+    assert_eq!(dumped(&domain).map(|d| d.1), Some(0));
+}
+
 #[test]
 fn storm_of_an_extended_spi_is_held() {
     let machine = Machine::power_on(Profile::SERVER.with_cpus(2));

@@ -147,8 +147,11 @@ static void hold_lpi(struct rvgic_storm *storm, uint32_t lpi)
         return;
 
     spin_lock_irqsave(&host_lpis.lock, flags);
-    /* It may have been unmapped meanwhile, and be another domain's. */
-    if ( block->d == storm->d )
+    /*
+     * It may have been unmapped meanwhile, and be another domain's. That of one
+     * that dies would stay held: rvgic_forget_lpis() has been, or will be here.
+     */
+    if ( block->d == storm->d && !read_atomic(&storm->dead) )
     {
         bool fresh = !(block->held & bit);
 

@@ -241,7 +241,8 @@ static void hold_irq(struct rvgic_storm *storm, struct irq_desc *desc,
 {
     unsigned int bit = spi_bit(virq);
 
-    if ( bit >= SPI_BITS )
+    /* Of a domain that dies there is nobody to let it go. */
+    if ( bit >= SPI_BITS || read_atomic(&storm->dead) )
         return;
 
     if ( !test_and_set_bit(DESC_HELD, &desc->status) )
@@ -465,7 +466,7 @@ void rvgic_stop_storms(struct domain *d)
         return;
 
     spin_lock_irqsave(&storm->lock, flags);
-    storm->dead = true;
+    write_atomic(&storm->dead, true);
     spin_unlock_irqrestore(&storm->lock, flags);
 
     kill_timer(&storm->timer);
