@@ -22,6 +22,7 @@
 /* From the Rust half. */
 void mock_phys_lpi_target(unsigned int lpi, unsigned int cpu);
 void mock_phys_lpi_reset(unsigned int lpi);
+void mock_phys_lpi_clear(unsigned int lpi);
 void mock_phys_lpi_property(unsigned int lpi, bool enabled);
 void mock_phys_lpi_invalidate(unsigned int lpi);
 bool mock_phys_lpi_invalidate_here(unsigned int lpi);
@@ -371,6 +372,25 @@ int gicv3_its_route_guest_event(struct domain *d, paddr_t doorbell, uint32_t dev
     /* MOVI and SYNC. */
     count_commands(2);
     mock_phys_lpi_target(lpi, cpu);
+
+    return 0;
+}
+
+int gicv3_its_clear_guest_event(struct domain *d, paddr_t doorbell, uint32_t devid,
+                                uint32_t eventid, const cpumask_t *cpus)
+{
+    unsigned int lpi;
+
+    theirs(d);
+    ASSERT(local_irq_is_enabled());
+    if ( !event(d, doorbell, devid, eventid, &lpi) )
+        return -ENOENT;
+    if ( vgic_lpi_waits(d, lpi) )
+    {
+        /* CLEAR and SYNC. */
+        count_commands(2);
+        mock_phys_lpi_clear(lpi);
+    }
 
     return 0;
 }

@@ -351,6 +351,11 @@ impl PhysicalGic {
         self.with_lpis(|l| l.target(lpi))
     }
 
+    /// CLEAR: it is not pending any more.
+    pub fn clear_lpi(&self, lpi: u32) {
+        self.with_lpis(|l| l.pending.remove(&lpi));
+    }
+
     /// Its event is not mapped any more.
     pub fn reset_lpi(&self, lpi: u32) {
         self.with_lpis(|l| {

@@ -141,6 +141,11 @@ extern "C" fn mock_phys_lpi_reset(lpi: c_uint) {
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn mock_phys_lpi_clear(lpi: c_uint) {
+    cpu(|m, _| m.gic.clear_lpi(lpi));
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn mock_phys_lpi_property(lpi: c_uint, enabled: bool) {
     cpu(|m, _| m.gic.set_lpi_property(lpi, enabled));
 }

@@ -107,6 +107,10 @@ pub trait Host: Send + Sync + Sized {
     /// An event is mapped no longer: its messages go nowhere.
     fn unmap_event(&self, _its: u16, _device: u32, _event: u32) {}
 
+    /// What is pending of an event's physical LPI is no longer: there was nothing to send it to, or the guest does not want it. Done when
+    /// it returns, since what is sent after that is to arrive.
+    fn clear_event(&self, _its: u16, _device: u32, _event: u32) {}
+
     /// The physical LPI behind an event should go to where `vcpu` is: the host has asked for it, by
     /// [`Domain::follow_lpi`](crate::Domain::follow_lpi). The event may have been unmapped meanwhile.
     fn route_event(&self, _its: u16, _device: u32, _event: u32, _vcpu: Self::Vcpu) {}

@@ -87,13 +87,64 @@ fn storm_lpi_that_is_discarded_and_mapped_again_comes() {
     storm(&domain, &cpus, 0);
     its.send(&cpus[0], &[command::discard(DEVICE, 0)]);
     send(&domain, 0);
-    // To another LPI, at another vCPU: the message finds what is mapped when it arrives.
+    // To another LPI, at another vCPU. What was sent while it was not mapped has gone nowhere.
     its::configure(&domain, LPI + 5, 0xa0, true);
     its.send(&cpus[0], &[command::mapti(DEVICE, 0, LPI + 5, 1)]);
     assert_eq!(taken(&cpus), [[0u32; 0], []]);
     pass(&domain, HELD);
-    assert_eq!(taken(&cpus), [vec![], vec![LPI + 5]]);
+    assert_eq!(taken(&cpus), [[0u32; 0], []]);
     assert!(!is_held(&domain, 0));
+    send(&domain, 0);
+    assert_eq!(taken(&cpus), [vec![], vec![LPI + 5]]);
+}
+
+#[test]
+fn storm_message_before_discard_is_not_one_of_the_next_mapping() {
+    boot!(2, domain, cpus, its);
+    its.map_device(&cpus[0], DEVICE, LPI, 1, |_| 0);
+    storm(&domain, &cpus, 0);
+    send(&domain, 0);
+    its.send(&cpus[0], &[command::discard(DEVICE, 0)]);
+    its::configure(&domain, LPI + 5, 0xa0, true);
+    its.send(&cpus[0], &[command::mapti(DEVICE, 0, LPI + 5, 1)]);
+    pass(&domain, HELD);
+    assert_eq!(taken(&cpus), [[0u32; 0], []]);
+    // One that comes after that, though it is held, does arrive.
+    its.send(&cpus[0], &[command::discard(DEVICE, 0)]);
+    its.send(&cpus[0], &[command::mapti(DEVICE, 0, LPI, 0)]);
+    storm_and_one(&domain, &cpus);
+}
+
+/// What is sent after the mapping waits, and comes.
+fn storm_and_one(domain: &Domain, cpus: &[GuestCpu]) {
+    pass(domain, Duration::from_secs(1));
+    storm(domain, cpus, 0);
+    send(domain, 0);
+    assert_eq!(taken(cpus).concat(), [0u32; 0]);
+    pass(domain, HELD);
+    assert_eq!(taken(cpus).concat(), [LPI]);
+}
+
+#[test]
+fn storm_message_before_clear_is_cleared_and_one_after_it_comes() {
+    boot!(1, domain, cpus, its);
+    its.map_device(&cpus[0], DEVICE, LPI, 1, |_| 0);
+    let clear = [0x04 | u64::from(DEVICE) << 32, 0, 0, 0];
+    storm(&domain, &cpus, 0);
+    send(&domain, 0);
+    its.send(&cpus[0], &[clear]);
+    pass(&domain, HELD);
+    assert_eq!(taken(&cpus), [[0u32; 0]]);
+    pass(&domain, Duration::from_secs(1));
+    storm(&domain, &cpus, 0);
+    its.send(&cpus[0], &[clear]);
+    send(&domain, 0);
+    pass(&domain, HELD);
+    assert_eq!(taken(&cpus), [[LPI]]);
+    // Nothing is held: the host hears nothing.
+    let before = domain.host_commands();
+    its.send(&cpus[0], &[clear]);
+    assert_eq!(domain.host_commands(), before);
 }
 
 #[test]

@@ -141,6 +141,14 @@ void rvgic_unmap_event(struct domain *d, unsigned int n, uint32_t device,
     gicv3_remove_guest_event(d, doorbell(n), device, event);
 }
 
+/* Only an LPI that is held, or has been a moment ago, may wait in the host. */
+void rvgic_clear_event(struct domain *d, unsigned int n, uint32_t device,
+                       uint32_t event)
+{
+    if ( d->arch.vgic.storm )
+        rvgic_clear_lpi(d, doorbell(n), device, event);
+}
+
 void rvgic_route_event(struct domain *d, unsigned int n, uint32_t device,
                        uint32_t event, const struct vcpu *v)
 {
@@ -187,6 +195,11 @@ bool rvgic_map_event(struct domain *d, unsigned int n, uint32_t device,
 }
 
 void rvgic_unmap_event(struct domain *d, unsigned int n, uint32_t device,
+                       uint32_t event)
+{
+}
+
+void rvgic_clear_event(struct domain *d, unsigned int n, uint32_t device,
                        uint32_t event)
 {
 }

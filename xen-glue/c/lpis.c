@@ -7,8 +7,9 @@
  * reads again when it is told to: here and now where this CPU's can be, and
  * otherwise by a command of the ITS, from a tasklet. Messages of a disabled LPI
  * become pending, and stay so until it is enabled. That is kept by the host's
- * number of the LPI: it does not matter what of it the guest maps, moves or
- * invalidates meanwhile, nor whether strays.c sends it to another CPU.
+ * number of the LPI: it does not matter what of it the guest moves or
+ * invalidates meanwhile, nor whether strays.c sends it to another CPU. What the
+ * guest clears, or was sent before it maps the event, is cleared in the host.
  *
  * One lock for all of them, which is taken when one is held or let go, and when
  * a device is mapped or unmapped.
@@ -342,6 +343,30 @@ void rvgic_invalidate_lpis(struct rvgic_storm *storm)
         rvgic_storm_arm(storm, AGAIN);
         spin_unlock_irqrestore(&storm->lock, flags);
     }
+}
+
+bool vgic_lpi_waits(struct domain *d, uint32_t lpi)
+{
+    struct lpi_block *block = block_of(lpi);
+    uint32_t bit = 1U << (lpi % LPI_BLOCK);
+    unsigned long flags;
+    bool waits;
+
+    if ( !block )
+        return false;
+
+    spin_lock_irqsave(&host_lpis.lock, flags);
+    waits = block->d == d && ((block->held | block->stale) & bit);
+    spin_unlock_irqrestore(&host_lpis.lock, flags);
+
+    return waits;
+}
+
+void rvgic_clear_lpi(struct domain *d, paddr_t doorbell, uint32_t device,
+                     uint32_t event)
+{
+    gicv3_its_clear_guest_event(d, doorbell, device, event,
+                                &d->arch.vgic.storm->cpus);
 }
 
 void rvgic_forget_lpis(struct rvgic_storm *storm)

@@ -153,6 +153,9 @@ void vgic_lpi_block(struct domain *d, uint32_t first_lpi);
  */
 uint32_t vgic_take_stale_lpis(struct domain *d, uint32_t first_lpi);
 void vgic_lpis_stale(struct domain *d, uint32_t first_lpi, uint32_t lpis);
+
+/* May a message of it be pending in the host, since it is held or has been? */
+bool vgic_lpi_waits(struct domain *d, uint32_t lpi);
 #endif
 
 /* To be called by the handler of the maintenance interrupt. */

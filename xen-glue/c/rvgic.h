@@ -76,8 +76,14 @@ bool rvgic_map_event(struct domain *d, unsigned int n, uint32_t device,
                      uint32_t event, uint32_t virq);
 void rvgic_unmap_event(struct domain *d, unsigned int n, uint32_t device,
                        uint32_t event);
+void rvgic_clear_event(struct domain *d, unsigned int n, uint32_t device,
+                       uint32_t event);
 void rvgic_route_event(struct domain *d, unsigned int n, uint32_t device,
                        uint32_t event, const struct vcpu *v);
+
+/* What a storm keeps in the host is no longer pending, see lpis.c. */
+void rvgic_clear_lpi(struct domain *d, paddr_t doorbell, uint32_t device,
+                     uint32_t event);
 
 /* Host LPIs that follow their vCPUs, see strays.c. */
 int rvgic_look_for_strays(struct domain *d);

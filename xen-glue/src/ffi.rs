@@ -110,6 +110,7 @@ unsafe extern "C" {
 unsafe extern "C" {
     pub fn rvgic_map_event(d: *mut domain, n: c_uint, device: u32, event: u32, virq: u32) -> bool;
     pub fn rvgic_unmap_event(d: *mut domain, n: c_uint, device: u32, event: u32);
+    pub fn rvgic_clear_event(d: *mut domain, n: c_uint, device: u32, event: u32);
     pub fn rvgic_forget_strays(d: *mut domain);
     pub fn rvgic_route_event(d: *mut domain, n: c_uint, device: u32, event: u32, v: *const vcpu);
 }

@@ -160,6 +160,11 @@ impl Host for XenHost {
         unsafe { ffi::rvgic_unmap_event(self.domain.as_ptr(), its.into(), device, event) }
     }
 
+    fn clear_event(&self, its: u16, device: u32, event: u32) {
+        // SAFETY: as above.
+        unsafe { ffi::rvgic_clear_event(self.domain.as_ptr(), its.into(), device, event) }
+    }
+
     fn route_event(&self, its: u16, device: u32, event: u32, vcpu: XenVcpu) {
         let d = self.domain.as_ptr();
         // SAFETY: as above; the vCPU is alive as long as its domain's vGIC.

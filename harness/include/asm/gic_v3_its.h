@@ -43,5 +43,7 @@ void gicv3_lpi_set_enabled(uint32_t lpi, bool on);
 bool gicv3_lpi_invalidate_here(uint32_t lpi);
 /* INV for what is stale of the domain's, and SYNC. -ERESTART: there is more. */
 int gicv3_its_invalidate_lpis(struct domain *d, const cpumask_t *cpus, unsigned int max);
+int gicv3_its_clear_guest_event(struct domain *d, paddr_t doorbell, uint32_t devid,
+                                uint32_t eventid, const cpumask_t *cpus);
 
 #endif /* MOCK_GIC_V3_ITS_H */

@@ -69,6 +69,9 @@ impl<H: Host> Domain<H> {
             }
             Command::Clear { device, event } => {
                 let (intid, lpi) = self.lpi_of(its, device, event)?;
+                if its.has_at_host(device) {
+                    self.host.clear_event(its.index, device, event);
+                }
                 self.post_to(intid, &lpi.irq, irq::Event::ClearPending);
                 Ok(Progress::Done)
             }
@@ -370,6 +373,10 @@ impl<H: Host> Domain<H> {
             device.is_some_and(|device| device.events.reserve(at.1).is_ok())
         };
         let claimed = loser.is_some() || self.claim_lpi(its.index, at, lpi);
+        // What was sent to an event that was not mapped has gone nowhere, wherever it may wait.
+        if reserved && claimed && old.is_none() && its.has_at_host(at.0) {
+            self.host.clear_event(its.index, at.0, at.1);
+        }
         // The host says last whether it can be. From here on the messages are those of the new LPI, and dropped until that is mapped.
         let mapped = reserved
             && claimed
