@@ -430,3 +430,29 @@ fn storm_of_an_event_that_is_not_mapped_is_held() {
         }
     }
 }
+
+/// One at a time, and none stays held for want of its turn: LPIs of the same block and of another one, and an SPI beside them.
+#[test]
+fn storm_of_many_sources_leaves_each_its_turn() {
+    const SPI: u32 = 41;
+    const EVENTS: [u32; 4] = [0, 1, 31, 40];
+    boot!(1, domain, cpus, its);
+    domain.set_storm(RATE, 1);
+    its.map_device(&cpus[0], DEVICE, LPI, 64, |_| 0);
+    linux::set_trigger(&cpus[0], SPI, true);
+    domain.route(SPI, SPI, false).expect("a route");
+    linux::enable(&cpus[0], SPI);
+    let gic = &domain.machine.gic;
+    gic.set_invlpir(true);
+    let mut came = [0; EVENTS.len() + 1];
+    for _ in 0..100 {
+        EVENTS.iter().for_each(|event| send(&domain, *event));
+        gic.pulse(SPI as u16);
+        for intid in taken(&cpus).remove(0) {
+            let n = EVENTS.iter().position(|event| LPI + event == intid);
+            came[n.unwrap_or(EVENTS.len())] += 1;
+        }
+        pass(&domain, Duration::from_nanos(1_000_001));
+    }
+    assert!(came.iter().all(|n| *n >= 10), "{came:?}");
+}
