@@ -267,9 +267,11 @@ void rcu_unlock_domain(struct domain *d)
         broken("a domain is let go after the CPU is idle again");
 }
 
-void vgic_vcpu_inject_lpi(struct domain *d, unsigned int virq)
+void vgic_host_lpi(struct domain *d, uint32_t lpi, uint32_t virq)
 {
-    arrived = virq;
+    /* What is not mapped is handed over to be counted. */
+    if ( virq != INVALID_LPI )
+        arrived = virq;
 }
 
 /* What has to hold *************************************************************/

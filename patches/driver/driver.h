@@ -117,6 +117,7 @@ s_time_t NOW(void);
 #define udelay(n) ((void)(n))
 #define cpu_relax() ((void)0)
 #define in_irq() false
+#define wmb() ((void)0)
 #define smp_wmb() ((void)0)
 #define smp_rmb() ((void)0)
 #define dsb(x) ((void)0)
@@ -158,6 +159,11 @@ void write_u64_atomic(uint64_t *p, uint64_t value);
 #define per_cpu(name, cpu) (*((void)(cpu), &(name)))
 #define smp_processor_id() 0U
 #define num_possible_cpus() 4U
+typedef struct { unsigned long bits; } cpumask_t;
+#define for_each_cpu(cpu, mask)                                         \
+    for ( (cpu) = 0; (cpu) < num_possible_cpus(); (cpu)++ )             \
+        if ( (mask)->bits >> (cpu) & 1 )
+#define cpu_online(cpu) ((cpu) < num_possible_cpus())
 #define CPU_UP_PREPARE 1
 struct notifier_block {
     int (*notifier_call)(struct notifier_block *nfb, unsigned long action, void *hcpu);
@@ -189,6 +195,13 @@ void rcu_unlock_domain(struct domain *d);
 bool rcu_irq_enter(unsigned int cpu);
 void rcu_irq_exit(unsigned int cpu, bool idle);
 bool hypercall_preempt_check(void);
+
+/* Storms: nothing is held here. */
+void vgic_host_lpi(struct domain *d, uint32_t lpi, uint32_t virq);
+#define vgic_lpi_block(d, first_lpi) ((void)(first_lpi))
+#define vgic_take_stale_lpis(d, first_lpi) ((void)(first_lpi), 0U)
+#define vgic_lpis_stale(d, first_lpi, lpis) ((void)(first_lpi), (void)(lpis))
+#define vgic_lpi_waits(d, lpi) ((void)(lpi), false)
 
 /* What is not called here */
 struct vcpu;
