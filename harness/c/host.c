@@ -78,7 +78,7 @@ void mock_power_on(const struct mock_machine *machine)
         masks[i].bits[i / BITS_PER_LONG] = BIT_IN_WORD(i);
 
     memset(&cpu_online_map, 0, sizeof(cpu_online_map));
-    for ( i = 0; i < mock_cpus(); i++ )
+    for ( i = 0; i < machine->cpus; i++ )
         cpumask_set_cpu(i, &cpu_online_map);
 
     mock_host = *machine;

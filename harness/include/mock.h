@@ -289,6 +289,7 @@ struct mock_machine {
     const paddr_t *its_frames;
     bool iommu;
     unsigned int vtimer;            /* The PPI of each CPU's virtual timer */
+    unsigned int cpus;
 };
 
 enum gic_version gic_hw_version(void);

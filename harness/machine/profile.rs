@@ -315,6 +315,7 @@ pub struct Hardware {
     its_frames: *const u64,
     iommu: bool,
     vtimer: u32,
+    cpus: u32,
 }
 
 impl Profile {
@@ -339,6 +340,7 @@ impl Profile {
             its_frames: self.its_frames.as_ptr(),
             iommu: self.iommu,
             vtimer: self.vtimer.into(),
+            cpus: self.cpus as u32,
         }
     }
 }
