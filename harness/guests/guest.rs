@@ -488,6 +488,19 @@ impl GuestCpu {
         self.eoi(iar);
         Some(iar)
     }
+
+    /// Takes and ends interrupts until there is no more, also as many as there can be LPIs: what IAR read each time.
+    ///
+    /// # Panics
+    /// It never ends.
+    pub fn take_all(&self) -> Vec<u32> {
+        const MOST: usize = 70_000;
+        let all: Vec<u32> = std::iter::from_fn(|| self.take(|_| ()))
+            .take(MOST)
+            .collect();
+        assert!(all.len() < MOST, "it never ends");
+        all
+    }
 }
 
 /// Distance of two redistributors without LPIs of GICv4.

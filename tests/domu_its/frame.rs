@@ -95,7 +95,7 @@ fn registers_have_their_widths() {
             let writes = FRAME + offset == SETSPI && matches!(size, Size::Half | Size::Word);
             assert_eq!(cpus[0].store(FRAME + offset, size, 256), Ok(()));
             let expected: &[u32] = if writes { &[256] } else { &[] };
-            assert_eq!(drain(&cpus[0]), expected, "{offset:#x}, {size:?}");
+            assert_eq!(cpus[0].take_all(), expected, "{offset:#x}, {size:?}");
         }
     }
     // The SPI is in the lower half; bytes are no access.
@@ -107,7 +107,7 @@ fn registers_have_their_widths() {
     ] {
         assert_eq!(cpus[0].store(SETSPI + at, size, 256), Ok(()));
     }
-    assert_eq!(drain(&cpus[0]), []);
+    assert_eq!(cpus[0].take_all(), []);
     assert!(cpus[0].load(FRAME + 0x1000, Size::Word).is_err());
     assert!(domain.dump().contains("accesses without a register"));
 }
@@ -160,14 +160,14 @@ fn ispendr_and_icpendr_are_the_same_pending_state() {
     linux::poke(&cpus[0], gicd::ICPENDR, 40);
     assert!(!pending(40));
     linux::enable(&cpus[0], 40);
-    assert_eq!(drain(&cpus[0]), [], "it was cleared");
+    assert_eq!(cpus[0].take_all(), [], "it was cleared");
     linux::poke(&cpus[0], gicd::ISPENDR, 40);
-    assert_eq!(drain(&cpus[0]), [40]);
+    assert_eq!(cpus[0].take_all(), [40]);
     linux::disable(&cpus[0], 40);
     assert_eq!(message(&domain, 40), Ok(()));
     linux::poke(&cpus[0], gicd::ISPENDR, 40);
     linux::enable(&cpus[0], 40);
-    assert_eq!(drain(&cpus[0]), [40], "one latch");
+    assert_eq!(cpus[0].take_all(), [40], "one latch");
     assert!(!pending(40));
 }
 

@@ -92,7 +92,7 @@ fn a_message_wakes_a_vcpu_that_waits() {
     assert!(!cpus[1].wfi(), "nothing is there: it blocks");
     assert_eq!(domain.message(5, 0, DEVICE, 0), Ok(()));
     assert!(cpus[1].try_wake());
-    assert_eq!(drain(&cpus[1]), [LPI]);
+    assert_eq!(cpus[1].take_all(), [LPI]);
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn be_hostile(domain: &Domain, cpu: &GuestCpu, seed: u64) {
             }
             _ => {}
         }
-        drain(cpu);
+        cpu.take_all();
     }
 }
 
@@ -108,8 +108,8 @@ fn hostile_domains_do_not_see_each_other() {
                 assert_eq!(good.message(7, 0, DEVICE, event), Ok(()));
                 let cpu = &cpus_of_good[event as usize];
                 machine.quiesce(cpu.cpu());
-                assert_eq!(drain(cpu), [LPI + event]);
-                assert_eq!(drain(&cpus_of_good[1 - event as usize]), []);
+                assert_eq!(cpu.take_all(), [LPI + event]);
+                assert_eq!(cpus_of_good[1 - event as usize].take_all(), []);
             }
             served += 1;
         }

@@ -95,7 +95,7 @@ fn under_fire(rounds: u64, work: impl Fn(&Its, &GuestCpu, &mut fastrand::Rng) + 
                 while !stop.load(SeqCst) {
                     work(its, &cpu, &mut dice);
                     linux::send_sgi(&cpu, dice.usize(..VCPUS), 6);
-                    drain(&cpu).into_iter().for_each(take);
+                    cpu.take_all().into_iter().for_each(take);
                 }
             });
         }

@@ -56,7 +56,7 @@ fn a_message_wakes_a_vcpu_that_waits() {
     // It comes to CPU 0.
     domain.machine.quiesce(0);
     assert!(cpus[1].try_wake());
-    assert_eq!(drain(&cpus[1]), [LPI]);
+    assert_eq!(cpus[1].take_all(), [LPI]);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn lpis_survive_that_their_vcpu_is_off() {
     send(&domain, DEVICE, 1);
     its.send(&cpus[0], &[command::movall(1, 0)]);
     settle(&domain.machine);
-    assert_eq!(drain(&cpus[0]), [LPI + 1]);
+    assert_eq!(cpus[0].take_all(), [LPI + 1]);
 }
 
 #[test]
@@ -94,12 +94,12 @@ fn priorities_and_enables_are_those_of_the_table() {
     its::configure(&domain, LPI + 1, 0x80, false);
     its.send(&cpus[0], &[command::invall(0)]);
     (0..3).for_each(|n| send(&domain, DEVICE, n));
-    assert_eq!(drain(&cpus[0]), [LPI + 2, LPI]);
+    assert_eq!(cpus[0].take_all(), [LPI + 2, LPI]);
     // It is still pending, and delivered when it is enabled: by GICR_INVLPIR this time.
     its::configure(&domain, LPI + 1, 0x80, true);
     let frame = cpus[0].gicr_of(0).expect("a redistributor");
     let done = cpus[0].store(frame + gicr::INVLPIR, Size::Double, u64::from(LPI) + 1);
-    assert_eq!((done, drain(&cpus[0])), (Ok(()), vec![LPI + 1]));
+    assert_eq!((done, cpus[0].take_all()), (Ok(()), vec![LPI + 1]));
     assert_eq!(cpus[0].gicr_read(gicr::SYNCR) & 1, 0);
 }
 
@@ -188,7 +188,7 @@ fn more_lpis_than_list_registers_preempt_each_other() {
         for n in (0..8).rev() {
             cpus[0].eoi(LPI + n);
         }
-        assert_eq!(drain(&cpus[0]), []);
+        assert_eq!(cpus[0].take_all(), []);
     }
 }
 
@@ -200,7 +200,7 @@ fn one_that_is_being_handled_goes_where_it_is_moved() {
     assert_eq!(cpus[0].ack(), LPI);
     its.send(&cpus[1], &[command::movi(DEVICE, 0, 1)]);
     send(&domain, DEVICE, 0);
-    assert_eq!(drain(&cpus[1]), [LPI], "it is not active anywhere");
+    assert_eq!(cpus[1].take_all(), [LPI], "it is not active anywhere");
     cpus[0].eoi(LPI);
     assert_eq!(taken(&cpus), [vec![], vec![]]);
 }

@@ -38,7 +38,7 @@ fn a_full_queue_takes_many_short_traps() {
         traps += 1;
         // Others do not wait for it, nor do interrupts.
         settle(&domain.machine);
-        taken += drain(&cpus[0]).len();
+        taken += cpus[0].take_all().len();
         match store {
             Ok(Store::Again) => assert!(traps < COMMANDS, "it never ends"),
             other => {

@@ -149,7 +149,7 @@ fn movi_from_elsewhere_loses_and_doubles_nothing() {
                     let (event, to) = (random.u32(..EVENTS), random.u16(..4));
                     its.send(&cpu, &[command::movi(DEVICE, event, to)]);
                     linux::send_sgi(&cpu, random.usize(..4), 6);
-                    let lpis = drain(&cpu).into_iter().filter(|intid| *intid >= 16);
+                    let lpis = cpu.take_all().into_iter().filter(|intid| *intid >= 16);
                     lpis.for_each(take);
                 }
             });
@@ -199,7 +199,7 @@ fn invalidate_and_inject(time: Duration) {
                     while Instant::now() < end || rounds < ROUNDS {
                         abuse(&cpu, its, &mut dice, LPIS);
                         rounds += 1;
-                        drain(&cpu);
+                        cpu.take_all();
                     }
                     cpu
                 })
