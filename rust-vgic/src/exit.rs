@@ -140,7 +140,8 @@ impl<H: Host> Domain<H> {
         let (pending, active) = self.format.state(seen);
         // Only the hardware calls an LPI active: nothing has to end it (an EOI without a list register is not even counted),
         // so it keeps no list register and no vCPU.
-        let holds = active && !IntId::new(intid.into()).is_some_and(IntId::is_lpi);
+        let lpi = u32::from(intid) >= IntId::LPI;
+        let holds = active && !lpi;
         later.changed = true;
         later.taken |= holds;
         slot.shadow.store(seen, Ordering::Relaxed);
@@ -149,20 +150,26 @@ impl<H: Host> Domain<H> {
             cpu.write_lr(n, 0);
             slot.shadow.store(0, Ordering::Relaxed);
         }
-        let Some((_, new, ())) = irq.update(|s| {
+        let Some((old, new, ())) = irq.update(|s| {
             if !pending
                 && !holds
                 && let Some(s) = s.ended()
             {
                 return Some((s, ()));
             }
-            let s = s.fold(pending, holds, self.format.standing(seen));
+            let mut s = s.fold(pending, holds, self.format.standing(seen));
+            if lpi && !pending {
+                s = self.sent_since(intid, s);
+            }
             // An orphan's physical interrupt is deactivated out of this, once the guest is left: see below.
             let gone = !s.deliverable() && !s.orphaned();
             Some((if gone { s.unload().idle() } else { s }, ()))
         }) else {
             return;
         };
+        if lpi && new.raw_target() != old.raw_target() {
+            self.follow_route(intid, new);
+        }
         if new.place().0 == Place::Idle {
             self.free(v, n, slot);
             // What is neither pending nor active the hardware ignores, and the next user overwrites.

@@ -112,6 +112,22 @@ fn a_message_that_movall_has_moved_goes_where_the_collection_does_again() {
     assert_eq!(taken(&cpus), [vec![LPI], vec![]]);
 }
 
+/// The same before the guest has been left: nobody knows yet that the last one was taken.
+#[test]
+fn a_message_that_comes_while_what_movall_has_moved_is_handled_goes_where_the_collection_does() {
+    boot!(LARGE, 2, domain, cpus, its);
+    its.map_device(&cpus[0], DEVICE, LPI, 1, |_| 0);
+    cpus[0].interface(|i| i.set_pmr(0));
+    send(&domain, DEVICE, 0);
+    its.send(&cpus[1], &[command::movall(0, 1)]);
+    cpus[0].interface(|i| i.set_pmr(linux::PMR));
+    let iar = cpus[1].ack();
+    assert_eq!(iar, LPI);
+    send(&domain, DEVICE, 0);
+    cpus[1].eoi(iar);
+    assert_eq!(taken(&cpus), [vec![LPI], vec![]]);
+}
+
 #[test]
 fn disabled_by_its_configuration_an_lpi_waits() {
     boot!(SMALL, 1, domain, cpus, its);

@@ -156,21 +156,49 @@ impl<H: Host> Domain<H> {
 
     /// Does what is left to be done for a message whose LPI has become pending. Whose inbox it has been pushed to.
     fn carry_pended(&self, intid: IntId, lpi: &Lpi, pended: Pended) -> Option<&Vcpu<H::Vcpu>> {
-        let Pended { new, effect, .. } = pended;
-        let mut moved = pended.moved;
+        let Pended { new, effect, moved } = pended;
         let holder = self.carry_out(intid, &lpi.irq, new, effect);
-        while let Some(route) = moved {
+        if let Some(route) = moved {
+            self.confirm_route(intid, lpi, route);
+        }
+        holder.filter(|_| effect.contains(Effect::PUSH))
+    }
+
+    /// The word of an LPI has been told to go to `route`, by who does not work for its ITS: that is still where its messages go,
+    /// or it goes on to where they do.
+    fn confirm_route(&self, intid: IntId, lpi: &Lpi, route: u8) {
+        let mut route = route;
+        loop {
             // Pairs with the fence of who changes the route: either that one finds what is pending, or we find its route. Each turn
             // takes another command in between.
             fence(Ordering::SeqCst);
             let now = lpi.raw_route();
-            moved = (now != route).then_some(now);
-            if moved.is_some() {
-                let target = VcpuId::new(now.into());
-                self.post_to(intid, &lpi.irq, Event::Route(target));
+            if now == route {
+                return;
             }
+            route = now;
+            self.post_to(intid, &lpi.irq, Event::Route(VcpuId::new(now.into())));
         }
-        holder.filter(|_| effect.contains(Effect::PUSH))
+    }
+
+    /// The same state of an LPI that the guest has taken from a list register: a message that has come since goes where its messages
+    /// go, though MOVALL has had it taken elsewhere.
+    #[inline(never)]
+    pub(crate) fn sent_since(&self, intid: u16, s: State) -> State {
+        match self.lpis.node(intid) {
+            Some(lpi) if s.latch() => s.with_target(lpi.route()),
+            _ => s,
+        }
+    }
+
+    /// That was so, and `new` is now its word. The vCPU is still on its way out of the guest: what is in its slot and goes elsewhere
+    /// is moved once it is out.
+    #[cold]
+    pub(crate) fn follow_route(&self, intid: u16, new: State) {
+        let intid = IntId::new(intid.into());
+        if let Some((intid, lpi)) = intid.and_then(|intid| Some((intid, self.lpis.get(intid)?))) {
+            self.confirm_route(intid, lpi, new.raw_target());
+        }
     }
 
     /// Must an interrupt wait because it is an LPI, and the redistributor of `v` has them disabled? With `v`'s lock held.

@@ -366,6 +366,26 @@ fn a_message_after_movall_against_mapc() {
     });
 }
 
+/// One more has come since it was taken where MOVALL has moved it. It leaves that vCPU's guest for where its collection goes, which
+/// changes meanwhile: to where the word already has it, or on from there.
+#[test]
+fn what_movall_has_moved_is_left_against_mapc() {
+    explore(3, || {
+        let d = mapped();
+        message(&d);
+        send(&d, 1, 0, &[movall(0, 1)]);
+        enter(&d, 1);
+        guest(&d, 1, LPI, 1, 0);
+        message(&d);
+        forget_ipis(&d);
+        let other = d.clone();
+        let t = thread::spawn(move || trap(&other, 1));
+        send(&d, 0, 0, &[mapc(0, 1)]);
+        t.join().unwrap();
+        assert_eq!(seen(&d), once_at(1));
+    });
+}
+
 /// The old target has taken it when it is moved: it is not delivered to the new one again.
 #[test]
 fn movi_against_the_guest_that_has_taken_it() {

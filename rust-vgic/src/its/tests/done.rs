@@ -251,6 +251,38 @@ fn movall_moves_what_is_pending_and_no_route() {
     assert_eq!((rig.take(1), rig.take(3)), (vec![], vec![8200]));
 }
 
+/// The guest has taken it where MOVALL has moved it, and has not been left since: the word does not know yet.
+#[test]
+fn done_where_movall_has_moved_it_the_next_message_goes_its_own_way() {
+    for (on, goes) in [(true, 1), (true, 2), (false, 1)] {
+        let mut rig = two_events();
+        rig.inject(8200);
+        rig.ok(movall(1, 3));
+        let cpu = &rig.domain.host().cpus[3];
+        cpu.vmcr.store(0xff00_0003, SeqCst);
+        rig.domain.enter(3);
+        assert_eq!(rig.domain.loaded(3), [8200]);
+        for lr in &cpu.lrs {
+            lr.store(0, SeqCst);
+        }
+        rig.inject(8200);
+        rig.configure(8200, 0x20, on);
+        rig.ok(of_event(INV, 7, 0));
+        if goes != 1 {
+            rig.ok(mapc(1, goes, true));
+        }
+        rig.domain.leave(3);
+        assert_eq!(rig.pending(8200), Some(goes as u32));
+        if !on {
+            assert_eq!(rig.take(1), [], "disabled");
+            rig.configure(8200, 0x20, true);
+            rig.ok(of_event(INV, 7, 0));
+        }
+        let taken = [1, 2, 3].map(|v| rig.take(v).len());
+        assert_eq!(taken, [1, 2, 3].map(|v| usize::from(v == goes as usize)));
+    }
+}
+
 #[test]
 fn int_to_a_collection_that_goes_nowhere_is_an_error() {
     let mut rig = two_events();
