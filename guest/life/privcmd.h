@@ -1,56 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the programs have in common that reach Xen through Linux's privcmd: they end with a line that begins with PROGRAM.
+ * What the programs have in common that reach Xen through Linux's privcmd.
  */
 #ifndef LIFE_PRIVCMD_H
 #define LIFE_PRIVCMD_H
 
-#include "linux.h"
+#include "program.h"
 
 enum { PAGE = 4096 };
 
 static long privcmd;
-
-/* The compiler asks for these. */
-void *memcpy(void *to, const void *from, size_t size)
-{
-	uint8_t *at = to;
-	const uint8_t *next = from;
-
-	while (size--)
-		*at++ = *next++;
-	return to;
-}
-
-void *memset(void *to, int byte, size_t size)
-{
-	uint8_t *at = to;
-
-	while (size--)
-		*at++ = (uint8_t)byte;
-	return to;
-}
-
-static _Noreturn void fail(const char *what, long error)
-{
-	struct line line = { .length = 0 };
-
-	add(&line, PROGRAM ": FAILED ");
-	add(&line, what);
-	if (error < 0) {
-		add(&line, ": error ");
-		add_number(&line, (uint64_t)-error);
-	}
-	print(&line);
-	end(1);
-}
-
-static long must(const char *what, long result)
-{
-	if (result < 0)
-		fail(what, result);
-	return result;
-}
 
 static long hypercall3(uint64_t op, uint64_t first, uint64_t second, uint64_t third)
 {
@@ -99,15 +58,6 @@ static void synchronise(const uint8_t *from, size_t size, int code)
 			__asm__ volatile("ic ivau, %0" :: "r"(from + i) : "memory");
 	}
 	__asm__ volatile("dsb ish; isb" ::: "memory");
-}
-
-static uint64_t number(const char *text)
-{
-	uint64_t number = 0;
-
-	while (*text >= '0' && *text <= '9' && number < 1000000)
-		number = number * 10 + (uint64_t)(*text++ - '0');
-	return *text ? 0 : number;
 }
 
 #endif

@@ -70,6 +70,13 @@ pub struct BootArguments {
     /// The machine has no ITS although Xen is built for one.
     #[arg(skip)]
     pub no_host_its: bool,
+    /// Seconds in which Dom0 reads its disk with 64 requests in flight, while the first DomU counts how much of the CPU it has (best
+    /// with --cpus 1)
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    pub storm: u32,
+    /// What Xen is told of storms on its command line: RATE,BURST, or off
+    #[arg(long, value_name = "LIMIT")]
+    pub storm_limit: Option<String>,
     /// Domains that Dom0 creates and destroys, after which Xen's free memory must be what it was
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub life: u32,
@@ -173,6 +180,18 @@ impl BootArguments {
         if self.messages > 0 && !self.domu_its {
             return Some("--messages needs a guest that can take them: add --domu-its".into());
         }
+        if self.storm > 600 {
+            return Some(format!("--storm {}: give 0 to 600 seconds", self.storm));
+        }
+        if self.storm > 0 && (self.domus == 0 || self.reads() == 0) {
+            return Some(
+                "--storm needs a disk and a DomU that counts: leave out --reads 0 and --domus 0"
+                    .into(),
+            );
+        }
+        if self.storm_limit.is_some() && self.xen.vgic != Vgic::Rust {
+            return Some("upstream's C vGICs do not limit storms: leave out --storm-limit, or use --vgic rust".into());
+        }
         if self.life > 20_000 {
             return Some(format!("--life {}: give 0 to 20000", self.life));
         }
@@ -263,6 +282,10 @@ mod tests {
             ("--messages 10", "--domu-its"),
             ("--domu-its --messages 900001", "900000"),
             ("--count", "--icount"),
+            ("--storm 601", "--storm"),
+            ("--storm 5 --domus 0", "DomU"),
+            ("--storm 5 --reads 0", "disk"),
+            ("--vgic old --storm-limit off", "--storm-limit"),
         ] {
             let problem = boot(arguments).problem().unwrap_or_default();
             assert!(problem.contains(word), "{arguments}: {problem}");

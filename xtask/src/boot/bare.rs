@@ -129,6 +129,8 @@ impl GuestArguments {
             messages: 0,
             no_host_its: self.host_its == HostIts::Missing,
             life: 0,
+            storm: 0,
+            storm_limit: None,
             edge_timer: self.edge_timer,
             limit: self.limit,
         }

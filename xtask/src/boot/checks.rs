@@ -11,6 +11,7 @@ use crate::boot::life;
 use crate::boot::load;
 use crate::boot::machine::{End, Run};
 use crate::boot::messages;
+use crate::boot::storm;
 use crate::boot::verdict::{Change, Check, Verdict};
 use crate::hypervisor::arguments::Vgic;
 
@@ -89,6 +90,9 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
             result: life::judge(said, boot.life, boot.domu_its),
             at,
         });
+    }
+    if boot.storm > 0 {
+        checks.push(storm::judge(&run.lines));
     }
     if boot.messages > 0 {
         let (at, said) = dom0.said("messages:").unzip();

@@ -35,6 +35,7 @@ struct Content {
     privcmd: Vec<u8>,
     life: Vec<u8>,
     messages: Vec<u8>,
+    storm: Vec<u8>,
 }
 
 /// The package that depends on the kernel's.
@@ -116,6 +117,7 @@ pub fn prepare() -> Result<Guest> {
         privcmd: read(&parts.privcmd)?,
         life: read(&life::build(life::LIFE)?)?,
         messages: read(&life::build(life::MESSAGES)?)?,
+        storm: read(&life::build(life::STORM)?)?,
     })?;
     if !fs::read(&initrd).is_ok_and(|old| old == archive) {
         fs::write(&initrd, archive)
@@ -224,6 +226,7 @@ fn archive(content: &Content) -> Result<Vec<u8>> {
     add("bin/busybox", PROGRAM, &content.busybox);
     add("bin/life", PROGRAM, &content.life);
     add("bin/messages", PROGRAM, &content.messages);
+    add("bin/storm", PROGRAM, &content.storm);
     add(&format!("lib/{PRIVCMD}"), FILE, &content.privcmd);
     add("lib/load", FILE, LOAD.as_bytes());
     add("init", PROGRAM, INIT.as_bytes());
@@ -255,6 +258,7 @@ mod tests {
             privcmd: b"module".to_vec(),
             life: b"life".to_vec(),
             messages: b"messages".to_vec(),
+            storm: b"storm".to_vec(),
         };
         let packed = archive(&content).unwrap();
         assert_eq!(packed, archive(&content).unwrap());
@@ -275,6 +279,7 @@ mod tests {
         assert!(names.contains(&("bin/busybox".into(), 4)));
         assert!(names.contains(&("bin/life".into(), 4)));
         assert!(names.contains(&("bin/messages".into(), 8)));
+        assert!(names.contains(&("bin/storm".into(), 5)));
         assert!(names.contains(&("lib/xen-privcmd.ko".into(), 6)));
         assert!(names.contains(&("lib/load".into(), LOAD.len() as u32)));
         assert!(names.contains(&("init".into(), INIT.len() as u32)));

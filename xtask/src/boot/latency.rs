@@ -67,6 +67,8 @@ impl Arguments {
             messages: 0,
             no_host_its: false,
             life: 0,
+            storm: 0,
+            storm_limit: None,
             edge_timer: false,
             limit: LIMIT,
         }

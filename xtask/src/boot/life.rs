@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The programs of Dom0's that use Xen's interface (guest/life), one that creates and destroys domains, and one that sends messages:
-//! their build, and what is made of what they say.
+//! The programs of guest/life: Dom0's that use Xen's interface, one that creates and destroys domains and one that sends messages, and
+//! one of storms. Their build, and what is made of what they say.
 
 use crate::command::run;
 use crate::hypervisor::xen::CROSS;
@@ -46,6 +46,8 @@ pub fn build((name, files): Program) -> Result<PathBuf> {
     run(&mut gcc, "build a program of Dom0's", None)?;
     Ok(program)
 }
+/// Makes a storm of a disk's interrupts, and counts in another domain meanwhile.
+pub const STORM: Program = ("storm", &["storm.c"]);
 
 /// What the last line of the first means, if `domains` were asked for, with messages or without.
 pub fn judge(said: Option<&str>, domains: u32, msi: bool) -> Result<String, String> {

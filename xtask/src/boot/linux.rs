@@ -195,8 +195,9 @@ pub fn name(boot: &BootArguments, disk: Disk, xen: Version) -> String {
     let life = if boot.life > 0 { "-life" } else { "" };
     let msi = if boot.domu_its { "-msi" } else { "" };
     let messages = if boot.messages > 0 { "-messages" } else { "" };
+    let storm = if boot.storm > 0 { "-storm" } else { "" };
     format!(
-        "xen{xen}-{}-{}-{}cpus{}-{}domus-{disk}{extras}{count}{life}{msi}{messages}",
+        "xen{xen}-{}-{}-{}cpus{}-{}domus-{disk}{extras}{count}{life}{msi}{messages}{storm}",
         boot.gic,
         boot.xen.vgic,
         boot.cpus,
@@ -236,25 +237,33 @@ pub fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> R
         &Chosen {
             xen: &format!(
                 "console=dtuart dom0_mem={DOM0_MEMORY}M dom0_max_vcpus={} loglvl=all guest_loglvl=all \
-                 console_timestamps=boot{}{}",
+                 console_timestamps=boot{}{}{}",
                 boot.vcpus(),
                 if parts.pin { " dom0_vcpus_pin" } else { "" },
                 if boot.xen.smmu {
                     " pci-passthrough=on"
                 } else {
                     ""
-                }
+                },
+                boot.storm_limit
+                    .as_ref()
+                    .map_or(String::new(), |limit| format!(" vgic-storm={limit}"))
             ),
             dom0: &format!(
-                "console=hvc0 earlycon=xen {PATIENCE} role=dom0 disks={} reads={} rounds={} life={}{} messages={} end={end}{nomsi}",
+                "console=hvc0 earlycon=xen {PATIENCE} role=dom0 disks={} reads={} rounds={} life={}{} messages={} \
+                 storm={} end={end}{nomsi}",
                 load::disks(boot, disk).join(","),
                 boot.reads(),
                 boot.rounds(),
                 boot.life,
                 if boot.domu_its { " lives=msi" } else { "" },
-                boot.messages
+                boot.messages,
+                boot.storm
             ),
-            domu: &format!("console=ttyAMA0 earlycon=pl011,0x22000000 {PATIENCE} reads=0 end=0"),
+            domu: &format!(
+                "console=ttyAMA0 earlycon=pl011,0x22000000 {PATIENCE} reads=0 end={}",
+                if boot.storm > 0 { "count" } else { "0" }
+            ),
             domus: boot.domus,
             domu_cpus: DOMU_CPUS,
             domu_memory: DOMU_MEMORY * 1024,
@@ -339,6 +348,8 @@ fn next(boot: &BootArguments, line: &Line) -> Option<String> {
             boot.rounds()
         )),
         "messages" => Some(format!("{} messages to the test guest", boot.messages)),
+        "quiet" => Some(format!("DomU 1 counts for {} s", boot.storm)),
+        "storms" => Some("Dom0 reads with 64 requests in flight".to_owned()),
         "switched" => Some("each CPU has its turn to read".to_owned()),
         _ => None,
     }
@@ -362,6 +373,7 @@ pub fn milestone(line: &Line) -> Option<String> {
     let mark = mark(&line.text)?;
     let word = mark.split(' ').next()?;
     let quiet = ["begin", "end"].contains(&word);
+    let quiet = quiet || word == "counted";
     (!quiet).then(|| format!("{}: {mark}", clean::speaker(line)))
 }
 

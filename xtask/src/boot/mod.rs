@@ -4,7 +4,7 @@
 //! - [`arguments`] say which one; [`linux`], [`bare`], [`latency`] and [`record`] are the tasks;
 //! - the machine: [`machine`], which [`qemu`], its device tree ([`dtb`]), and its console's lines ([`console`]);
 //! - what runs on it: the kernel and the initial file system ([`guest`]), and in Dom0 [`load`] and [`life`];
-//! - what is made of it: [`guest_report`] with its [`interrupts`], [`messages`], [`clean`], and all the [`checks`] with their [`verdict`];
+//! - what is made of it: [`guest_report`] with its [`interrupts`], [`messages`], [`storm`], [`clean`], and all the [`checks`] with their [`verdict`];
 //! - whose the hypervisor's instructions were: [`count`].
 
 pub mod arguments;
@@ -25,4 +25,5 @@ mod machine;
 mod messages;
 pub mod qemu;
 pub mod record;
+mod storm;
 mod verdict;

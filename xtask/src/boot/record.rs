@@ -85,6 +85,8 @@ impl RecordArguments {
             messages: 0,
             no_host_its: false,
             life: 0,
+            storm: 0,
+            storm_limit: None,
             edge_timer: false,
             limit: self.limit,
         }
