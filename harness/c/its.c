@@ -529,6 +529,10 @@ void mock_refuse_devices(bool on)
 {
 }
 
+void mock_refuse_commands(unsigned int times)
+{
+}
+
 void mock_its_commands(uint64_t *count)
 {
     *count = 0;

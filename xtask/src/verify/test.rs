@@ -19,8 +19,9 @@ use std::time::Instant;
 
 /// The last release with each of the older ways of Xen (xen-glue/c/releases.h): the workspace's tests have the newest.
 const RELEASES: [&str; 3] = ["417", "420", "421"];
-/// The tests that go where they differ: how domains are made and destroyed, GICV, and the ITS' doorbell.
-const OF_RELEASES: [&str; 9] = [
+/// The tests that go where they differ: how domains are made and destroyed, GICV, the ITS' doorbell, and patches that
+/// are not the same for all.
+const OF_RELEASES: [&str; 15] = [
     "test",
     "--package",
     "vgic-harness",
@@ -30,6 +31,22 @@ const OF_RELEASES: [&str; 9] = [
     "dir",
     "--test",
     "its",
+    "--test",
+    "domu_its",
+    "--test",
+    "storm",
+    "--test",
+    "hypercalls",
+];
+/// The tests of domains whose ITSes are independent of the host's, without its driver.
+const WITHOUT_HOST_ITS: [&str; 7] = [
+    "test",
+    "--package",
+    "vgic-harness",
+    "--features",
+    "without-host-its",
+    "--test",
+    "domu_its",
 ];
 /// Minutes that each part takes the first time.
 const WORKSPACE: u32 = 2;
@@ -88,6 +105,11 @@ pub fn test(arguments: &TestArguments) -> Result<bool> {
         cargo(&OF_RELEASES, &[], &mock).with_context(|| format!("the mock of Xen {release}"))?;
     }
     done.push("older releases");
+    eprintln!(
+        "\nA Xen without the driver of the host's ITSes, {} ...",
+        about(OLDER)
+    );
+    cargo(&WITHOUT_HOST_ITS, &[], &[]).context("a Xen without the driver of the host's ITSes")?;
     eprintln!(
         "\nThe budget of an ITS's traps, in instructions, {} ...",
         about(BUDGET)
