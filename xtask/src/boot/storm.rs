@@ -53,6 +53,7 @@ pub fn judge(lines: &[Line]) -> Check {
         })
         .cloned()
         .collect();
+    let taken = said("taken").and_then(|(_, text)| number_before(&text, "interrupts"));
     let (Some(quiet), Some(begin), Some(end)) = (said("quiet"), said("storms"), said("storm:"))
     else {
         return Check::of("Storm", None, "Dom0 did not report of it");
@@ -63,14 +64,14 @@ pub fn judge(lines: &[Line]) -> Check {
         Some(requests) => {
             let calm = Counted::between(&counts, quiet.0, begin.0);
             let storm = Counted::between(&counts, begin.0, end.0);
-            match calm.zip(storm) {
-                Some((calm, storm)) if calm.rounds > 0 => Ok(format!(
-                    "{requests}; DomU 1 counts {} rounds a second, {} before: {} %",
+            match calm.zip(storm).zip(taken) {
+                Some(((calm, storm), taken)) if calm.rounds > 0 => Ok(format!(
+                    "{requests}, {taken} interrupts; DomU 1 counts {} rounds a second, {} before: {} %",
                     storm.each_second(),
                     calm.each_second(),
                     storm.each_second() * 100 / calm.each_second().max(1)
                 )),
-                _ => Err("DomU 1 did not count before it and in it".to_owned()),
+                _ => Err("DomU 1 or Dom0 did not count before it and in it".to_owned()),
             }
         }
     };
@@ -111,12 +112,13 @@ mod tests {
             counted(5.5, 50),
             counted(6.5, 50),
         ];
+        lines.push(dom0(6.9, "taken 12 interrupts"));
         assert!(judge(&lines).result.is_err());
         lines.push(dom0(7.0, "storm: ok 300 requests in 3000 ms"));
         let text = judge(&lines).result.unwrap();
         assert_eq!(
             text,
-            "300 requests in 3000 ms; DomU 1 counts 50 rounds a second, 200 before: 25 %"
+            "300 requests in 3000 ms, 12 interrupts; DomU 1 counts 50 rounds a second, 200 before: 25 %"
         );
         let silent: Vec<Line> = lines.drain(..).filter(|l| l.at != 5.5).collect();
         let silent: Vec<Line> = silent.into_iter().filter(|l| l.at != 6.5).collect();
