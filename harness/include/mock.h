@@ -533,6 +533,10 @@ struct domain {
     } arch;
 };
 
+/* gic.h: what gic_save_state() keeps, without the list registers. */
+struct gic_v3 { register_t vmcr, sre_el1, apr0[4], apr1[4]; };
+struct gic_v2 { uint32_t hcr, vmcr, apr; };
+
 struct vcpu {
     int vcpu_id;
     int processor;
@@ -544,6 +548,7 @@ struct vcpu {
         struct vgic_cpu vgic;
         struct vtimer phys_timer, virt_timer;
         register_t vmpidr;
+        union gic_state_data { struct gic_v2 v2; struct gic_v3 v3; } gic;
         uint64_t lr_mask;           /* Of gic.c, for the old C vGIC */
     } arch;
 };

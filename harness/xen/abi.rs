@@ -130,6 +130,12 @@ optional! {
     dm_op = mock_dm_op(d: *mut RawDomain, op: *const c_void, rc: *mut c_int);
     domctl = mock_domctl(d: *mut RawDomain, op: *const c_void, rc: *mut c_int);
     set_limits = mock_set_limits(d: *mut RawDomain, lpis: u32, devices: u32, events: u32, rc: *mut c_int);
+    /// What is kept of a vCPU's CPU interface while it does not run: ten words.
+    interface_get = mock_interface_get(v: *mut RawVcpu, words: *mut u32);
+    interface_set = mock_interface_set(v: *mut RawVcpu, words: *const u32);
+    save_size = mock_save_size(d: *mut RawDomain, size: *mut i64);
+    save = mock_save(d: *mut RawDomain, to: *mut c_void, size: usize, written: *mut usize, rc: *mut c_int);
+    restore = mock_restore(d: *mut RawDomain, from: *const c_void, size: usize, rc: *mut c_int);
     /// Nanoseconds.
     pass_time = mock_pass_time(ns: u64, expired: *mut bool);
 }

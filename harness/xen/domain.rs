@@ -453,6 +453,43 @@ impl Domain {
         count
     }
 
+    /// `rvgic_save_size()`, or a negative errno.
+    pub fn save_size(&self) -> i64 {
+        let mut size = 0;
+        self.machine
+            .hypervisor(0, || abi::save_size(self.raw, &mut size));
+        size
+    }
+
+    /// `rvgic_save()`: the stream. No vCPU runs.
+    ///
+    /// # Errors
+    /// What the vGIC answers.
+    pub fn save(&self) -> Result<Vec<u8>, Errno> {
+        let size = self.save_size();
+        let size = usize::try_from(size).map_err(|_| Errno(size as i32))?;
+        let (mut stream, mut written, mut rc) = (vec![0; size], 0, 0);
+        self.machine.hypervisor(0, || {
+            let to = stream.as_mut_ptr().cast();
+            abi::save(self.raw, to, size, &mut written, &mut rc)
+        });
+        result(rc)?;
+        stream.truncate(written);
+        Ok(stream)
+    }
+
+    /// `rvgic_restore()` of a stream. No vCPU runs.
+    ///
+    /// # Errors
+    /// What the vGIC answers.
+    pub fn restore(&self, stream: &[u8]) -> Result<(), Errno> {
+        let mut rc = 0;
+        self.machine.hypervisor(0, || {
+            abi::restore(self.raw, stream.as_ptr().cast(), stream.len(), &mut rc)
+        });
+        result(rc)
+    }
+
     /// Base and size of each redistributor region.
     pub fn gicr_regions(&self) -> Vec<(u64, u64)> {
         // SAFETY: alive, and `n` is one of its regions.

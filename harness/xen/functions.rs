@@ -134,6 +134,11 @@ macro_rules! each_function {
                 fn mock_domctl(d: *mut RawDomain, op: *const c_void, rc: *mut c_int);
                 fn mock_set_limits(d: *mut RawDomain, lpis: u32, devices: u32, events: u32, rc: *mut c_int);
                 fn mock_pass_time(ns: u64, expired: *mut bool);
+                fn mock_interface_get(v: *mut RawVcpu, words: *mut u32);
+                fn mock_interface_set(v: *mut RawVcpu, words: *const u32);
+                fn mock_save_size(d: *mut RawDomain, size: *mut i64);
+                fn mock_save(d: *mut RawDomain, to: *mut c_void, size: usize, written: *mut usize, rc: *mut c_int);
+                fn mock_restore(d: *mut RawDomain, from: *const c_void, size: usize, rc: *mut c_int);
             }
             // What Xen's driver of the list registers keeps of a vCPU that does not run.
             theirs {

@@ -19,6 +19,9 @@ struct Saved {
     apr: [u128; 2],
 }
 
+/// `RVGIC_INTERFACE_WORDS`
+const INTERFACE_WORDS: usize = 10;
+
 /// A vCPU.
 pub struct Vcpu {
     raw: *mut RawVcpu,
@@ -233,6 +236,14 @@ impl Vcpu {
             vmcr: interface.vmcr(),
             apr: [interface.apr(0), interface.apr(1)],
         });
+        let mut words = [0; INTERFACE_WORDS];
+        words[0] = interface.vmcr();
+        words[1] = u32::from(self.gic_version == 3);
+        for (group, at) in [(0, 2), (1, 6)] {
+            let registers = words[at..].iter_mut().take(4).enumerate();
+            registers.for_each(|(n, word)| *word = (interface.apr(group) >> (32 * n)) as u32);
+        }
+        abi::interface_set(self.raw, words.as_ptr());
     }
 
     /// `gic_restore_state()`; for a vCPU that has not run yet everything is zero.
@@ -248,9 +259,21 @@ impl Vcpu {
         for n in 0..interface.lrs() {
             interface.set_raw_lr(n, saved.lrs.get(n).copied().unwrap_or(0));
         }
-        interface.set_vmcr(saved.vmcr);
-        interface.set_apr(0, saved.apr[0]);
-        interface.set_apr(1, saved.apr[1]);
+        // Where there is a C half that keeps it, it may have been restored since.
+        let mut words = [0; INTERFACE_WORDS];
+        if abi::interface_get(self.raw, words.as_mut_ptr()) {
+            let active = |at: usize| {
+                let registers = words[at..].iter().take(4).rev();
+                registers.fold(0_u128, |all, word| all << 32 | u128::from(*word))
+            };
+            interface.set_vmcr(words[0]);
+            interface.set_apr(0, active(2));
+            interface.set_apr(1, active(6));
+        } else {
+            interface.set_vmcr(saved.vmcr);
+            interface.set_apr(0, saved.apr[0]);
+            interface.set_apr(1, saved.apr[1]);
+        }
         if gic == 2 {
             interface.write_hcr(hcr::EN);
         }

@@ -10,7 +10,7 @@ pub(crate) mod history;
 
 use crate::config::{Config, Region, Version};
 use crate::domain::Domain;
-use crate::host::{Backing, CpuInterface, Host, PhysIrq};
+use crate::host::{Backing, CpuInterface, Host, InterfaceState, PhysIrq};
 use crate::intid::{IntId, VcpuId};
 use crate::irq::Event;
 use crate::lr::Format;
@@ -252,6 +252,21 @@ impl Host for Fake {
     }
     fn line(&self, _: usize, _: IntId) -> Option<bool> {
         *self.line.lock().unwrap()
+    }
+    fn save_interface(&self, vcpu: usize) -> InterfaceState {
+        let cpu = &self.cpus[vcpu];
+        InterfaceState {
+            vmcr: cpu.vmcr.load(SeqCst),
+            ap0r: [0, 1, 2, 3].map(|n| cpu.active_priorities[n].load(SeqCst)),
+            ..InterfaceState::default()
+        }
+    }
+    fn restore_interface(&self, vcpu: usize, state: &InterfaceState) {
+        let cpu = &self.cpus[vcpu];
+        cpu.vmcr.store(state.vmcr, SeqCst);
+        for (n, active) in cpu.active_priorities.iter().enumerate() {
+            active.store(state.ap0r[n] | state.ap1r[n], SeqCst);
+        }
     }
     fn set_own_active(&self, phys: u16, on: bool) {
         assert_ne!(self.masked.load(SeqCst), 0, "interrupts must be masked");

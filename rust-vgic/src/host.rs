@@ -61,6 +61,12 @@ pub trait Host: Send + Sync + Sized {
     /// may do so with plain stores.
     fn line(&self, vcpu: Self::Vcpu, intid: IntId) -> Option<bool>;
 
+    /// The virtual CPU interface of a vCPU that does not run, as the host keeps it for that one's next run: for saving it.
+    fn save_interface(&self, vcpu: Self::Vcpu) -> InterfaceState;
+
+    /// Has the vCPU, which does not run, find this when it does. What of it the hardware does not have is zero.
+    fn restore_interface(&self, vcpu: Self::Vcpu, state: &InterfaceState);
+
     /// Runs `f` on a physical interrupt, under its lock and with interrupts masked. `None` if there is no such interrupt.
     fn phys<R>(&self, phys: u16, f: impl FnOnce(&Self::Phys) -> R) -> Option<R>;
 
@@ -114,6 +120,19 @@ pub trait Host: Send + Sync + Sized {
     /// The physical LPI behind an event should go to where `vcpu` is: the host has asked for it, by
     /// [`Domain::follow_lpi`](crate::Domain::follow_lpi). The event may have been unmapped meanwhile.
     fn route_event(&self, _its: u16, _device: u32, _event: u32, _vcpu: Self::Vcpu) {}
+}
+
+/// The virtual CPU interface of a vCPU beside its list registers, as this hardware has it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct InterfaceState {
+    /// GICH_VMCR or ICH_VMCR_EL2.
+    pub vmcr: u32,
+    /// ICC_SRE_EL1; 0 with a GICv2 below.
+    pub sre: u32,
+    /// ICH_AP0R\<n\>_EL2; GICH_APR is the first.
+    pub ap0r: [u32; 4],
+    /// ICH_AP1R\<n\>_EL2.
+    pub ap1r: [u32; 4],
 }
 
 /// What is behind a device of a guest's ITS.

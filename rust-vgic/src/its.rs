@@ -59,16 +59,16 @@ const PAGE_SIZE: u64 = 2 << 8;
 pub(crate) struct Its {
     /// Which of the domain's it is.
     index: u16,
-    device_bits: u32,
-    event_bits: u32,
+    pub(crate) device_bits: u32,
+    pub(crate) event_bits: u32,
     /// GITS_CTLR.Enabled.
-    enabled: AtomicU32,
-    cbaser: AtomicU64,
+    pub(crate) enabled: AtomicU32,
+    pub(crate) cbaser: AtomicU64,
     /// GITS_CREADR and GITS_CWRITER, offsets in the queue; the former with Stalled in bit 0.
-    creadr: AtomicU32,
-    cwriter: AtomicU32,
+    pub(crate) creadr: AtomicU32,
+    pub(crate) cwriter: AtomicU32,
     /// GITS_BASER0, of devices, and GITS_BASER1, of collections.
-    basers: [AtomicU64; 2],
+    pub(crate) basers: [AtomicU64; 2],
     /// 1 while a vCPU works off the queue, or unmaps an event of this ITS for another. Only that one changes `tables`,
     /// CREADR and the cursor.
     busy: AtomicU32,
@@ -175,7 +175,7 @@ impl Its {
     }
 
     /// GITS_CTLR.Quiescent, once it is disabled: nobody works for it, no command is half done, and nothing is left to be unmapped.
-    fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         let parts = [&self.busy, &self.begun, &self.stale];
         parts.iter().all(|part| part.load(Ordering::Acquire) == 0)
     }

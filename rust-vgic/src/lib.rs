@@ -42,6 +42,8 @@
 //! | [`registers`] | how a register is described: a row of a table |
 //! | [`distributor`], [`gicv2`], [`gicv2m`], [`gicv3`], [`redistributor`], `its::registers` | register frames |
 //! | [`sysreg`] | ICC_SGI1R_EL1 and its siblings; ICC_CTLR_EL1 and others where they trap |
+//! | | **the whole** |
+//! | [`state`] | a domain's vGIC as a stream of records, and register by register |
 //!
 //! # One interrupt's way
 //!
@@ -103,6 +105,7 @@ pub mod registers;
 mod routing;
 pub mod slice;
 mod slots;
+pub mod state;
 mod sync;
 pub mod sysreg;
 mod takers;
@@ -110,7 +113,7 @@ pub mod vcpu;
 
 pub use config::{Config, Error, ItsConfig, Limits, LpiConfig, MessageError, MsiFrame, Version};
 pub use domain::Domain;
-pub use host::{Backing, CpuInterface, Handle, Host, PhysIrq};
+pub use host::{Backing, CpuInterface, Handle, Host, InterfaceState, PhysIrq};
 pub use intid::{IntId, VcpuId};
 pub use progress::Progress;
 pub use registers::Width;

@@ -41,4 +41,6 @@ pub const FLOORS: &[&[&str]] = &[
         "registers",
         "sysreg",
     ],
+    // All of it, from outside.
+    &["state"],
 ];

@@ -43,6 +43,17 @@ int rvgic_register_frames(struct domain *d);
 void rvgic_forget_frames(struct domain *d);
 
 /*
+ * The virtual CPU interface of a vCPU that does not run, as it is kept for its
+ * next run: VMCR, ICC_SRE_EL1, ICH_AP0R<n>_EL2, ICH_AP1R<n>_EL2. On a GICv2 the
+ * first and the third are GICH_VMCR and GICH_APR, and the others are 0.
+ */
+#define RVGIC_INTERFACE_WORDS 10
+void rvgic_interface_save(const struct vcpu *v,
+                          uint32_t *words);
+void rvgic_interface_restore(struct vcpu *v,
+                             const uint32_t *words);
+
+/*
  * Virtual ITSes, those of msi.c: bits of an LPI's INTID (0: the domain has no
  * LPIs), and what ITS number n of a domain is to be, if it has one. There are
  * 64 at the most. Is it trusted with as much memory as they can ever take?

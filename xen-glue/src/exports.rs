@@ -12,6 +12,7 @@
 //! | [`its`] | those of ITSes and of GICv2m frames, messages of device models, limits |
 //! | [`hwirq`] | physical interrupts |
 //! | [`vtimer`] | the virtual timer's interrupt |
+//! | [`save`] | the vGIC as a stream, and back |
 //! | [`dump`] | the console's 'q' key |
 //!
 //! Every pointer is one of Xen's own, alive during the call: that is the `# Safety` of all of them.
@@ -23,6 +24,7 @@ pub mod its;
 pub mod life;
 pub mod mmio;
 pub mod run;
+pub mod save;
 pub mod vtimer;
 
 use crate::ffi::{self, domain, vcpu};
@@ -36,6 +38,8 @@ const ENOENT: c_int = 2;
 const ENOMEM: c_int = 12;
 const EBUSY: c_int = 16;
 const EINVAL: c_int = 22;
+const ENOSPC: c_int = 28;
+const ERESTART: c_int = 85;
 
 fn errno(result: Result<(), Error>) -> c_int {
     match result {

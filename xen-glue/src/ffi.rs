@@ -50,6 +50,12 @@ unsafe extern "C" {
     pub fn rvgic_register_frames(d: *mut domain) -> c_int;
 }
 
+// c/interface.c
+unsafe extern "C" {
+    pub fn rvgic_interface_save(v: *const vcpu, words: *mut u32);
+    pub fn rvgic_interface_restore(v: *mut vcpu, words: *const u32);
+}
+
 // c/hwirq.c
 unsafe extern "C" {
     pub fn rvgic_may_set_type(d: *const domain) -> bool;

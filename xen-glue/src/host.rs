@@ -6,7 +6,10 @@ use crate::exports::its::{RVGIC_HARDWARE, RVGIC_SOFTWARE};
 use crate::ffi::{self, irq_desc};
 use crate::layout::{XenDomain, XenVcpu};
 use core::fmt::Display;
-use rust_vgic::{Backing, CpuInterface, Host, IntId, PhysIrq};
+use rust_vgic::{Backing, CpuInterface, Host, IntId, InterfaceState, PhysIrq};
+
+/// `RVGIC_INTERFACE_WORDS`: VMCR, ICC_SRE_EL1, and the active priorities of both groups.
+const INTERFACE_WORDS: usize = 10;
 
 /// A domain's vGIC.
 pub type Vgic = rust_vgic::Domain<XenHost>;
@@ -92,6 +95,31 @@ impl Host for XenHost {
             1 => Some(true),
             _ => None,
         }
+    }
+
+    fn save_interface(&self, vcpu: XenVcpu) -> InterfaceState {
+        let mut words = [0; INTERFACE_WORDS];
+        // SAFETY: alive; writes so many words.
+        unsafe { ffi::rvgic_interface_save(vcpu.as_ptr(), words.as_mut_ptr()) };
+        let [vmcr, sre, a0, a1, a2, a3, b0, b1, b2, b3] = words;
+        InterfaceState {
+            vmcr,
+            sre,
+            ap0r: [a0, a1, a2, a3],
+            ap1r: [b0, b1, b2, b3],
+        }
+    }
+
+    fn restore_interface(&self, vcpu: XenVcpu, state: &InterfaceState) {
+        let InterfaceState {
+            vmcr,
+            sre,
+            ap0r: [a0, a1, a2, a3],
+            ap1r: [b0, b1, b2, b3],
+        } = *state;
+        let words: [u32; INTERFACE_WORDS] = [vmcr, sre, a0, a1, a2, a3, b0, b1, b2, b3];
+        // SAFETY: alive, and does not run; reads so many words.
+        unsafe { ffi::rvgic_interface_restore(vcpu.as_ptr(), words.as_ptr()) }
     }
 
     fn phys<R>(&self, phys: u16, f: impl FnOnce(&Desc) -> R) -> Option<R> {

@@ -186,6 +186,29 @@ impl<H: Host> Domain<H> {
         Progress::Done
     }
 
+    /// No vCPU runs: a command that has been begun is finished, and what is to be unmapped goes. No other is begun.
+    pub(crate) fn finish_command(&self, its: &Its) -> Progress {
+        let mut budget = Budget::new();
+        while its.stale.load(Ordering::Acquire) != 0 || its.begun.load(Ordering::Relaxed) != 0 {
+            if !its.begin() {
+                return Progress::Again;
+            }
+            let mut progress = Progress::Done;
+            if its.begun.load(Ordering::Relaxed) != 0 {
+                progress = self.one(its, &mut budget);
+            } else if self.unmap_all(its, &mut budget) == Progress::Done {
+                its.stale.store(0, Ordering::Release);
+            } else {
+                progress = Progress::Again;
+            }
+            its.end();
+            if progress == Progress::Again {
+                return progress;
+            }
+        }
+        Progress::Done
+    }
+
     fn work_alone(&self, its: &Its, budget: &mut Budget) -> Progress {
         loop {
             // A command is done before its tables go.

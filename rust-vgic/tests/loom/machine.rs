@@ -7,7 +7,8 @@ use loom::thread;
 use rust_vgic::lr::Format;
 use rust_vgic::redistributor::Region;
 use rust_vgic::{
-    Config, CpuInterface, Domain, Host, IntId, LpiConfig, PhysIrq, Vcpu, VcpuId, Version, Width,
+    Config, CpuInterface, Domain, Host, IntId, InterfaceState, LpiConfig, PhysIrq, Vcpu, VcpuId,
+    Version, Width,
 };
 use std::collections::BTreeMap;
 
@@ -199,6 +200,10 @@ impl Host for Mock {
     fn phys_has_fallen(&self, _phys: u16) -> bool {
         true
     }
+    fn save_interface(&self, _vcpu: usize) -> InterfaceState {
+        InterfaceState::default()
+    }
+    fn restore_interface(&self, _vcpu: usize, _state: &InterfaceState) {}
     fn set_own_active(&self, _phys: u16, on: bool) {
         let vcpu = CURRENT.with(|cpu| cpu.get());
         self.vcpus[vcpu].ppi_active.store(on, Ordering::Relaxed);

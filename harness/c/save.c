@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A domain's vGIC is saved and restored, and so are the CPU interfaces of vCPUs
+ * that come and go.
+ */
+
+#include "half.h"
+#ifndef MOCK_PEER
+#include "glue.h"
+#endif
+
+#ifndef MOCK_PEER
+void mock_interface_get(struct vcpu *v, uint32_t *words)
+{
+    rvgic_interface_save(v, words);
+}
+
+void mock_interface_set(struct vcpu *v, const uint32_t *words)
+{
+    rvgic_interface_restore(v, words);
+}
+
+void mock_save_size(struct domain *d, int64_t *size)
+{
+    *size = rvgic_save_size(d);
+}
+
+/* As the domctl does it, which is continued. */
+void mock_save(struct domain *d, void *to, size_t size, size_t *written, int *rc)
+{
+    do {
+        *rc = rvgic_save(d, to, size, written);
+    } while ( *rc == -ERESTART );
+}
+
+void mock_restore(struct domain *d, const void *from, size_t size, int *rc)
+{
+    *rc = rvgic_restore(d, from, size);
+}
+#endif
