@@ -102,7 +102,7 @@ impl<H: Host> Domain<H> {
     }
 
     /// Counts `v` among the vCPUs that have EOImode 1, or no longer. Says yes if it has come to them.
-    fn count_eoimode(&self, v: &Vcpu<H::Vcpu>, split: bool) -> bool {
+    pub(crate) fn count_eoimode(&self, v: &Vcpu<H::Vcpu>, split: bool) -> bool {
         let mut ctlr = Self::ctlr(v);
         if ctlr.contains(Ctlr::SPLIT) == split {
             return false;

@@ -9,7 +9,7 @@ use crate::irq::{Irq, State};
 use crate::its::{self, Its};
 use crate::lpi::Lpis;
 use crate::lr::{Format, Hcr};
-use crate::progress::Writes;
+use crate::progress::{Course, Writes};
 use crate::slice::try_boxed;
 use crate::sync::{AtomicU32, AtomicU64, Mutex};
 use crate::takers::Takers;
@@ -48,6 +48,8 @@ pub struct Domain<H: Host> {
     pub(crate) told: Told,
     /// What GICD_CTLR.RWP tells of.
     pub(crate) writes: Writes,
+    /// How far a reset has got.
+    pub(crate) resetting: Course,
     /// Serialises configuration writes whose parts must agree. Interrupts masked; above the vCPU locks, below desc->lock.
     pub(crate) config: Mutex<()>,
 }
@@ -64,6 +66,16 @@ impl<H: Host> Drop for Masked<'_, H> {
     fn drop(&mut self) {
         self.host.irq_restore(self.flags);
     }
+}
+
+/// An SPI or extended SPI at reset. Nobody has routed it yet: on GICv3 it goes to vCPU 0 (IROUTER resets to affinity 0 in Xen); a
+/// GICv2's ITARGETSR resets to 0, which a single-CPU implementation may fix to 1.
+fn spi_at_reset(version: Version, vcpus: usize) -> State {
+    let v3 = version == Version::V3;
+    let target = (v3 || vcpus == 1).then_some(VcpuId::new(0)).flatten();
+    State::reset(target)
+        .with_group1(v3)
+        .with_itargets(u8::from(!v3 && vcpus == 1))
 }
 
 impl<H: Host> Domain<H> {
@@ -91,14 +103,7 @@ impl<H: Host> Domain<H> {
         }
         let spis = config.spis.next_multiple_of(32);
         let espis = config.espis.next_multiple_of(32);
-        // Interrupts nobody has routed yet go to vCPU 0 on GICv3 (IROUTER resets to affinity 0 in Xen); a GICv2's
-        // ITARGETSR resets to 0, which a single-CPU implementation may fix to 1.
-        let target = (v3 || config.vcpus == 1)
-            .then_some(VcpuId::new(0))
-            .flatten();
-        let spi = State::reset(target)
-            .with_group1(v3)
-            .with_itargets(u8::from(!v3 && config.vcpus == 1));
+        let spi = spi_at_reset(config.version, config.vcpus);
         let no_memory = Error::NoMemory;
         let idle_hcr = if host.cpu().can_trap_dir() {
             Hcr::EN | Hcr::TDIR
@@ -122,7 +127,7 @@ impl<H: Host> Domain<H> {
                     .msi_frame
                     .zip(intid)
                     .is_some_and(|(f, spi)| f.has(spi));
-                Irq::new(if edge { spi.with_level(false) } else { spi })
+                Irq::new(spi.with_level(!edge))
             })
             .ok_or(no_memory)?,
             espis: try_boxed(espis, |_| Irq::new(spi)).ok_or(no_memory)?,
@@ -144,6 +149,7 @@ impl<H: Host> Domain<H> {
             takers: Takers::new(!v3),
             told: Told::new(),
             writes: Writes::new(),
+            resetting: Course::new(),
             config: Mutex::new(()),
         })
     }
@@ -258,6 +264,12 @@ impl<H: Host> Domain<H> {
         table
             .get(from..from.saturating_add(count).min(end))
             .unwrap_or_default()
+    }
+
+    /// An SPI or extended SPI as it was made.
+    pub(crate) fn at_reset(&self, intid: IntId) -> State {
+        let edge = (self.msi_frame).is_some_and(|frame| frame.has(intid));
+        spi_at_reset(self.version, self.vcpus.len()).with_level(!edge)
     }
 
     /// An interrupt that all vCPUs share.

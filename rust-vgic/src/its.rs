@@ -10,6 +10,7 @@
 //! | `its::memory` | how much memory what is mapped can take |
 //! | `its::queue` | the queue, worked off in bounded batches |
 //! | `its::registers` | the frame |
+//! | `its::reset` | the state after power-on |
 //! | `its::dump` | what a person sees of it |
 //!
 //! Guest memory is read for commands, for the first level of a device table and (by [`lpi`](crate::lpi)) for the configuration
@@ -35,6 +36,7 @@ mod memory;
 mod message;
 mod queue;
 mod registers;
+mod reset;
 mod tables;
 
 use crate::config::{Error, ItsConfig};
@@ -167,11 +169,19 @@ impl Its {
         found.is_some_and(|d| d.backing == Backing::Hardware)
     }
 
-    /// The same, and the events that are mapped here?
-    fn has_at_host(&self, device: u32) -> bool {
+    /// The same, and the event that is mapped here?
+    fn has_at_host(&self, (device, event): (u32, u32)) -> bool {
         let tables = self.tables.lock();
         let found = tables.devices.get(device);
-        found.is_some_and(|d| d.backing == Backing::Hardware && d.anew != Anew::UnmapsHere)
+        found.is_some_and(|d| {
+            let has = match d.anew {
+                Anew::No | Anew::Unmaps => true,
+                Anew::UnmapsHere => false,
+                // It is told of them in order.
+                Anew::Stays(next) => event < next,
+            };
+            has && d.backing == Backing::Hardware
+        })
     }
 
     /// GITS_CTLR.Quiescent, once it is disabled: nobody works for it, no command is half done, and nothing is left to be unmapped.

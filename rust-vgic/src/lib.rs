@@ -37,6 +37,7 @@
 //! | `lpi::delivery`, `lpi::registers` | LPIs: messages, configuration and pending tables |
 //! | `its::queue`, `its::execute` | commands of an ITS |
 //! | `its::message` | messages of device models |
+//! | `reset`, `lpi::reset`, `its::reset` | the state after power-on, from any |
 //! | `dump`, `its::dump`, `observe` | what a person sees: state, counters, messages |
 //! | | **frames** |
 //! | [`registers`] | how a register is described: a row of a table |
@@ -102,6 +103,7 @@ mod radix;
 mod recall;
 pub mod redistributor;
 pub mod registers;
+mod reset;
 mod routing;
 pub mod slice;
 mod slots;

@@ -27,6 +27,7 @@ use once_cell::race::OnceBox;
 
 mod delivery;
 mod registers;
+mod reset;
 
 /// LPIs on a page of the table. A model has few: each of their words costs loom time.
 const PAGE: usize = if cfg!(loom) { 4 } else { 256 };
@@ -283,13 +284,15 @@ impl Lpi {
     /// [`Lpi::route`] as stored, of none.
     const NOWHERE: u8 = u8::MAX;
 
+    /// Its word before it is mapped.
+    const AT_RESET: State = State::reset(None)
+        .with_level(false)
+        .with_group1(true)
+        .with_mapped(false);
+
     fn new() -> Self {
-        let state = State::reset(None)
-            .with_level(false)
-            .with_group1(true)
-            .with_mapped(false);
         Self {
-            irq: Irq::new(state),
+            irq: Irq::new(Self::AT_RESET),
             owner: AtomicU16::new(0),
             route: AtomicU8::new(Self::NOWHERE),
             next: AtomicU16::new(NIL),

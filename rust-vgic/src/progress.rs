@@ -33,6 +33,13 @@ impl Writes {
         self.begun.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// As when it was made. Nobody begins any meanwhile.
+    pub(crate) fn renew(&self) {
+        let Self { begun, complete } = self;
+        begun.store(0, Ordering::Relaxed);
+        complete.store(0, Ordering::Release);
+    }
+
     /// Is one of them not complete? `waits` looks for what they wait for, and is only asked if there is something to find.
     pub(crate) fn pending(&self, waits: impl FnOnce() -> bool) -> bool {
         // One that begins while others are looked for is not among them, whatever is found.
@@ -46,5 +53,49 @@ impl Writes {
             self.complete.store(begun, Ordering::Release);
         }
         waits
+    }
+}
+
+/// Work in stages that goes on where it stopped, for one at a time.
+#[derive(Debug)]
+pub(crate) struct Course {
+    /// 1 while somebody is at it. The rest is that one's.
+    busy: AtomicU32,
+    stage: AtomicU32,
+    /// What is next in the stage.
+    next: AtomicU32,
+}
+
+impl Course {
+    pub(crate) fn new() -> Self {
+        Self {
+            busy: AtomicU32::new(0),
+            stage: AtomicU32::new(0),
+            next: AtomicU32::new(0),
+        }
+    }
+
+    /// From now on the caller is at it, if nobody is.
+    #[must_use]
+    pub(crate) fn begin(&self) -> bool {
+        let begun = self
+            .busy
+            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
+        begun.is_ok()
+    }
+
+    pub(crate) fn end(&self) {
+        self.busy.store(0, Ordering::Release);
+    }
+
+    /// The stage, and what is next in it.
+    pub(crate) fn at(&self) -> (u32, u32) {
+        let stage = self.stage.load(Ordering::Relaxed);
+        (stage, self.next.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set(&self, stage: u32, next: u32) {
+        self.stage.store(stage, Ordering::Relaxed);
+        self.next.store(next, Ordering::Relaxed);
     }
 }

@@ -432,7 +432,7 @@ impl<H: Host> Domain<H> {
     }
 
     /// An SPI or extended SPI by its place in their tables.
-    fn spi_at(&self, n: u32) -> Option<(IntId, &Irq)> {
+    pub(crate) fn spi_at(&self, n: u32) -> Option<(IntId, &Irq)> {
         let spis = self.spis.len() as u32;
         let (irq, raw) = match n.checked_sub(spis) {
             None => (self.spis.get(n as usize)?, IntId::SPI.wrapping_add(n)),

@@ -14,6 +14,14 @@ impl Set {
         Self([AtomicU64::new(word), AtomicU64::new(word)])
     }
 
+    fn fill(&self, all: bool) {
+        let word = if all { u64::MAX } else { 0 };
+        let Self(words) = self;
+        words
+            .iter()
+            .for_each(|place| place.store(word, Ordering::Release));
+    }
+
     pub(crate) fn load(&self) -> u128 {
         let [low, high] = &self.0;
         let (low, high) = (low.load(Ordering::Acquire), high.load(Ordering::Acquire));
@@ -73,6 +81,22 @@ impl Takers {
         }
     }
 
+    /// As when it was made: nothing is known.
+    pub(crate) fn renew(&self, all_awake: bool) {
+        let Self {
+            groups: _,
+            awake,
+            off,
+            found,
+            wanted,
+        } = self;
+        self.forget_groups();
+        awake.fill(all_awake);
+        off.fill(false);
+        found.store(0, Ordering::Relaxed);
+        wanted.store(0, Ordering::Release);
+    }
+
     /// Who had the group enabled.
     pub(crate) fn group(&self, group1: bool) -> &Set {
         let [group0, of_group1] = &self.groups;
@@ -81,11 +105,7 @@ impl Takers {
 
     /// What was known of that counts no longer.
     pub(crate) fn forget_groups(&self) {
-        for Set(words) in &self.groups {
-            words
-                .iter()
-                .for_each(|word| word.store(0, Ordering::Release));
-        }
+        self.groups.iter().for_each(|group| group.fill(false));
     }
 
     /// `id` was found switched off.

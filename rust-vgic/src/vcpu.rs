@@ -134,6 +134,19 @@ impl<V> core::fmt::Debug for Vcpu<V> {
     }
 }
 
+/// Private interrupt number `n` of a vCPU at reset.
+pub(crate) fn private_at_reset(id: VcpuId, group1: bool, n: usize) -> State {
+    let own = Some(id);
+    // SGIs are always enabled on GICv2 (IHI 0048B, 4.3.5: implementation defined); GICv3 guests enable them.
+    if n < IntId::PPI as usize {
+        State::reset_sgi(own)
+            .with_enabled(!group1)
+            .with_group1(group1)
+    } else {
+        State::reset(own).with_group1(group1)
+    }
+}
+
 impl<V: Handle> Vcpu<V> {
     pub(crate) fn new(id: VcpuId, group1: bool) -> Self {
         Self {
@@ -159,19 +172,49 @@ impl<V: Handle> Vcpu<V> {
                 intid: AtomicU16::new(NIL),
                 shadow: AtomicU64::new(0),
             }),
-            private: core::array::from_fn(|i| {
-                let own = Some(id);
-                // SGIs are always enabled on GICv2 (IHI 0048B, 4.3.5: implementation defined); GICv3 guests enable them.
-                Irq::new(if i < 16 {
-                    State::reset_sgi(own)
-                        .with_enabled(!group1)
-                        .with_group1(group1)
-                } else {
-                    State::reset(own).with_group1(group1)
-                })
-            }),
+            private: core::array::from_fn(|n| Irq::new(private_at_reset(id, group1, n))),
             redist: redistributor::Registers::new(),
         }
+    }
+
+    /// As when it was made, but for its interrupts and its lists, and for what the list registers are known to have, which its next
+    /// entry writes over; its CPU interface starts afresh on that. It does not run, and `lock` is held.
+    pub(crate) fn renew(&self) {
+        let Self {
+            flags,
+            epoch: _,
+            loaded,
+            used: _,
+            stale,
+            twice,
+            physical,
+            hcr,
+            id: _,
+            handle: _,
+            kind: _,
+            vmcr,
+            sweep,
+            inboxes: _,
+            ctlr,
+            lock: _,
+            backlog: _,
+            counters: _,
+            slots,
+            private: _,
+            redist,
+        } = self;
+        // First: what it is asked from now on stays.
+        flags.fetch_and(Flags::CAME.union(Flags::LOOK).bits(), Ordering::AcqRel);
+        self.raise(Flags::DIRTY | Flags::LOOK | Flags::RESET);
+        let written = slots.iter().zip(0..);
+        let written = written.filter(|(slot, _)| slot.shadow.load(Ordering::Relaxed) != 0);
+        let written = written.fold(0, |all, (_, n)| all | 1_u32.wrapping_shl(n));
+        stale.store(written, Ordering::Relaxed);
+        for word in [loaded, twice, physical, hcr, sweep, ctlr] {
+            word.store(0, Ordering::Relaxed);
+        }
+        vmcr.store(UNKNOWN, Ordering::Relaxed);
+        redist.renew();
     }
 
     /// Its number.

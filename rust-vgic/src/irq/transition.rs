@@ -160,6 +160,23 @@ impl State {
         (new, effect)
     }
 
+    /// As at reset, which is `new`, whatever it was; but on the list that it is on, and mapped to the physical interrupt that it is
+    /// mapped to, which may have to be deactivated.
+    pub(crate) fn renewed(self, new: State) -> (State, Effect) {
+        let effect = if self.holds_phys() && !self.own() {
+            Effect::DEACTIVATE
+        } else {
+            Effect::empty()
+        };
+        let new = new
+            .with_hw(self.hw())
+            .with_own(self.own())
+            .with_line(new.line() && !self.hw())
+            .with_raw_place(self.raw_place())
+            .with_raw_holder(self.raw_holder());
+        (new, effect)
+    }
+
     /// [`Event::Line`]. The line is kept while the interrupt is edge-triggered, too: it may be made level-sensitive. An SGI has none.
     #[inline(always)]
     pub fn at_level(self, level: bool) -> (State, Effect) {

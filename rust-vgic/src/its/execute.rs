@@ -69,7 +69,7 @@ impl<H: Host> Domain<H> {
             }
             Command::Clear { device, event } => {
                 let (intid, lpi) = self.lpi_of(its, device, event)?;
-                if its.has_at_host(device) {
+                if its.has_at_host((device, event)) {
                     self.host.clear_event(its.index, device, event);
                 }
                 self.post_to(intid, &lpi.irq, irq::Event::ClearPending);
@@ -374,7 +374,7 @@ impl<H: Host> Domain<H> {
         };
         let claimed = loser.is_some() || self.claim_lpi(its.index, at, lpi);
         // What was sent to an event that was not mapped has gone nowhere, wherever it may wait.
-        if reserved && claimed && old.is_none() && its.has_at_host(at.0) {
+        if reserved && claimed && old.is_none() && its.has_at_host(at) {
             self.host.clear_event(its.index, at.0, at.1);
         }
         // The host says last whether it can be. From here on the messages are those of the new LPI, and dropped until that is mapped.
@@ -446,7 +446,7 @@ impl<H: Host> Domain<H> {
 
     /// Unmaps an event at the host, if that has it.
     fn unmap_at_host(&self, its: &Its, at: (u32, u32)) {
-        if its.has_at_host(at.0) {
+        if its.has_at_host(at) {
             self.host.unmap_event(its.index, at.0, at.1);
         }
     }

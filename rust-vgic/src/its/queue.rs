@@ -44,7 +44,7 @@ pub(super) struct Budget {
 const TURNS: u32 = 8;
 
 impl Budget {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             commands: COMMANDS,
             steps: STEPS,

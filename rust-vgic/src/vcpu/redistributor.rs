@@ -23,6 +23,13 @@ impl Registers {
         }
     }
 
+    /// As at reset. Its vCPU does not run, so nobody is at what is asked of it.
+    pub(crate) fn renew(&self) {
+        let Self { waker, lpi } = self;
+        waker.store(PROCESSOR_SLEEP, Ordering::Relaxed);
+        lpi.renew();
+    }
+
     /// Has its guest declared that the vCPU takes no interrupts?
     pub(crate) fn is_asleep(&self) -> bool {
         self.waker.load(Ordering::Relaxed) & PROCESSOR_SLEEP != 0
@@ -61,6 +68,26 @@ impl LpiRegisters {
             unsorted: AtomicU32::new(0),
             invalidating: AtomicU32::new(0),
             synced: AtomicU64::new(0),
+        }
+    }
+
+    fn renew(&self) {
+        let Self {
+            enabled,
+            pendbaser,
+            // Whose trap is over.
+            busy: _,
+            next,
+            awaited,
+            unsorted,
+            invalidating,
+            synced,
+        } = self;
+        for word in [enabled, next, unsorted, invalidating] {
+            word.store(0, Ordering::Release);
+        }
+        for word in [pendbaser, awaited, synced] {
+            word.store(0, Ordering::Relaxed);
         }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! Every pointer is one of Xen's own, alive during the call.
 
-use super::{EINVAL, errno, vcpu_of, vgic_of};
+use super::{EINVAL, ERESTART, errno, vcpu_of, vgic_of};
 use crate::ffi::{self, domain, vcpu};
 use crate::host::{Desc, Vgic, XenHost};
 use crate::layout::{self, NONE, XenDomain, XenVcpu};
@@ -15,7 +15,8 @@ use rust_vgic::lr::Format;
 use rust_vgic::redistributor::Region;
 use rust_vgic::slice::try_box;
 use rust_vgic::{
-    Config, Domain, Error, Host, IntId, ItsConfig, Limits, LpiConfig, MsiFrame, VcpuId, Version,
+    Config, Domain, Error, Host, IntId, ItsConfig, Limits, LpiConfig, MsiFrame, Progress, VcpuId,
+    Version,
 };
 
 /// How many SPIs and extended SPIs `nr_spis` asks for. It is the number of SPIs or, with extended ones, the
@@ -273,6 +274,32 @@ pub unsafe extern "C" fn rvgic_vcpu_free(v: *mut vcpu) {
         // SAFETY: alive. What is injected from now on is dropped.
         unsafe { XenVcpu::new(v) }.set_private(core::ptr::null_mut(), core::ptr::null_mut());
     }
+}
+
+/// A part of a reset: 0, or that it is to be called again.
+fn reset_part(progress: Progress) -> c_int {
+    match progress {
+        Progress::Done => 0,
+        Progress::Again => -ERESTART,
+    }
+}
+
+/// The domain's whole vGIC becomes as after power-on. Process context; its vCPUs are paused, and stay that until this has said 0.
+/// `-ERESTART`: it is to be called again. `-EINVAL`: there is no vGIC.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_reset(d: *mut domain) -> c_int {
+    // SAFETY: alive, see above.
+    unsafe { vgic_of(d) }.map_or(-EINVAL, |vgic| reset_part(vgic.reset()))
+}
+
+/// ITS number `its` of the domain does. As [`rvgic_reset`]; `-EINVAL` also if there is no such ITS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_reset_its(d: *mut domain, its: c_uint) -> c_int {
+    // SAFETY: alive, see above.
+    let Some(vgic) = (unsafe { vgic_of(d) }) else {
+        return -EINVAL;
+    };
+    vgic.reset_its(its as usize).map_or(-EINVAL, reset_part)
 }
 
 /// Takes a number; `false` if it is taken or does not exist.
