@@ -50,7 +50,7 @@ use tables::{Anew, Tables};
 /// Bytes of an entry in the guest's tables.
 const ENTRY: u64 = 8;
 /// GITS_BASER0 and GITS_BASER1 at reset: Type, device (1) or collection (4), and the size of an entry less one.
-const BASER_TYPES: [u64; 2] = [
+pub(crate) const BASER_TYPES: [u64; 2] = [
     1 << 56 | (ENTRY.wrapping_sub(1)) << 48,
     4 << 56 | (ENTRY.wrapping_sub(1)) << 48,
 ];
@@ -134,7 +134,15 @@ impl Refused {
     }
 }
 
+pub(crate) use queue::{OFFSET, STALLED, VALID};
+pub(crate) use registers::{BASER_MASK, CBASER_MASK};
+
 impl Its {
+    /// Is no device mapped?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tables.lock().devices.next(0).is_none()
+    }
+
     fn new(index: u16, config: ItsConfig) -> Self {
         Self {
             index,

@@ -27,10 +27,12 @@ use once_cell::race::OnceBox;
 
 mod delivery;
 mod registers;
+
+pub(crate) use registers::{PENDBASER_MASK, PROPBASER_MASK};
 mod reset;
 
 /// LPIs on a page of the table. A model has few: each of their words costs loom time.
-const PAGE: usize = if cfg!(loom) { 4 } else { 256 };
+pub(crate) const PAGE: usize = if cfg!(loom) { 4 } else { 256 };
 
 /// An LPI, and what the ITS that has mapped it knows of it.
 pub(crate) struct Lpi {
@@ -187,6 +189,17 @@ impl Lpis {
         Ok(())
     }
 
+    /// Can so many more pages be made, for what is mapped and for others?
+    pub(crate) fn has_room(&self, mapped: u32, others: u32) -> bool {
+        let left = |budget: &Budget| budget.left.load(Ordering::Relaxed);
+        mapped <= left(&self.pages_left) && others <= left(&self.table_pages_left)
+    }
+
+    /// One redistributor more has EnableLPIs set.
+    pub(crate) fn enable_one(&self) {
+        self.enabled.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Does the domain have LPIs at all?
     pub(crate) fn exist(&self) -> bool {
         self.id_bits != 0
@@ -217,7 +230,7 @@ impl Lpis {
     }
 
     /// The same of one that a pending table has.
-    fn make_pending(&self, intid: IntId) -> Result<&Lpi, NoPage> {
+    pub(crate) fn make_pending(&self, intid: IntId) -> Result<&Lpi, NoPage> {
         self.make_from(&self.table_pages_left, intid)
     }
 
@@ -313,7 +326,7 @@ impl Lpi {
     }
 
     /// Under the configuration lock, or by who works for its ITS. What is pending is yet to follow.
-    fn set_route(&self, target: Target) {
+    pub(crate) fn set_route(&self, target: Target) {
         let raw = target.map_or(Self::NOWHERE, VcpuId::raw);
         self.route.store(raw, Ordering::Relaxed);
     }

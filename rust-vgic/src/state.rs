@@ -12,7 +12,12 @@
 //! | `state::records` | the records |
 //! | `state::error` | why a stream is refused |
 //! | `state::interface` | the CPU interface, whatever the hardware |
+//! | `state::its` | the registers of an ITS |
 //! | `state::save` | a domain is saved |
+//! | `state::walk` | a stream is gone through |
+//! | `state::check` | is it of such a domain, and can all of it be? |
+//! | `state::word` | one interrupt |
+//! | `state::restore` | a domain is restored |
 //!
 //! # What is where
 //!
@@ -25,6 +30,7 @@
 //! No vCPU runs, while a domain is saved and while it is restored, and what each was is where [`Host::save_interface`] finds it. Lines may
 //! rise and fall meanwhile, and messages arrive.
 
+mod check;
 mod error;
 mod interface;
 mod its;
@@ -32,6 +38,8 @@ mod records;
 mod restore;
 mod save;
 mod stream;
+mod walk;
+mod word;
 
 pub use error::{RestoreError, Why};
 pub use records::{

@@ -257,7 +257,7 @@ impl State {
 
     /// Puts the interrupt on a list if it now belongs on one, and says who has to look at it.
     #[inline(always)]
-    fn settle(self, old: State, mut effect: Effect) -> (State, Effect) {
+    pub(crate) fn settle(self, old: State, mut effect: Effect) -> (State, Effect) {
         if self == old {
             return (self, effect);
         }

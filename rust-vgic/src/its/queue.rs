@@ -27,11 +27,11 @@ const COMMANDS: u32 = 64;
 const STEPS: u32 = 256;
 
 /// GITS_CREADR.Stalled.
-pub(super) const STALLED: u32 = 1 << 0;
+pub(crate) const STALLED: u32 = 1 << 0;
 /// The offset in GITS_CREADR and GITS_CWRITER.
-pub(super) const OFFSET: u32 = 0xf_ffe0;
+pub(crate) const OFFSET: u32 = 0xf_ffe0;
 /// GITS_CBASER.Valid.
-pub(super) const VALID: u64 = 1 << 63;
+pub(crate) const VALID: u64 = 1 << 63;
 
 /// What one trap may still do.
 pub(super) struct Budget {

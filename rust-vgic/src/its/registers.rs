@@ -21,10 +21,11 @@ const QUIESCENT: u64 = 1 << 31;
 const RETRY: u64 = 1 << 0;
 
 /// GITS_CBASER without RES0 bits.
-const CBASER_MASK: u64 = VALID | 0b111 << 59 | 0b111 << 53 | 0xf_ffff_ffff_f000 | 0b11 << 10 | 0xff;
+pub(crate) const CBASER_MASK: u64 =
+    VALID | 0b111 << 59 | 0b111 << 53 | 0xf_ffff_ffff_f000 | 0b11 << 10 | 0xff;
 
 /// GITS_BASER: what can be written, and Indirect.
-const BASER_MASK: u64 = VALID | INDIRECT | 0b111 << 59 | 0b111 << 53 | 0xffff_ffff_ffff;
+pub(crate) const BASER_MASK: u64 = VALID | INDIRECT | 0b111 << 59 | 0b111 << 53 | 0xffff_ffff_ffff;
 const INDIRECT: u64 = 1 << 62;
 /// What says where a table is and how it is built: with another of these it is another table.
 const BASER_TABLE: u64 = VALID | INDIRECT | 0xffff_ffff_f000 | 0b11 << 8;

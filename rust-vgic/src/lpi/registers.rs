@@ -27,8 +27,10 @@ const ENOUGH: u32 = 128;
 const WINDOW_COST: u32 = 2;
 
 /// GICR_PROPBASER and GICR_PENDBASER: the bits that are kept.
-const PROPBASER_MASK: u64 = 0b111 << 56 | 0xf_ffff_ffff_f000 | 0b11 << 10 | 0b111 << 7 | 0x1f;
-const PENDBASER_MASK: u64 = 1 << 62 | 0b111 << 56 | 0xf_ffff_ffff_0000 | 0b11 << 10 | 0b111 << 7;
+pub(crate) const PROPBASER_MASK: u64 =
+    0b111 << 56 | 0xf_ffff_ffff_f000 | 0b11 << 10 | 0b111 << 7 | 0x1f;
+pub(crate) const PENDBASER_MASK: u64 =
+    1 << 62 | 0b111 << 56 | 0xf_ffff_ffff_0000 | 0b11 << 10 | 0b111 << 7;
 /// GICR_PENDBASER.PTZ: the table is all zero.
 const PTZ: u64 = 1 << 62;
 

@@ -1,26 +1,243 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A domain is restored.
+//! A domain is restored: what a stream that was checked says, and what has come meanwhile.
 
+use super::check::Check;
 use super::error::{RestoreError, Why};
-use super::stream::Records;
+use super::interface::AFRESH;
+use super::records::{
+    CpuInterfaceState, DistributorState, ItsState, LpiState, RedistributorState, SpiState,
+};
+use super::stream::Framed;
+use super::walk::{Checked, Visit};
+use super::word::{Word, has, vcpu};
+use crate::config::Version;
 use crate::domain::Domain;
-use crate::host::Host;
+use crate::host::{Host, PhysIrq};
+use crate::intid::IntId;
+use crate::irq::{Effect, Irq};
+use crate::its::Its;
+use crate::lpi::{Lpi, NoPage};
+use crate::routing::{ANY, IRM, is_shared};
+use crate::sync::Ordering;
+use crate::vcpu::{Flags, Vcpu};
+
+/// What the records say is done, but for what depends on others.
+struct Apply<'a, H: Host>(&'a Domain<H>);
 
 impl<H: Host> Domain<H> {
-    /// Restores what was saved, of this domain or of another that is like it. Its vGIC is as after its creation or a reset; what has come to it
-    /// since is kept.
+    /// Restores what was saved, of this domain or of another that is like it. Its vGIC is as after its creation or a reset; what has
+    /// come to it since is kept: lines that have risen, latches, what a physical interrupt has brought.
+    ///
+    /// Process context. No vCPU runs, and no one else is at this or at a reset.
     ///
     /// # Errors
     /// What is wrong, with the stream or with the domain: then that is as it was.
     pub fn restore(&self, stream: &[u8]) -> Result<(), RestoreError> {
-        let mut records = Records::new(stream);
-        let first = records.next()?;
-        Err(RestoreError {
-            record: Some(first.record),
-            instance: first.instance,
-            field: "typecode",
-            offset: records.at(),
-            why: Why::Busy,
-        })
+        self.check_new()?;
+        self.each_record(stream, &mut Check::new(self))?;
+        self.each_record(stream, &mut Pages(self))?;
+        // From here on nothing fails.
+        self.each_record(stream, &mut Apply(self))?;
+        self.each_record(stream, &mut Finish(self))?;
+        if self.shares() {
+            for v in self.created() {
+                v.raise(Flags::LOOK | Flags::SWEEP);
+            }
+        }
+        Ok(())
+    }
+
+    /// An LPI that has a word.
+    fn revive_lpi(&self, intid: IntId, lpi: &Lpi, state: &LpiState, n: usize) {
+        let owned = has(state.owned, n);
+        if owned && lpi.its().is_none() {
+            // Its event is lost: that was in memory which the guest has taken away, or broken.
+            return;
+        }
+        let route = state.route.get(n).and_then(|route| vcpu(*route));
+        let target = state.target.get(n).and_then(|target| vcpu(*target));
+        if lpi.its().is_none() {
+            lpi.set_route(route);
+        }
+        let priority = state.priority.get(n).copied().unwrap_or_default();
+        let latch = has(state.latch, n);
+        self.update_lpi(intid, &lpi.irq, |s| {
+            let new = s
+                .with_mapped(true)
+                .with_enabled(has(state.enabled, n))
+                .with_priority5(priority >> 3)
+                .with_latch(s.latch() || latch)
+                .with_target(if latch { target } else { lpi.route() });
+            Some(new.settle(s, Effect::empty()))
+        });
+    }
+
+    /// An SPI, and in the same hold of its lock the physical interrupt behind it.
+    fn revive_spi(&self, intid: IntId, irq: &Irq, word: &Word) {
+        let may_set_trigger = self.host.may_set_trigger();
+        let done = self.with_phys(irq, |phys| {
+            let done = irq.update(|s| Some(word.revive(s, None)));
+            let Some((phys, (_, new, _))) = phys.zip(done) else {
+                return done;
+            };
+            if may_set_trigger {
+                phys.set_trigger(new.level());
+            }
+            if new.phys() {
+                // Before it is enabled: it is active for the guest, and fires when that has ended it.
+                phys.set_active(true);
+            }
+            if word.host_pending && !new.level() {
+                phys.set_pending(true);
+            }
+            phys.set_enabled(new.enabled());
+            done
+        });
+        if let Some((_, new, effect)) = done {
+            self.carry_out(intid, irq, new, effect.without_phys());
+            self.route_physical(irq);
+        }
+    }
+
+    /// A private one, whose line may be one that can be looked at.
+    fn revive_private(&self, v: &Vcpu<H::Vcpu>, intid: IntId, irq: &Irq, word: &Word) {
+        let line = match v.handle() {
+            Some(handle) if !intid.is_sgi() && word.level => self.host.line(handle, intid),
+            _ => None,
+        };
+        if let Some((_, new, effect)) = irq.update(|s| Some(word.revive(s, line))) {
+            self.carry_out(intid, irq, new, effect);
+        }
+    }
+}
+
+impl<H: Host> Visit<H> for Apply<'_, H> {
+    fn distributor(&mut self, _: &Framed<'_>, state: &DistributorState) -> Checked {
+        self.0.set_propbaser(state.propbaser);
+        self.0.ctlr.store(state.ctlr, Ordering::Release);
+        Ok(())
+    }
+
+    fn redistributor(
+        &mut self,
+        _: &Framed<'_>,
+        state: &RedistributorState,
+        v: &Vcpu<H::Vcpu>,
+    ) -> Checked {
+        let domain = self.0;
+        if domain.version == Version::V3 {
+            v.redist.waker.store(state.waker, Ordering::Relaxed);
+            domain.takers.awake.put(v.id(), !v.redist.is_asleep());
+        }
+        let lpi = &v.redist.lpi;
+        lpi.pendbaser.store(state.pendbaser, Ordering::Relaxed);
+        if state.ctlr != 0 {
+            domain.lpis.enable_one();
+            lpi.enabled.store(1, Ordering::Release);
+        }
+        for ((n, irq), raw) in v.all_private().iter().enumerate().zip(0..) {
+            if let Some(intid) = IntId::new(raw) {
+                domain.revive_private(v, intid, irq, &state.word(v.id(), n));
+            }
+        }
+        Ok(())
+    }
+
+    fn interface(
+        &mut self,
+        _: &Framed<'_>,
+        state: &CpuInterfaceState,
+        v: &Vcpu<H::Vcpu>,
+    ) -> Checked {
+        let domain = self.0;
+        let raw = domain.hardware().restore(state);
+        if let (Ok(raw), Some(handle)) = (raw, v.handle()) {
+            domain.host.restore_interface(handle, &raw);
+            // What it takes is known from now on, as it was.
+            domain.vmcr_changed(v, raw.vmcr);
+        }
+        if state.flags & AFRESH == 0 {
+            // A reset would have it start afresh.
+            v.flags.fetch_and(!Flags::RESET.bits(), Ordering::AcqRel);
+        } else {
+            v.raise(Flags::RESET);
+        }
+        // Its own lines are looked at, and whatever hangs on one.
+        v.raise(Flags::LOOK | Flags::DIRTY | Flags::LINES | Flags::ORPHAN);
+        Ok(())
+    }
+
+    fn its(&mut self, _: &Framed<'_>, state: &ItsState, its: &Its) -> Checked {
+        its.set_registers(state);
+        Ok(())
+    }
+
+    fn spis(&mut self, _: &Framed<'_>, state: &SpiState, first: u32, irqs: &[Irq]) -> Checked {
+        let domain = self.0;
+        for ((n, irq), raw) in irqs.iter().enumerate().zip(first..) {
+            let Some(intid) = IntId::new(raw) else {
+                continue;
+            };
+            let mut word = state.word(n);
+            if let Some(router) = domain.router(intid) {
+                router.store(word.router, Ordering::Relaxed);
+            }
+            if word.router & IRM != 0 {
+                word.targets = ANY;
+            }
+            if word.targets.count_ones() > 1 {
+                domain.one_of_n.store(1, Ordering::Release);
+            }
+            domain.revive_spi(intid, irq, &word);
+            debug_assert_eq!(is_shared(irq.state()), word.targets.count_ones() > 1);
+        }
+        Ok(())
+    }
+}
+
+/// The pages that its LPIs are on are made.
+struct Pages<'a, H: Host>(&'a Domain<H>);
+
+impl<H: Host> Visit<H> for Pages<'_, H> {
+    fn lpis(&mut self, framed: &Framed<'_>, state: &LpiState, first: u32) -> Checked {
+        let Some(intid) = IntId::new(first) else {
+            return Ok(());
+        };
+        let lpis = &self.0.lpis;
+        let made = if state.owned != 0 {
+            lpis.make(intid)
+        } else {
+            lpis.make_pending(intid)
+        };
+        let why = match made {
+            Ok(_) => return Ok(()),
+            Err(NoPage::Limit) => Why::Limit,
+            Err(NoPage::Memory) => Why::NoMemory,
+        };
+        Err(framed.wrong::<LpiState>("mapped", why))
+    }
+}
+
+/// What depends on all the others: LPIs, and that ITSes are enabled.
+struct Finish<'a, H: Host>(&'a Domain<H>);
+
+impl<H: Host> Visit<H> for Finish<'_, H> {
+    fn lpis(&mut self, _: &Framed<'_>, state: &LpiState, first: u32) -> Checked {
+        for (n, raw) in (0..32_usize)
+            .zip(first..)
+            .filter(|(n, _)| has(state.mapped, *n))
+        {
+            let intid = IntId::new(raw);
+            let found = intid.and_then(|intid| Some((intid, self.0.lpis.get(intid)?)));
+            if let Some((intid, lpi)) = found {
+                self.0.revive_lpi(intid, lpi, state, n);
+            }
+        }
+        Ok(())
+    }
+
+    fn its(&mut self, _: &Framed<'_>, state: &ItsState, its: &Its) -> Checked {
+        its.enabled.store(state.ctlr, Ordering::Release);
+        Ok(())
     }
 }

@@ -196,6 +196,15 @@ impl<H: Host> Domain<H> {
         });
         let flags = Flags::from_bits_retain(v.flags.load(Ordering::Relaxed));
         let afresh = flags.contains(Flags::RESET);
+        // Whatever it is, it will not be seen.
+        let raw = if afresh {
+            InterfaceState {
+                sre: raw.sre,
+                ..InterfaceState::default()
+            }
+        } else {
+            raw
+        };
         self.hardware()
             .save(&raw, afresh, self.active_group1(v, &raw))
     }

@@ -225,7 +225,8 @@ impl Framed<'_> {
         }
     }
 
-    fn bad(&self, field: &'static str, why: Why) -> RestoreError {
+    /// What is wrong with it as a whole.
+    pub(super) fn bad(&self, field: &'static str, why: Why) -> RestoreError {
         RestoreError {
             record: Some(self.record),
             instance: self.instance,

@@ -30,6 +30,15 @@ impl Registers {
         lpi.renew();
     }
 
+    /// Is it as at reset, as far as a guest can tell?
+    pub(crate) fn is_new(&self) -> bool {
+        let lpi = &self.lpi;
+        self.is_asleep()
+            && !lpi.enabled()
+            && !lpi.changing()
+            && lpi.pendbaser.load(Ordering::Relaxed) == 0
+    }
+
     /// Has its guest declared that the vCPU takes no interrupts?
     pub(crate) fn is_asleep(&self) -> bool {
         self.waker.load(Ordering::Relaxed) & PROCESSOR_SLEEP != 0
