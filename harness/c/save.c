@@ -20,6 +20,29 @@ void mock_interface_set(struct vcpu *v, const uint32_t *words)
     rvgic_interface_restore(v, words);
 }
 
+/*
+ * What Xen keeps of a vCPU's timers, of which the vGIC's stream says nothing:
+ * CTL and CVAL of the virtual one, and of the emulated one, and whether Xen's
+ * own timer for that is set.
+ */
+void mock_timers_get(struct vcpu *v, uint64_t *words)
+{
+    words[0] = v->arch.virt_timer.ctl;
+    words[1] = v->arch.virt_timer.cval;
+    words[2] = v->arch.phys_timer.ctl;
+    words[3] = v->arch.phys_timer.cval;
+    words[4] = v->arch.phys_timer.timer.set;
+}
+
+void mock_timers_set(struct vcpu *v, const uint64_t *words)
+{
+    v->arch.virt_timer.ctl = words[0];
+    v->arch.virt_timer.cval = words[1];
+    v->arch.phys_timer.ctl = words[2];
+    v->arch.phys_timer.cval = words[3];
+    v->arch.phys_timer.timer.set = words[4];
+}
+
 void mock_save_size(struct domain *d, int64_t *size)
 {
     *size = rvgic_save_size(d);

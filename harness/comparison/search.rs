@@ -30,6 +30,8 @@ pub struct Variation {
     pub traps_win: bool,
     /// [`Kind::EndInactive`]
     pub ends_inactive: bool,
+    /// Moved to other machines by this seed; 0 for never.
+    pub moves: u64,
 }
 
 impl Variation {
@@ -42,6 +44,20 @@ impl Variation {
             exits: 0,
             traps_win: false,
             ends_inactive: false,
+            moves: 0,
+        }
+    }
+
+    /// Another machine that a domain of this one can be moved to: with as many priorities, and another number of list registers.
+    fn elsewhere(self, gic: u8, random: &mut fastrand::Rng) -> Self {
+        Self {
+            machine: match (gic, random.bool()) {
+                (2, true) => Some("fvp-base"),
+                (2, false) => None,
+                _ => self.machine,
+            },
+            lrs: LRS[random.usize(..LRS.len())],
+            ..self
         }
     }
 }
@@ -54,6 +70,8 @@ pub struct Finding {
     pub what: String,
 }
 
+/// All numbers of list registers that a domain is moved between.
+const LRS: [u8; 4] = [1, 2, 4, 16];
 /// Numbers of list registers.
 const FEW: [u8; 3] = [1, 2, 4];
 const MANY: u8 = 16;
@@ -77,6 +95,7 @@ fn variations(script: &Script, seed: u64) -> [Variation; VARIATIONS] {
         exits,
         traps_win: seed % 4 == 3,
         ends_inactive: script.kinds.contains(&Kind::EndInactive),
+        moves: 0,
     })
 }
 
@@ -124,7 +143,19 @@ pub fn play(head: &Head, way: Variation, ops: &[Op]) -> Result<Option<Finding>> 
     let mut played = Vec::with_capacity(ops.len());
     let mut what = None;
     let boot = Driver::new(head, 0).boot().len();
+    let mut random = fastrand::Rng::with_seed(way.moves);
     'all: for (n, op) in ops.iter().enumerate() {
+        if way.moves != 0 && random.u8(..8) == 0 {
+            let there = way.elsewhere(head.gic, &mut random);
+            let profile = script::profile(&scene(head, there));
+            stage = match stage.moved_to(profile) {
+                Ok(stage) => stage,
+                Err(why) => {
+                    let what = format!("before `{op}` it is moved to {there:?}: {why:#}");
+                    return Ok(Some(Finding { ops: played, what }));
+                }
+            };
+        }
         let Some(op) = judge.resolve(op) else {
             continue;
         };
@@ -239,6 +270,34 @@ pub fn seed(gic: u8, seed: u64, may: &[Kind]) -> Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+/// The same, with the domain moved to other machines again and again: saved on the one, and restored on the other.
+///
+/// # Errors
+/// If there can be no such domain.
+pub fn moved(gic: u8, seed: u64, may: &[Kind]) -> Result<Option<String>> {
+    let script = chance::script(gic, seed, may);
+    let ways = variations(&script, seed);
+    let moves = seed.wrapping_add(1);
+    let way = Variation {
+        moves,
+        ..ways[(seed % VARIATIONS as u64) as usize]
+    };
+    let head = Head {
+        lrs: way.lrs,
+        ..script.head.clone()
+    };
+    let found = play(&head, way, &script.ops)?;
+    Ok(found.map(|finding| {
+        let last = finding.ops.iter().rev().take(12).rev();
+        let last: Vec<String> = last.map(ToString::to_string).collect();
+        format!(
+            "seed {seed}, {way:?}: {}\n{}",
+            finding.what,
+            last.join("\n")
+        )
+    }))
 }
 
 /// What was found, as a script that fails.

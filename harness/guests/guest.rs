@@ -69,9 +69,16 @@ pub struct GuestCpu {
 impl GuestCpu {
     /// Lets vCPU `id` of the domain run, on the physical CPU that it was made for.
     pub fn start(domain: &Domain, id: usize) -> Self {
+        let mut new = Self::parked(domain, id);
+        new.resume();
+        new
+    }
+
+    /// The same of one that does not run yet.
+    pub fn parked(domain: &Domain, id: usize) -> Self {
         let vcpu = domain.vcpu(id);
         let cpu = vcpu.processor();
-        let mut new = Self {
+        Self {
             machine: Arc::clone(&domain.machine),
             vcpu,
             cpu,
@@ -82,9 +89,7 @@ impl GuestCpu {
             gicd: domain.gicd(),
             gicc: domain.gicc(),
             gicr: domain.gicr_regions(),
-        };
-        new.resume();
-        new
+        }
     }
 
     /// The physical CPU it runs on.

@@ -13,6 +13,7 @@ use crate::xen::vtimer::{CNT_ENABLE, CNT_MASK};
 use anyhow::{Result, bail};
 use recording::script::Timer;
 use recording::{Field, Frame, Head, Op, Register, Size, SysReg};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::machine::cpuif::{Group, SPURIOUS};
@@ -58,6 +59,9 @@ pub struct Stage {
     spare: usize,
     /// The virtual timer's line was last lowered by IMASK.
     masks: bool,
+    /// Lines of the host's that are high.
+    high: BTreeSet<u32>,
+    espis: u32,
 }
 
 impl Stage {
@@ -120,7 +124,63 @@ impl Stage {
             head: head.clone(),
             spare: vcpus,
             masks: true,
+            high: BTreeSet::new(),
+            espis,
         })
+    }
+
+    /// The domain goes to a new machine: it is saved there, and a new one is restored here. What the machine before reports is an
+    /// error, and so is a refusal.
+    ///
+    /// # Errors
+    /// What went wrong, and where.
+    pub fn moved_to(mut self, profile: Profile) -> Result<Self> {
+        for player in &mut self.vcpus {
+            player.cpu.iter_mut().for_each(GuestCpu::preempt);
+        }
+        self.settle();
+        let count = self.vcpus.len();
+        let kept: Vec<_> = (0..count).map(|n| self.domain.vcpu(n).kept()).collect();
+        let stream = match self.domain.save() {
+            Ok(stream) => stream,
+            Err(errno) => bail!("it cannot be saved: {errno:?}"),
+        };
+        let (head, espis, masks) = (self.head.clone(), self.espis, self.masks);
+        let high = std::mem::take(&mut self.high);
+        let mut players = std::mem::take(&mut self.vcpus);
+        let started: Vec<bool> = players.iter().map(|p| p.cpu.is_some()).collect();
+        let ways = |p: &Player| p.cpu.as_ref().map(|cpu| (cpu.traps_win, cpu.aarch32));
+        let ways: Vec<_> = players.iter().map(ways).collect();
+        players.iter_mut().for_each(|p| p.cpu = None);
+        let reports = self.end();
+        if let Some(why) = reports.first() {
+            bail!("{why}");
+        }
+        let mut new = Self::on_machine(profile, &head, espis)?;
+        new.masks = masks;
+        for irq in &high {
+            new.machine().gic.set_line(*irq as u16, true);
+        }
+        new.high = high;
+        for (n, kept) in kept.iter().enumerate() {
+            new.domain.vcpu(n).keep(kept);
+        }
+        if new.domain.restore(&stream).is_err() {
+            bail!("it is refused: {}", new.machine().take_console());
+        }
+        for (n, player) in players.iter_mut().enumerate() {
+            if started[n] {
+                let mut cpu = GuestCpu::parked(&new.domain, n);
+                (cpu.traps_win, cpu.aarch32) = ways[n].unwrap_or_default();
+                if !player.preempted {
+                    cpu.try_wake();
+                }
+                player.cpu = Some(cpu);
+            }
+        }
+        new.vcpus = players;
+        new.settle();
+        Ok(new)
     }
 
     /// Destroys the domain; what would have been a crash, a hang or a failed assertion of Xen from the beginning to here.
@@ -245,7 +305,14 @@ impl Stage {
     fn line(&mut self, intid: u32, level: bool) -> Seen {
         let gic = &self.machine().gic;
         match (self.head.hardware_line(intid), level) {
-            (Some(line), _) if line.level => gic.set_line(intid as u16, level),
+            (Some(line), _) if line.level => {
+                gic.set_line(intid as u16, level);
+                if level {
+                    self.high.insert(intid);
+                } else {
+                    self.high.remove(&intid);
+                }
+            }
             (Some(_), true) => gic.pulse(intid as u16),
             (Some(_), false) => {}
             (None, _) => self.device(|| self.domain.inject(intid, level)),

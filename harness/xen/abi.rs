@@ -133,6 +133,9 @@ optional! {
     /// What is kept of a vCPU's CPU interface while it does not run: ten words.
     interface_get = mock_interface_get(v: *mut RawVcpu, words: *mut u32);
     interface_set = mock_interface_set(v: *mut RawVcpu, words: *const u32);
+    /// What is kept of its timers: five words.
+    timers_get = mock_timers_get(v: *mut RawVcpu, words: *mut u64);
+    timers_set = mock_timers_set(v: *mut RawVcpu, words: *const u64);
     save_size = mock_save_size(d: *mut RawDomain, size: *mut i64);
     save = mock_save(d: *mut RawDomain, to: *mut c_void, size: usize, written: *mut usize, rc: *mut c_int);
     restore = mock_restore(d: *mut RawDomain, from: *const c_void, size: usize, rc: *mut c_int);

@@ -136,6 +136,8 @@ macro_rules! each_function {
                 fn mock_pass_time(ns: u64, expired: *mut bool);
                 fn mock_interface_get(v: *mut RawVcpu, words: *mut u32);
                 fn mock_interface_set(v: *mut RawVcpu, words: *const u32);
+                fn mock_timers_get(v: *mut RawVcpu, words: *mut u64);
+                fn mock_timers_set(v: *mut RawVcpu, words: *const u64);
                 fn mock_save_size(d: *mut RawDomain, size: *mut i64);
                 fn mock_save(d: *mut RawDomain, to: *mut c_void, size: usize, written: *mut usize, rc: *mut c_int);
                 fn mock_restore(d: *mut RawDomain, from: *const c_void, size: usize, rc: *mut c_int);

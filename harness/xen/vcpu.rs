@@ -11,6 +11,15 @@ use crate::xen::vtimer::{CNT_ENABLE, FUTURE, Timer, is_high};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
 
+/// What a hypervisor has of a vCPU that does not run, beside its vGIC's state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept {
+    flags: u64,
+    upcall: u8,
+    timers: [u64; 5],
+    vtimer: (bool, bool),
+}
+
 /// What `gic_save_state()` keeps.
 #[derive(Clone, Debug, Default)]
 struct Saved {
@@ -91,6 +100,26 @@ impl Vcpu {
     fn upcall(&self) -> &AtomicU8 {
         // SAFETY: as above.
         unsafe { AtomicU8::from_ptr(abi::mock_vcpu_upcall(self.raw)) }
+    }
+
+    /// What there is of it beside its vGIC's state, while it does not run.
+    pub(crate) fn kept(&self) -> Kept {
+        let mut timers = [0; 5];
+        abi::timers_get(self.raw, timers.as_mut_ptr());
+        Kept {
+            flags: self.pause_flags().load(Ordering::SeqCst),
+            upcall: self.upcall().load(Ordering::SeqCst),
+            timers,
+            vtimer: self.timer.kept(),
+        }
+    }
+
+    /// The same of another, which this one is to be from now on.
+    pub(crate) fn keep(&self, kept: &Kept) {
+        self.pause_flags().store(kept.flags, Ordering::SeqCst);
+        self.upcall().store(kept.upcall, Ordering::SeqCst);
+        abi::timers_set(self.raw, kept.timers.as_ptr());
+        self.timer.keep(kept.vtimer);
     }
 
     pub(crate) fn set_running(&self, on: bool) {

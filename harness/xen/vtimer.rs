@@ -130,6 +130,18 @@ impl Timer {
         }
     }
 
+    /// Has it expired, and is Xen's own timer armed? For who takes its vCPU elsewhere.
+    pub(crate) fn kept(&self) -> (bool, bool) {
+        let armed = self.armed.load(Ordering::SeqCst);
+        (self.expired.load(Ordering::SeqCst), armed)
+    }
+
+    /// The same of one that was taken here.
+    pub(crate) fn keep(&self, (expired, armed): (bool, bool)) {
+        self.expired.store(expired, Ordering::SeqCst);
+        self.arm(armed);
+    }
+
     /// The comparator comes to be in the past, or is moved into the future.
     pub fn set_expired(&self, on: bool) {
         self.expired.store(on, Ordering::SeqCst);

@@ -6,8 +6,8 @@
 use super::{EBUSY, EINVAL, ENOMEM, ENOSPC, ERESTART, vgic_of};
 use crate::ffi::domain;
 use core::ffi::{c_int, c_void};
-use rust_vgic::Progress;
 use rust_vgic::state::{SaveError, Why};
+use rust_vgic::{Progress, VcpuId};
 
 fn errno(error: SaveError) -> c_int {
     match error {
@@ -78,7 +78,16 @@ pub unsafe extern "C" fn rvgic_restore(d: *mut domain, from: *const c_void, size
     // SAFETY: the caller has so many bytes there.
     let stream = unsafe { core::slice::from_raw_parts(from.cast::<u8>(), size) };
     match vgic.restore(stream) {
-        Ok(()) => 0,
+        Ok(()) => {
+            // Lines that are up as they were restored are looked at on the next exit, as those that were raised.
+            for v in (0..)
+                .map_while(VcpuId::new)
+                .filter_map(|id| vgic.vcpu(id)?.handle())
+            {
+                v.line_is_up();
+            }
+            0
+        }
         Err(error) => {
             let d = vgic.host().domain();
             log::warn!("{d}: its vGIC is not restored: {error}");

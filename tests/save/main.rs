@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A domain's vGIC is saved and restored.
+
+mod moved;
