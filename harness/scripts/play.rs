@@ -159,6 +159,8 @@ impl Stage {
         let mut new = Self::on_machine(profile, &head, espis)?;
         new.masks = masks;
         for irq in &high {
+            // As whoever connects it has set it up.
+            new.machine().gic.set_level_sensitive(*irq as u16, true);
             new.machine().gic.set_line(*irq as u16, true);
         }
         new.high = high;
