@@ -5,8 +5,11 @@
 //! |---|---|
 //! | `its::command` | commands as they are in the queue, and their errors |
 //! | `its::tables` | devices, events and collections: this ITS's own, whatever the guest's memory says |
-//! | `its::execute` | what each command does |
+//! | `its::execute`, `its::collections` | what each command does |
 //! | `its::message` | messages of device models |
+//! | `its::layout`, `its::place` | entries of the guest's tables, and where they are |
+//! | `its::persist`, `its::refill` | what is mapped is written to them, and read from them |
+//! | `its::saved`, `its::restore` | what an ITS is saved as, and how that is read |
 //! | `its::memory` | how much memory what is mapped can take |
 //! | `its::queue` | the queue, worked off in bounded batches |
 //! | `its::registers` | the frame |
@@ -14,7 +17,8 @@
 //! | `its::dump` | what a person sees of it |
 //!
 //! Guest memory is read for commands, for the first level of a device table and (by [`lpi`](crate::lpi)) for the configuration
-//! of LPIs; never to find out where anything of the host's is, and nothing twice. All that a guest can make is counted against
+//! of LPIs; for tables that the guest has given the ITS anew when it is enabled, and it is written for them when it is disabled.
+//! Never to find out where anything of the host's is, and what is read is checked as a command is. All that a guest can make is counted against
 //! the limits of [`LpiConfig`](crate::LpiConfig).
 //!
 //! # The path of a message
@@ -29,14 +33,21 @@
 //! tables device → event → INTID, and in the same hold the LPI's word becomes pending. With the lock released, the LPI goes to
 //! the inbox of the vCPU of its collection, and that is kicked: the same as for the other.
 
+mod collections;
 mod command;
 mod dump;
 mod execute;
+mod layout;
 mod memory;
 mod message;
+mod persist;
+mod place;
 mod queue;
+mod refill;
 mod registers;
 mod reset;
+mod restore;
+mod saved;
 mod tables;
 
 use crate::config::{Error, ItsConfig};
@@ -45,15 +56,10 @@ use crate::slice::try_boxed;
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, fence};
 use alloc::boxed::Box;
 pub use memory::most_bytes;
-use tables::{Anew, Tables};
+use saved::BASER_TYPES;
+pub use saved::{ItsRegisters, Prepared, TableError, TableFault, TableName};
+use tables::{Anew, Mapped, Tables};
 
-/// Bytes of an entry in the guest's tables.
-const ENTRY: u64 = 8;
-/// GITS_BASER0 and GITS_BASER1 at reset: Type, device (1) or collection (4), and the size of an entry less one.
-pub(crate) const BASER_TYPES: [u64; 2] = [
-    1 << 56 | (ENTRY.wrapping_sub(1)) << 48,
-    4 << 56 | (ENTRY.wrapping_sub(1)) << 48,
-];
 /// GITS_BASER.Page_Size at reset: 64 KiB. The architecture leaves it open; others have this, and tests of theirs expect it.
 const PAGE_SIZE: u64 = 2 << 8;
 
@@ -81,8 +87,11 @@ pub(crate) struct Its {
     cursor: AtomicU32,
     /// What it waits for, of SYNC: see [`Domain::has_seen`](crate::Domain::has_seen).
     awaited: AtomicU64,
-    /// The guest has taken its tables away: what is mapped has to go before the next command.
-    stale: AtomicU32,
+    /// What is to be done about its tables, see [`todo`].
+    todo: AtomicU32,
+    /// Entries of tables that could not be written, and such that were not good when they were read, in the guest's life.
+    unsaved: AtomicU32,
+    unread: AtomicU32,
     tables: Mutex<Tables>,
     /// Command errors, and the code of the last.
     pub(crate) errors: AtomicU32,
@@ -134,8 +143,7 @@ impl Refused {
     }
 }
 
-pub(crate) use queue::{OFFSET, STALLED, VALID};
-pub(crate) use registers::{BASER_MASK, CBASER_MASK};
+pub(crate) use queue::VALID;
 
 impl Its {
     /// Is no device mapped?
@@ -157,7 +165,9 @@ impl Its {
             begun: AtomicU32::new(0),
             awaited: AtomicU64::new(0),
             cursor: AtomicU32::new(0),
-            stale: AtomicU32::new(0),
+            todo: AtomicU32::new(0),
+            unsaved: AtomicU32::new(0),
+            unread: AtomicU32::new(0),
             tables: Mutex::new(Tables::new(config)),
             errors: AtomicU32::new(0),
             last_error: AtomicU32::new(0),
@@ -194,8 +204,46 @@ impl Its {
 
     /// GITS_CTLR.Quiescent, once it is disabled: nobody works for it, no command is half done, and nothing is left to be unmapped.
     pub(crate) fn is_idle(&self) -> bool {
-        let parts = [&self.busy, &self.begun, &self.stale];
+        let parts = [&self.busy, &self.begun];
         parts.iter().all(|part| part.load(Ordering::Acquire) == 0)
+            && self.todo.load(Ordering::Acquire) & (todo::VOIDS | todo::DIRTY) == 0
+    }
+
+    /// The first device from this number on.
+    fn device_from(&self, device: u32) -> Option<u32> {
+        let tables = self.tables.lock();
+        tables.devices.next(device).map(|(device, _)| device)
+    }
+
+    /// The first event of a device that is mapped, from this one on.
+    fn event_from(&self, device: u32, event: u32) -> Option<(u32, Mapped)> {
+        let tables = self.tables.lock();
+        let events = tables.devices.get(device).map(|d| &d.events);
+        events.and_then(|events| events.next(event).map(|(event, at)| (event, *at)))
+    }
+}
+
+/// What is to be done about the tables of an ITS.
+mod todo {
+    /// The guest has taken a table away, of devices or of collections: what was mapped by it goes, before anything else but the
+    /// command that has been begun.
+    pub(super) const VOIDS: u32 = 0b11;
+    /// The guest has given it such a table: what is in there is read once the ITS is enabled, before any command.
+    pub(super) const FILLS: u32 = 0b11 << 2;
+    /// What is mapped is not what is in memory. It is written there when the ITS is disabled.
+    pub(super) const DIRTY: u32 = 1 << 4;
+    /// A part of it has been written.
+    pub(super) const PARTLY: u32 = 1 << 5;
+    /// All of it is written though the ITS may be enabled: somebody saves the domain.
+    pub(super) const WRITES: u32 = 1 << 6;
+
+    /// Of table number `n`.
+    pub(super) const fn void(n: u32) -> u32 {
+        1_u32.wrapping_shl(n)
+    }
+
+    pub(super) const fn fill(n: u32) -> u32 {
+        void(n).wrapping_shl(2)
     }
 }
 

@@ -35,7 +35,8 @@
 //! | `entry`, `slots`, `exit` | list registers: filled and written on entry to the guest, read on exit |
 //! | `cpu_interface` | the rest of the guest's CPU interface: waiting, trapped deactivation, maintenance, power |
 //! | `lpi::delivery`, `lpi::registers` | LPIs: messages, configuration and pending tables |
-//! | `its::queue`, `its::execute` | commands of an ITS |
+//! | `its::queue`, `its::execute`, `its::collections` | commands of an ITS |
+//! | `its::place`, `its::persist`, `its::refill`, `its::restore` | its tables in guest memory: written, and read |
 //! | `its::message` | messages of device models |
 //! | `reset`, `lpi::reset`, `its::reset` | the state after power-on, from any |
 //! | `dump`, `its::dump`, `observe` | what a person sees: state, counters, messages |

@@ -77,6 +77,14 @@ pub(crate) enum NoPage {
     Memory,
 }
 
+/// Pages of LPIs that a domain has none for, made beforehand.
+pub(crate) struct Pages {
+    made: Box<[Option<(Box<[Lpi; PAGE]>, bool)>]>,
+    /// How many of them are for what is mapped, and for what is only pending.
+    mapped: u32,
+    pending: u32,
+}
+
 /// So many of something may still be made.
 pub(crate) struct Budget {
     most: AtomicU32,
@@ -106,6 +114,11 @@ impl Budget {
     fn set(&self, most: u32) {
         self.most.store(most, Ordering::Relaxed);
         self.left.store(most, Ordering::Relaxed);
+    }
+
+    /// How many more there may be.
+    pub(crate) fn left(&self) -> u32 {
+        self.left.load(Ordering::Relaxed)
     }
 
     /// One of them, if there is one left.
@@ -189,12 +202,6 @@ impl Lpis {
         Ok(())
     }
 
-    /// Can so many more pages be made, for what is mapped and for others?
-    pub(crate) fn has_room(&self, mapped: u32, others: u32) -> bool {
-        let left = |budget: &Budget| budget.left.load(Ordering::Relaxed);
-        mapped <= left(&self.pages_left) && others <= left(&self.table_pages_left)
-    }
-
     /// One redistributor more has EnableLPIs set.
     pub(crate) fn enable_one(&self) {
         self.enabled.fetch_add(1, Ordering::Relaxed);
@@ -230,7 +237,7 @@ impl Lpis {
     }
 
     /// The same of one that a pending table has.
-    pub(crate) fn make_pending(&self, intid: IntId) -> Result<&Lpi, NoPage> {
+    fn make_pending(&self, intid: IntId) -> Result<&Lpi, NoPage> {
         self.make_from(&self.table_pages_left, intid)
     }
 
@@ -249,6 +256,61 @@ impl Lpis {
         }
         let found = page.get().and_then(|page| page.get(index % PAGE));
         found.ok_or(NoPage::Memory)
+    }
+
+    /// Room for pages that are to be made beforehand. `None`: there is no memory.
+    pub(crate) fn no_pages(&self) -> Option<Pages> {
+        Some(Pages {
+            made: try_boxed(self.pages.len(), |_| None)?,
+            mapped: 0,
+            pending: 0,
+        })
+    }
+
+    /// Makes the page of an LPI that is to be mapped, or is only pending, if there is none.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn prepare(
+        &self,
+        pages: &mut Pages,
+        intid: IntId,
+        mapped: bool,
+    ) -> Result<(), NoPage> {
+        let index = intid.raw().wrapping_sub(IntId::LPI) as usize / PAGE;
+        let there = self.pages.get(index).ok_or(NoPage::Limit)?;
+        let made = pages.made.get_mut(index).ok_or(NoPage::Limit)?;
+        if there.get().is_some() || made.is_some() {
+            return Ok(());
+        }
+        let (count, left) = if mapped {
+            (&mut pages.mapped, &self.pages_left)
+        } else {
+            (&mut pages.pending, &self.table_pages_left)
+        };
+        if *count >= left.left() {
+            return Err(NoPage::Limit);
+        }
+        let page = try_boxed(PAGE, |_| Lpi::new()).and_then(|page| page.try_into().ok());
+        *made = Some((page.ok_or(NoPage::Memory)?, mapped));
+        *count = count.wrapping_add(1);
+        Ok(())
+    }
+
+    /// They are there from now on. Nobody makes others meanwhile.
+    pub(crate) fn adopt(&self, pages: Pages) {
+        for (there, made) in self.pages.iter().zip(pages.made) {
+            if let Some((page, mapped)) = made {
+                let left = if mapped {
+                    &self.pages_left
+                } else {
+                    &self.table_pages_left
+                };
+                if !left.take() || there.set(page).is_err() {
+                    debug_assert!(false, "somebody else makes pages");
+                }
+            }
+        }
     }
 
     /// All LPIs that were mapped at some time, from `first` on.
@@ -280,6 +342,12 @@ impl Lpis {
     /// The first lots of `size` numbers each that LPIs of this width can have.
     fn numbers(&self, first: u32, size: u32) -> impl Iterator<Item = u32> + use<> {
         (first..1_u32.wrapping_shl(self.id_bits)).step_by(size as usize)
+    }
+
+    /// The LPI with this number, if the domain can have it, wherever its configuration table ends now.
+    pub(crate) fn exists(&self, raw: u32) -> Option<IntId> {
+        let end = 1_u32.wrapping_shl(self.id_bits);
+        IntId::new(raw).filter(|intid| intid.is_lpi() && raw < end)
     }
 
     /// The LPI with this number, if the guest can have it.

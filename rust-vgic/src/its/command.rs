@@ -41,6 +41,20 @@ pub(crate) enum Command {
     Sync { target: u64 },
 }
 
+impl Command {
+    /// Is it one that changes what is mapped?
+    pub(crate) const fn maps(&self) -> bool {
+        matches!(
+            self,
+            Self::Mapd { .. }
+                | Self::Mapc { .. }
+                | Self::Mapti { .. }
+                | Self::Movi { .. }
+                | Self::Discard { .. }
+        )
+    }
+}
+
 /// The numbers of commands (IHI 0069, section 5.3).
 mod number {
     pub(super) const MOVI: u8 = 0x01;

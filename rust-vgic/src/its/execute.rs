@@ -7,12 +7,12 @@
 use super::Its;
 use super::command::{Command, Reason};
 use super::queue::Budget;
-use super::tables::{Anew, Device, Mapped, Tables};
+use super::tables::{Anew, Device, Mapped};
 use crate::domain::Domain;
 use crate::host::{Backing, Host};
 use crate::intid::{IntId, VcpuId};
-use crate::irq::{self, NIL};
-use crate::lpi::{Lpi, Lpis, NoPage};
+use crate::irq;
+use crate::lpi::{Lpi, NoPage};
 use crate::progress::Progress;
 use crate::radix::Radix;
 use crate::sync::Ordering;
@@ -20,10 +20,31 @@ use crate::sync::Ordering;
 /// The host is asked for at least so many events of a device, as a power of 2.
 const HOST_BITS: u32 = 5;
 
+/// For how many events the host is asked if a device of an ITS that has up to `most` bits of them is to have `bits`.
+pub(super) fn host_bits(bits: u32, most: u32) -> u32 {
+    bits.max(HOST_BITS).min(most)
+}
+
 /// An event of a device, and whose device it is.
 type Event<'a> = (&'a Its, (u32, u32));
 
-type Executed = Result<Progress, Reason>;
+pub(super) type Executed = Result<Progress, Reason>;
+
+/// What says that something is mapped, to an LPI whose messages go there.
+#[derive(Clone, Copy)]
+pub(super) enum Mapping {
+    Command(Option<VcpuId>),
+    Table(Option<VcpuId>),
+}
+
+/// Why something is mapped no longer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gone {
+    /// A command says so.
+    Command,
+    /// The guest has taken the table away that has it.
+    Table,
+}
 
 impl<H: Host> Domain<H> {
     /// Executes a command. Only for the vCPU that works for the ITS.
@@ -31,6 +52,9 @@ impl<H: Host> Domain<H> {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn execute(&self, its: &Its, command: Command, budget: &mut Budget) -> Executed {
+        if command.maps() {
+            its.dirty();
+        }
         match command {
             Command::Mapd {
                 device,
@@ -58,7 +82,7 @@ impl<H: Host> Domain<H> {
             Command::Discard { device, event } => {
                 self.in_range(its, device)?;
                 let mapped = its.tables.lock().mapped(device, event)?;
-                self.discard(its, (device, event), mapped);
+                self.discard(its, (device, event), mapped, Gone::Command);
                 Ok(Progress::Done)
             }
             Command::Int { device, event } => {
@@ -105,7 +129,7 @@ impl<H: Host> Domain<H> {
     }
 
     /// A redistributor by its GICR_TYPER.Processor_Number.
-    fn processor(&self, number: u64) -> Result<VcpuId, Reason> {
+    pub(super) fn processor(&self, number: u64) -> Result<VcpuId, Reason> {
         let id = u32::try_from(number).ok().and_then(VcpuId::new);
         id.filter(|id| self.vcpu(*id).is_some())
             .ok_or(Reason::SizeOrTarget)
@@ -113,7 +137,7 @@ impl<H: Host> Domain<H> {
 
     /// # Errors
     /// The DeviceID is beyond GITS_TYPER.Devbits or the guest's table.
-    fn in_range(&self, its: &Its, device: u32) -> Result<(), Reason> {
+    pub(super) fn in_range(&self, its: &Its, device: u32) -> Result<(), Reason> {
         let fits =
             u64::from(device) >> its.device_bits == 0 && self.table_has(its, 0, device.into());
         fits.then_some(()).ok_or(Reason::DeviceRange)
@@ -130,13 +154,13 @@ impl<H: Host> Domain<H> {
     ) -> Executed {
         self.in_range(its, device)?;
         let Some((event_bits, itt)) = table else {
-            return Ok(self.unmap_device(its, device, budget));
+            return Ok(self.unmap_device(its, device, budget, Gone::Command));
         };
         if event_bits > its.event_bits {
             return Err(Reason::SizeOrTarget);
         }
         // More than asked for costs the host nothing, and may spare it from being asked again.
-        let host_bits = event_bits.max(HOST_BITS).min(its.event_bits);
+        let host_bits = host_bits(event_bits, its.event_bits);
         let found = (its.tables.lock().devices.get(device))
             .map(|d| (d.host_bits.map(u32::from), d.backing));
         match found {
@@ -145,7 +169,7 @@ impl<H: Host> Domain<H> {
         }
     }
 
-    fn map_new_device(&self, its: &Its, device: u32, made: Device) -> Executed {
+    pub(super) fn map_new_device(&self, its: &Its, device: u32, made: Device) -> Executed {
         if !self.lpis.devices_left.take() {
             return Err(Reason::TooManyDevices);
         }
@@ -187,7 +211,7 @@ impl<H: Host> Domain<H> {
         let mut anew = anew.unwrap_or(Anew::No);
         let is_software = backing == Backing::Software;
         if anew == Anew::No {
-            let host_bits = event_bits.max(HOST_BITS).min(its.event_bits);
+            let host_bits = host_bits(event_bits, its.event_bits);
             let (mut has, mut backing) = (had, backing);
             let mut map = |bits| {
                 let is = self.host.map_device(its.index, device, Some(bits));
@@ -219,7 +243,7 @@ impl<H: Host> Domain<H> {
             set(&mut |d| d.anew = Anew::No);
             return Err(Reason::Refused);
         }
-        if self.unmap_events(its, device, budget) == Progress::Again {
+        if self.unmap_events(its, device, budget, Gone::Command) == Progress::Again {
             return Ok(Progress::Again);
         }
         set(&mut |d| {
@@ -256,31 +280,29 @@ impl<H: Host> Domain<H> {
     }
 
     /// Unmaps all events of a device.
-    fn unmap_events(&self, its: &Its, device: u32, budget: &mut Budget) -> Progress {
+    fn unmap_events(&self, its: &Its, device: u32, budget: &mut Budget, how: Gone) -> Progress {
         loop {
-            let first = {
-                let tables = its.tables.lock();
-                let events = tables.devices.get(device).map(|d| &d.events);
-                events.and_then(|events| events.next(0).map(|(event, at)| (event, *at)))
-            };
-            let Some((event, mapped)) = first else {
+            let Some((event, mapped)) = its.event_from(device, 0) else {
                 return Progress::Done;
             };
             if !budget.step() {
                 return Progress::Again;
             }
-            self.discard(its, (device, event), mapped);
+            self.discard(its, (device, event), mapped, how);
         }
     }
 
     /// Takes a device away, with all its events.
-    fn unmap_device(&self, its: &Its, device: u32, budget: &mut Budget) -> Progress {
-        if self.unmap_events(its, device, budget) == Progress::Again {
+    fn unmap_device(&self, its: &Its, device: u32, budget: &mut Budget, how: Gone) -> Progress {
+        if self.unmap_events(its, device, budget, how) == Progress::Again {
             return Progress::Again;
         }
         // Out of the lock before it is freed.
         let unmapped = its.tables.lock().devices.remove(device);
         if let Some(unmapped) = unmapped {
+            if unmapped.written && how == Gone::Command {
+                self.clear_device(its, device);
+            }
             if unmapped.host_bits.is_some() && unmapped.backing == Backing::Hardware {
                 let _ = self.host.map_device(its.index, device, None);
             }
@@ -289,19 +311,17 @@ impl<H: Host> Domain<H> {
         Progress::Done
     }
 
-    /// The guest has taken the tables away: nothing is mapped any more.
-    pub(super) fn unmap_all(&self, its: &Its, budget: &mut Budget) -> Progress {
-        loop {
-            let first = its.tables.lock().devices.next(0).map(|(device, _)| device);
-            let Some(device) = first else {
-                its.tables.lock().unmap_collections();
-                its.cursor.store(0, Ordering::Relaxed);
-                return Progress::Done;
-            };
-            if !budget.step() || self.unmap_device(its, device, budget) == Progress::Again {
+    /// The guest has taken the table of devices away: none is mapped any more, nor are their events.
+    pub(super) fn unmap_devices(&self, its: &Its, budget: &mut Budget) -> Progress {
+        while let Some(device) = its.device_from(0) {
+            if !budget.step()
+                || self.unmap_device(its, device, budget, Gone::Table) == Progress::Again
+            {
                 return Progress::Again;
             }
         }
+        its.cursor.store(0, Ordering::Relaxed);
+        Progress::Done
     }
 
     /// What can be refused comes first: nothing of what was mapped is given up before it is sure that the new mapping will be.
@@ -342,7 +362,8 @@ impl<H: Host> Domain<H> {
         }
         let done = if lpi.mapped_by() == loser {
             let loser = loser.map(|(_, at)| (other.unwrap_or(its), at));
-            self.replace((its, at), lpi, (new, collection), (old, loser))
+            let how = Mapping::Command(collection);
+            self.replace((its, at), lpi, (new, how), (old, loser))
         } else {
             Ok(Progress::Again)
         };
@@ -355,11 +376,11 @@ impl<H: Host> Domain<H> {
     /// [`Domain::mapti`] once it is clear what goes for it: what the event was mapped to, and the event that has the LPI. The
     /// architecture leaves open what two events of one LPI do; here the last mapping stands, so that a kernel has the LPIs it wants if one
     /// before it (kexec) has left devices behind that are mapped. Nobody else works for the ITSes of the two.
-    fn replace(
+    pub(super) fn replace(
         &self,
         (its, at): Event<'_>,
         lpi: &Lpi,
-        (new, target): (Mapped, Option<VcpuId>),
+        (new, how): (Mapped, Mapping),
         (old, loser): (Option<Mapped>, Option<Event<'_>>),
     ) -> Executed {
         // One that goes gives its place to the new one.
@@ -406,6 +427,12 @@ impl<H: Host> Domain<H> {
             if owner.index != its.index {
                 owner.cursor.store(0, Ordering::Relaxed);
             }
+            if owner.index != its.index {
+                owner.dirty();
+            }
+            if owner.index == its.index || owner.is_enabled() {
+                self.clear_event(owner, event);
+            }
             self.unmap_at_host(owner, event);
             let mapped = owner.tables.lock().mapped(event.0, event.1);
             if let Ok(mapped) = mapped {
@@ -431,7 +458,10 @@ impl<H: Host> Domain<H> {
         if old.is_some() && loser.is_some() {
             self.lpis.events_left.give_back();
         }
-        self.map_lpi(new.intid, lpi, target);
+        match how {
+            Mapping::Command(target) => self.map_lpi(new.intid, lpi, target),
+            Mapping::Table(target) => self.map_lpi_again(new.intid, lpi, target),
+        }
         Ok(Progress::Done)
     }
 
@@ -452,149 +482,18 @@ impl<H: Host> Domain<H> {
     }
 
     /// Unmaps an event, and with it its LPI.
-    fn discard(&self, its: &Its, at: (u32, u32), mapped: Mapped) {
+    fn discard(&self, its: &Its, at: (u32, u32), mapped: Mapped, how: Gone) {
+        if how == Gone::Command {
+            self.clear_event(its, at);
+        }
         self.unmap_at_host(its, at);
         self.forget(its, at, mapped);
         if let Some(lpi) = self.lpis.get(mapped.intid) {
-            self.unmap_lpi(mapped.intid, lpi);
+            match how {
+                Gone::Command => self.unmap_lpi(mapped.intid, lpi),
+                Gone::Table => self.leave_lpi(mapped.intid, lpi),
+            }
         }
         self.lpis.events_left.give_back();
-    }
-
-    // ---------------------------------------------------------------- collections
-
-    /// Where a collection goes.
-    ///
-    /// # Errors
-    /// It is beyond the guest's table, or beyond what there can be.
-    fn collection(&self, its: &Its, tables: &Tables, icid: u16) -> Result<Option<VcpuId>, Reason> {
-        let target = tables.collection(icid)?.target;
-        let fits = self.table_has(its, 1, icid.into());
-        fits.then_some(target).ok_or(Reason::CollectionRange)
-    }
-
-    /// An event goes to another collection.
-    fn relink(&self, its: &Its, at: (u32, u32), old: Mapped, icid: u8) {
-        let new = Mapped { icid, ..old };
-        let mut tables = its.tables.lock();
-        tables.unlink(&self.lpis, old);
-        tables.link(&self.lpis, new);
-        let device = tables.devices.get_mut(at.0);
-        if let Some(mapped) = device.and_then(|device| device.events.get_mut(at.1)) {
-            *mapped = new;
-        }
-    }
-
-    fn movi(&self, its: &Its, at: (u32, u32), icid: u16) -> Executed {
-        self.in_range(its, at.0)?;
-        let (old, target) = {
-            let tables = its.tables.lock();
-            let old = tables.mapped(at.0, at.1)?;
-            (old, self.collection(its, &tables, icid)?)
-        };
-        let target = target.ok_or(Reason::UnmappedCollection)?;
-        self.relink(its, at, old, icid as u8);
-        if let Some(lpi) = self.lpis.get(old.intid) {
-            self.route_lpi(old.intid, lpi, Some(target));
-        }
-        Ok(Progress::Done)
-    }
-
-    fn mapc(&self, its: &Its, icid: u16, target: Option<u64>, budget: &mut Budget) -> Executed {
-        let fits = self.table_has(its, 1, icid.into());
-        its.tables.lock().collection(icid)?;
-        if !fits {
-            return Err(Reason::CollectionRange);
-        }
-        let target = target.map(|number| self.processor(number)).transpose()?;
-        its.tables.lock().set_target(icid, target);
-        let mut walk = self.walk(its, icid, budget)?;
-        while let Some(intid) = walk.next() {
-            if let Some(lpi) = self.lpis.get(intid) {
-                if lpi.irq.state().pending() {
-                    // From one list to another: that counts twice.
-                    let _ = walk.budget.step();
-                }
-                self.route_lpi(intid, lpi, target);
-            }
-        }
-        Ok(walk.end(its))
-    }
-
-    fn invall(&self, its: &Its, icid: u16, budget: &mut Budget) -> Executed {
-        {
-            let tables = its.tables.lock();
-            let target = self.collection(its, &tables, icid)?;
-            target.ok_or(Reason::UnmappedCollection)?;
-        }
-        let mut walk = self.walk(its, icid, budget)?;
-        self.reload_all(&mut walk);
-        Ok(walk.end(its))
-    }
-
-    /// The LPIs of a collection, from where this command has got to.
-    fn walk<'a>(
-        &'a self,
-        its: &Its,
-        icid: u16,
-        budget: &'a mut Budget,
-    ) -> Result<Walk<'a>, Reason> {
-        let next = match u16::try_from(its.cursor.load(Ordering::Relaxed)) {
-            Ok(0) | Err(_) => its.tables.lock().collection(icid)?.head,
-            Ok(next) => next,
-        };
-        Ok(Walk {
-            lpis: &self.lpis,
-            next,
-            budget,
-        })
-    }
-
-    /// What is pending goes; where messages go is up to the collections.
-    fn movall(&self, its: &Its, from: u64, to: u64, budget: &mut Budget) -> Executed {
-        let (from, to) = (self.processor(from)?, self.processor(to)?);
-        let begun = its.cursor.load(Ordering::Relaxed);
-        for (intid, lpi) in self.lpis.all(begun) {
-            if !budget.step() {
-                its.cursor.store(intid.raw(), Ordering::Relaxed);
-                return Ok(Progress::Again);
-            }
-            let s = lpi.irq.state();
-            if s.pending() && s.is_for(from) {
-                // As in MAPC.
-                let _ = budget.step();
-                self.move_pending(intid, lpi, from, to);
-            }
-        }
-        Ok(Progress::Done)
-    }
-}
-
-/// The LPIs of a collection, as far as the budget goes. Nobody changes the list meanwhile: only who works for the ITS would.
-struct Walk<'a> {
-    lpis: &'a Lpis,
-    next: u16,
-    budget: &'a mut Budget,
-}
-
-impl Iterator for Walk<'_> {
-    type Item = IntId;
-
-    fn next(&mut self) -> Option<IntId> {
-        let intid = IntId::new(self.next.into())?;
-        let lpi = self.lpis.get(intid).filter(|_| self.budget.step())?;
-        self.next = lpi.next.load(Ordering::Relaxed);
-        Some(intid)
-    }
-}
-
-impl Walk<'_> {
-    /// Whether all were seen; if not, where the command goes on.
-    fn end(self, its: &Its) -> Progress {
-        if self.next == NIL {
-            return Progress::Done;
-        }
-        its.cursor.store(self.next.into(), Ordering::Relaxed);
-        Progress::Again
     }
 }

@@ -34,7 +34,7 @@ impl<H: Host> Domain<H> {
             return Err(MessageError::Disabled);
         }
         // The guest has given it other tables, and what is left of the old ones is about to be unmapped.
-        if its.stale.load(Ordering::Acquire) != 0 {
+        if its.todo.load(Ordering::Acquire) & super::todo::VOIDS != 0 {
             return Err(MessageError::NoDevice);
         }
         let found = tables.devices.get(device).ok_or(MessageError::NoDevice)?;

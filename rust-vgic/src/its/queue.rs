@@ -11,9 +11,9 @@
 //! x86-64, without what the host does for its own ITS), each kind of command at its worst. Most take a tenth of
 //! that; all of it goes where so many LPIs are pending and move from one vCPU to another.
 
-use super::Its;
 use super::command::{Entry, SIZE};
 use super::tables::Anew;
+use super::{Its, todo};
 use crate::domain::Domain;
 use crate::host::{Backing, Host};
 use crate::intid::IntId;
@@ -66,6 +66,14 @@ impl Budget {
         left.is_some()
     }
 
+    /// So many steps, or what is left of them. No: not in this trap.
+    #[must_use]
+    pub(super) fn spend(&mut self, steps: u32) -> bool {
+        let some = self.steps != 0;
+        self.steps = self.steps.saturating_sub(steps);
+        some
+    }
+
     /// One more LPI. No: not in this trap.
     #[must_use]
     pub(super) fn step(&mut self) -> bool {
@@ -92,7 +100,17 @@ impl Its {
 
     /// Is there anything to be done?
     fn has_work(&self) -> bool {
-        self.stale.load(Ordering::Acquire) != 0 || self.has_command()
+        self.owes_tables() || self.has_command()
+    }
+
+    /// Is anything to be done about the tables, as it stands?
+    fn owes_tables(&self) -> bool {
+        let due = if self.is_enabled() {
+            todo::VOIDS | todo::FILLS
+        } else {
+            todo::VOIDS | todo::DIRTY
+        };
+        self.todo.load(Ordering::Acquire) & due != 0
     }
 
     /// From now on the caller works for this ITS, if nobody does.
@@ -177,30 +195,7 @@ impl<H: Host> Domain<H> {
             if !its.begin() {
                 return Progress::Again;
             }
-            let progress = self.unmap_all(its, &mut budget);
-            its.end();
-            if progress == Progress::Again {
-                return progress;
-            }
-        }
-        Progress::Done
-    }
-
-    /// No vCPU runs: a command that has been begun is finished, and what is to be unmapped goes. No other is begun.
-    pub(crate) fn finish_command(&self, its: &Its) -> Progress {
-        let mut budget = Budget::new();
-        while its.stale.load(Ordering::Acquire) != 0 || its.begun.load(Ordering::Relaxed) != 0 {
-            if !its.begin() {
-                return Progress::Again;
-            }
-            let mut progress = Progress::Done;
-            if its.begun.load(Ordering::Relaxed) != 0 {
-                progress = self.one(its, &mut budget);
-            } else if self.unmap_all(its, &mut budget) == Progress::Done {
-                its.stale.store(0, Ordering::Release);
-            } else {
-                progress = Progress::Again;
-            }
+            let progress = self.unmap_devices(its, &mut budget);
             its.end();
             if progress == Progress::Again {
                 return progress;
@@ -212,16 +207,57 @@ impl<H: Host> Domain<H> {
     fn work_alone(&self, its: &Its, budget: &mut Budget) -> Progress {
         loop {
             // A command is done before its tables go.
-            let is_stale = its.stale.load(Ordering::Acquire) != 0;
-            if is_stale && its.begun.load(Ordering::Relaxed) == 0 {
-                if !budget.step() || self.unmap_all(its, budget) == Progress::Again {
+            if its.owes_tables() && its.begun.load(Ordering::Relaxed) == 0 {
+                if self.do_tables(its, budget) == Progress::Again {
                     return Progress::Again;
                 }
-                // Whoever has taken them away once more meanwhile has found nothing mapped.
-                its.stale.store(0, Ordering::Release);
             } else if !its.has_command() {
                 return Progress::Done;
             } else if !budget.command() || self.one(its, budget) == Progress::Again {
+                return Progress::Again;
+            }
+        }
+    }
+
+    /// What is to be done about the tables now, with no command begun: what was mapped by one that the guest has taken away goes;
+    /// a new one is read once the ITS is enabled; once it is disabled, what is mapped is written.
+    fn do_tables(&self, its: &Its, budget: &mut Budget) -> Progress {
+        let todo = its.todo.load(Ordering::Acquire);
+        if todo & todo::VOIDS == 0 {
+            return match (its.is_enabled(), todo & todo::FILLS, todo & todo::DIRTY) {
+                (true, 1.., _) => self.refill(its, budget),
+                (false, _, 1..) => self.save_tables(its, budget),
+                _ => Progress::Done,
+            };
+        }
+        if !budget.step() {
+            return Progress::Again;
+        }
+        if todo & todo::void(0) != 0 && self.unmap_devices(its, budget) == Progress::Again {
+            return Progress::Again;
+        }
+        let mut tables = its.tables.lock();
+        if todo & todo::void(1) != 0 {
+            tables.unmap_collections();
+        }
+        tables.start();
+        drop(tables);
+        // Whoever has taken them away once more meanwhile has found nothing mapped.
+        its.todo.fetch_and(!(todo & todo::VOIDS), Ordering::Release);
+        Progress::Done
+    }
+
+    /// What the ITS has begun, or owes its tables before anybody can look at them, but for what is yet to be written. Only for who works
+    /// for it.
+    pub(super) fn finish(&self, its: &Its, budget: &mut Budget) -> Progress {
+        loop {
+            if its.begun.load(Ordering::Relaxed) != 0 {
+                if self.one(its, budget) == Progress::Again {
+                    return Progress::Again;
+                }
+            } else if !its.owes_tables() {
+                return Progress::Done;
+            } else if self.do_tables(its, budget) == Progress::Again {
                 return Progress::Again;
             }
         }

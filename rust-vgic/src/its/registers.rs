@@ -3,9 +3,12 @@
 //!
 //! The frame behind it has GITS_TRANSLATER only, which is for devices: a CPU has no DeviceID, its accesses are RAZ/WI.
 
+use super::layout::ENTRY;
+use super::place::INDIRECT;
 use super::queue::{OFFSET, STALLED, VALID};
+use super::saved::{BASER_MASK, BASER_TYPES, CBASER_MASK};
 use super::tables::COLLECTION_BITS;
-use super::{BASER_TYPES, ENTRY, Its};
+use super::{Its, todo};
 use crate::domain::Domain;
 use crate::host::Host;
 use crate::progress::Progress;
@@ -20,15 +23,10 @@ const QUIESCENT: u64 = 1 << 31;
 /// GITS_CWRITER.Retry.
 const RETRY: u64 = 1 << 0;
 
-/// GITS_CBASER without RES0 bits.
-pub(crate) const CBASER_MASK: u64 =
-    VALID | 0b111 << 59 | 0b111 << 53 | 0xf_ffff_ffff_f000 | 0b11 << 10 | 0xff;
-
-/// GITS_BASER: what can be written, and Indirect.
-pub(crate) const BASER_MASK: u64 = VALID | INDIRECT | 0b111 << 59 | 0b111 << 53 | 0xffff_ffff_ffff;
-const INDIRECT: u64 = 1 << 62;
-/// What says where a table is and how it is built: with another of these it is another table.
+/// What says where a table is and how it is built: with another of these it is another table, and so it is with fewer pages.
+const SIZE: u64 = 0xff;
 const BASER_TABLE: u64 = VALID | INDIRECT | 0xffff_ffff_f000 | 0b11 << 8;
+
 impl<H: Host + 'static> Domain<H> {
     /// GITS_STATUSR, GITS_MPAMIDR and what is of GICv4 are not implemented. Of the eight GITS_BASER two have a type.
     #[rustfmt::skip]
@@ -94,47 +92,6 @@ impl<H: Host + 'static> Domain<H> {
             its: Some(its),
             ..self.access(cur, cur)
         }
-    }
-}
-
-impl<H: Host> Domain<H> {
-    /// Does the guest's table have an entry for `id`? GITS_BASER0 is that of devices, GITS_BASER1 of collections.
-    pub(super) fn table_has(&self, its: &Its, table: usize, id: u64) -> bool {
-        let Some(baser) = its.basers.get(table) else {
-            return false;
-        };
-        let baser = baser.load(Ordering::Relaxed);
-        let page: u64 = match baser.wrapping_shr(8) & 0b11 {
-            0 => 0x1000,
-            1 => 0x4000,
-            _ => 0x1_0000,
-        };
-        let entries = (baser & 0xff)
-            .wrapping_add(1)
-            .wrapping_mul(page)
-            .wrapping_div(ENTRY);
-        if baser & VALID == 0 {
-            return false;
-        }
-        if baser & INDIRECT == 0 {
-            return id < entries;
-        }
-        // Two levels: the first has an entry for each page of the second (IHI 0069, section 5.2.1).
-        let index = id.checked_div(page / ENTRY).unwrap_or(u64::MAX);
-        let mut first = [0; ENTRY as usize];
-        let at = address(baser, page).wrapping_add(index.wrapping_mul(ENTRY));
-        index < entries
-            && self.host.read_guest(at, &mut first)
-            && u64::from_le_bytes(first) & VALID != 0
-    }
-}
-
-/// Where a table is: pages of 64 KiB have bits 51 to 48 of it in bits 15 to 12.
-const fn address(baser: u64, page: u64) -> u64 {
-    if page == 0x1_0000 {
-        baser & 0xffff_ffff_0000 | (baser & 0xf000) << 36
-    } else {
-        baser & 0xffff_ffff_f000
     }
 }
 
@@ -237,8 +194,9 @@ fn baser<H: Host>(access: &Access<'_, H>, index: u32) -> u64 {
     })
 }
 
-/// Ignored while the ITS is enabled. Without its tables, an ITS has nothing mapped, nor has one with new tables: a kernel that was
-/// started from another (kexec) gives it some and expects them to be empty. One that resumes gives it the same again.
+/// Ignored while the ITS is enabled. Without its table, an ITS has nothing mapped that the table is for. With a new one it has what is in
+/// there, once it is enabled: a kernel that was started from another (kexec) gives it one that is zero, and one that has moved its tables
+/// a copy. One that resumes gives it the same again, which changes nothing.
 fn set_baser<H: Host>(access: &Access<'_, H>, index: u32, written: Written) {
     let Some(its) = access.its.filter(|its| !its.is_enabled()) else {
         return;
@@ -252,7 +210,8 @@ fn set_baser<H: Host>(access: &Access<'_, H>, index: u32, written: Written) {
     let old = baser.load(Ordering::Relaxed);
     let new = written.merge(old) & BASER_MASK | fixed;
     baser.store(new, Ordering::Relaxed);
-    if (old ^ new) & BASER_TABLE != 0 {
-        its.stale.store(1, Ordering::Release);
+    if (old ^ new) & BASER_TABLE != 0 || new & SIZE < old & SIZE {
+        let void = todo::void(index) | todo::fill(index);
+        its.todo.fetch_or(void, Ordering::Release);
     }
 }

@@ -5,7 +5,6 @@
 //! is not touched. What is counted of errors stays, which is for a person to see and no state of an ITS.
 
 use super::queue::Budget;
-use super::tables::Tables;
 use super::{BASER_TYPES, Its, PAGE_SIZE};
 use crate::config::Error;
 use crate::domain::Domain;
@@ -30,7 +29,10 @@ impl Its {
             begun,
             cursor,
             awaited,
-            stale,
+            todo,
+            // For a person.
+            unsaved: _,
+            unread: _,
             tables,
             errors: _,
             last_error: _,
@@ -38,9 +40,12 @@ impl Its {
         } = self;
         enabled.store(0, Ordering::Release);
         // A message that is being looked up has become pending, and later ones find the ITS disabled.
-        let Tables { begun: entry, .. } = &mut *tables.lock();
-        *entry = None;
-        for word in [creadr, cwriter, begun, cursor, stale] {
+        {
+            let mut tables = tables.lock();
+            tables.begun = None;
+            tables.start();
+        }
+        for word in [creadr, cwriter, begun, cursor, todo] {
             word.store(0, Ordering::Release);
         }
         cbaser.store(0, Ordering::Relaxed);
@@ -84,7 +89,10 @@ impl<H: Host> Domain<H> {
         }
         // Without tables in guest memory there is nothing that could be written to them.
         its.renew_registers();
-        let progress = self.unmap_all(its, budget);
+        let progress = self.unmap_devices(its, budget);
+        if progress == Progress::Done {
+            its.tables.lock().unmap_collections();
+        }
         its.end();
         progress
     }

@@ -2,6 +2,7 @@
 //! What is mapped: devices with their events, and collections with their LPIs.
 
 use super::command::{Entry, Reason};
+use super::layout::ENTRY;
 use crate::config::ItsConfig;
 use crate::host::Backing;
 use crate::intid::{IntId, VcpuId};
@@ -29,8 +30,9 @@ pub(super) struct Device {
     /// For how many the host has mapped it, 2 to the power of this; `None`: it has lost it.
     pub(super) host_bits: Option<u8>,
     pub(super) anew: Anew,
-    /// The guest's own table. Not used, but for saving.
-    #[allow(dead_code, reason = "to be written when the state of an ITS is saved")]
+    /// Its entry in memory and its ITT may have something in them: what is unmapped is cleared there.
+    pub(super) written: bool,
+    /// The guest's own table, where its events are written and read.
     pub(super) itt: u64,
     pub(super) events: Radix<Mapped>,
 }
@@ -48,6 +50,38 @@ pub(super) enum Anew {
     Stays(u32),
 }
 
+/// How far tables have been written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Saved {
+    /// Events, from this one of this device on.
+    Events(u32, u32),
+    /// Devices, from this one on.
+    Devices(u32),
+    /// Collections are what is left.
+    Collections,
+}
+
+/// How far tables have been read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Filled {
+    /// Collections are the first.
+    Collections,
+    /// Then the LPIs of this collection and of those after it, from this LPI on, are sent where that goes now.
+    Routes(u16, u16),
+    /// Then devices, from this one on.
+    Devices(u64),
+    /// The events of this device, from this one on; then devices from the last number on.
+    Events(u32, u64, u64),
+}
+
+impl Saved {
+    pub(super) const START: Self = Self::Events(0, 0);
+}
+
+impl Filled {
+    pub(super) const START: Self = Self::Collections;
+}
+
 /// A collection.
 #[derive(Clone, Copy)]
 pub(super) struct Collection {
@@ -61,6 +95,9 @@ pub(super) struct Tables {
     pub(super) devices: Radix<Device>,
     /// The command that has been begun and is not done, as it was read.
     pub(super) begun: Option<Entry>,
+    /// How far they have been written to memory, and read from there.
+    pub(super) saved: Saved,
+    pub(super) filled: Filled,
     collections: [Collection; COLLECTIONS],
 }
 
@@ -73,9 +110,15 @@ impl Device {
             backing: Backing::Refused,
             host_bits: Some(host_bits as u8),
             anew: Anew::No,
+            written: false,
             itt,
             events: Radix::new(event_bits),
         }
+    }
+
+    /// Where the entry of an event is.
+    pub(super) const fn event_at(&self, event: u64) -> u64 {
+        self.itt.wrapping_add(event.wrapping_mul(ENTRY))
     }
 
     /// # Errors
@@ -97,8 +140,15 @@ impl Tables {
         Self {
             devices: Radix::new(config.device_bits),
             begun: None,
+            saved: Saved::START,
+            filled: Filled::START,
             collections: [empty; COLLECTIONS],
         }
+    }
+
+    /// They are written, and read, from the first entry on.
+    pub(super) fn start(&mut self) {
+        (self.saved, self.filled) = (Saved::START, Filled::START);
     }
 
     /// # Errors

@@ -37,6 +37,8 @@ const PENDING: u64 = 0x20_0000;
 const QUEUE: u64 = 0x30_0000;
 const DEVICES: u64 = 0x40_0000;
 const COLLECTIONS: u64 = 0x41_0000;
+/// Interrupt translation tables, one after the other; in memory are those of the first devices.
+const ITTS: u64 = 0x50_0000;
 
 const CTLR: u32 = 0x0;
 const CBASER: u32 = 0x80;
@@ -99,6 +101,8 @@ impl Rig {
         rig.domain.host().poke(PROPS, &[0; 0x2000]);
         rig.domain.host().poke(QUEUE, &[0; 0x1_0000]);
         rig.domain.host().poke(DEVICES, &[0; 0x1000]);
+        rig.domain.host().poke(COLLECTIONS, &[0; 0x1000]);
+        rig.domain.host().poke(ITTS, &[0; 0x2_0000]);
         for n in 0..VCPUS as u32 {
             rig.domain
                 .host()
@@ -259,12 +263,17 @@ impl Rig {
     }
 }
 
+/// Where the events of a device are in memory.
+fn itt(device: u32) -> u64 {
+    ITTS + u64::from(device % (1 << DEVICE_BITS)) * (8 << EVENT_BITS)
+}
+
 /// Commands as a driver writes them.
 fn mapd(device: u32, bits: u32, valid: bool) -> [u64; 4] {
     [
         u64::from(device) << 32 | 0x08,
         u64::from(bits - 1),
-        u64::from(valid) << 63 | 0x50_0000,
+        u64::from(valid) << 63 | itt(device),
         0,
     ]
 }

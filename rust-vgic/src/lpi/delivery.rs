@@ -287,6 +287,33 @@ impl<H: Host> Domain<H> {
         self.reload(intid);
     }
 
+    /// The same of one that a table in memory says is mapped: what is pending of it is so in a redistributor, and stays there. Its
+    /// configuration is yet to be read.
+    pub(crate) fn map_lpi_again(&self, intid: IntId, lpi: &Lpi, target: Target) {
+        let _held = self.lpis.config.lock();
+        self.reroute_lpi(intid, lpi, target);
+        self.post_lpi(intid, &lpi.irq, Event::Map(true));
+    }
+
+    /// The messages of an LPI go to another redistributor, and what is pending stays where it is. Process context.
+    pub(crate) fn reroute_lpi(&self, intid: IntId, lpi: &Lpi, target: Target) {
+        lpi.set_route(target);
+        // As in route_lpi().
+        fence(Ordering::SeqCst);
+        self.update_lpi(intid, &lpi.irq, |s| {
+            (!s.pending()).then(|| s.apply(Event::Route(target)))
+        });
+    }
+
+    /// The table that had the event of an LPI is gone: that it is mapped goes with it. What is pending of it is so in a redistributor,
+    /// and stays there.
+    pub(crate) fn leave_lpi(&self, intid: IntId, lpi: &Lpi) {
+        self.update_lpi(intid, &lpi.irq, |s| {
+            (!s.pending()).then(|| s.apply(Event::Map(false)))
+        });
+        lpi.disown();
+    }
+
     /// The event of an LPI is no longer mapped. What was pending is gone; what comes late is dropped.
     pub(crate) fn unmap_lpi(&self, intid: IntId, lpi: &Lpi) {
         self.post_to(intid, &lpi.irq, Event::Map(false));

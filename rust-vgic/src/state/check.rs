@@ -20,22 +20,14 @@ use crate::lpi::{PENDBASER_MASK, PROPBASER_MASK};
 use crate::routing::{IRM, ROUTER};
 use crate::vcpu::{PROCESSOR_SLEEP, Vcpu};
 
-/// The check, and what it has counted.
+/// The check of a stream.
 pub(super) struct Check<'a, H: Host> {
     domain: &'a Domain<H>,
-    /// Pages of LPIs that have to be made: of those that events are mapped to, and of others.
-    pages: [u32; 2],
-    /// The page that the last LPIs were on, and whether it is counted among the former.
-    page: Option<(u32, bool)>,
 }
 
 impl<'a, H: Host> Check<'a, H> {
     pub(super) fn new(domain: &'a Domain<H>) -> Self {
-        Self {
-            domain,
-            pages: [0; 2],
-            page: None,
-        }
+        Self { domain }
     }
 
     /// Is there such a vCPU, or is it none?
@@ -94,36 +86,6 @@ impl<'a, H: Host> Check<'a, H> {
             return Err(("level", Why::Value));
         }
         self.check_route(word)
-    }
-
-    /// Counts the pages of a record's LPIs.
-    fn count(&mut self, first: u32, state: &LpiState) {
-        if self.domain.lpis.at(first as usize).is_some() {
-            return;
-        }
-        let page = first / crate::lpi::PAGE as u32;
-        let owned = state.owned != 0;
-        let [mapped, others] = &mut self.pages;
-        match self.page {
-            Some((last, true)) if last == page => {}
-            Some((last, false)) if last == page => {
-                if owned {
-                    *others = others.saturating_sub(1);
-                    *mapped = mapped.saturating_add(1);
-                    self.page = Some((page, true));
-                }
-            }
-            _ => {
-                let pages = if owned { mapped } else { others };
-                *pages = pages.saturating_add(1);
-                self.page = Some((page, owned));
-            }
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        let [mapped, others] = self.pages;
-        self.domain.lpis.has_room(mapped, others)
     }
 }
 
@@ -240,7 +202,7 @@ impl<H: Host> Visit<H> for Check<'_, H> {
         Ok(())
     }
 
-    fn lpis(&mut self, framed: &Framed<'_>, state: &LpiState, first: u32) -> Checked {
+    fn lpis(&mut self, framed: &Framed<'_>, state: &LpiState, _: u32) -> Checked {
         let wrong = |field, why| framed.wrong::<LpiState>(field, why);
         let contradictions = [
             ("enabled", state.enabled),
@@ -277,12 +239,7 @@ impl<H: Host> Visit<H> for Check<'_, H> {
                 return Err(wrong("route", Why::Value));
             }
         }
-        self.count(first, state);
-        if self.has_room() {
-            Ok(())
-        } else {
-            Err(wrong("mapped", Why::Limit))
-        }
+        Ok(())
     }
 
     fn its(&mut self, framed: &Framed<'_>, state: &ItsState, its: &Its) -> Checked {

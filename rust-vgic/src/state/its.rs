@@ -3,8 +3,21 @@
 
 use super::error::Why;
 use super::records::ItsState;
-use crate::its::{BASER_MASK, BASER_TYPES, CBASER_MASK, Its, OFFSET, STALLED, VALID};
+use crate::its::{Its, ItsRegisters, VALID};
 use crate::sync::Ordering;
+
+impl ItsState {
+    /// The registers, as who reads tables wants them.
+    pub(super) fn registers(&self) -> ItsRegisters {
+        ItsRegisters {
+            enabled: self.ctlr & 1 != 0,
+            cbaser: self.cbaser,
+            cwriter: self.cwriter as u32,
+            creadr: self.creadr as u32,
+            basers: self.baser,
+        }
+    }
+}
 
 impl Its {
     /// Its registers. While it is idle.
@@ -28,24 +41,10 @@ impl Its {
     /// # Errors
     /// The field that it cannot have, and why.
     pub(super) fn check(&self, state: &ItsState) -> Result<(), (&'static str, Why)> {
-        let pages = state.cbaser & 0xff;
-        let size = pages.wrapping_add(1).wrapping_mul(0x1000);
-        let within =
-            |at: u64, bits: u32| at & !u64::from(bits) == 0 && at & u64::from(OFFSET) < size;
-        let [devices, collections] = state.baser;
-        let typed = |baser: u64, fixed: u64| baser & !BASER_MASK == fixed;
-        let [device_type, collection_type] = BASER_TYPES;
         let rules = [
             (state.ctlr & !1 != 0, "ctlr", Why::Value),
-            (state.cbaser & !CBASER_MASK != 0, "cbaser", Why::Value),
-            (
-                !within(state.creadr, OFFSET | STALLED),
-                "creadr",
-                Why::Value,
-            ),
-            (!within(state.cwriter, OFFSET), "cwriter", Why::Value),
-            (!typed(devices, device_type), "baser", Why::Value),
-            (!typed(collections, collection_type), "baser", Why::Value),
+            (state.creadr > u32::MAX.into(), "creadr", Why::Value),
+            (state.cwriter > u32::MAX.into(), "cwriter", Why::Value),
             (
                 state.device_bits != self.device_bits,
                 "device_bits",
@@ -57,20 +56,16 @@ impl Its {
                 Why::Mismatch,
             ),
         ];
-        match rules.iter().find(|(wrong, ..)| *wrong) {
-            Some((_, field, why)) => Err((field, *why)),
+        if let Some((_, field, why)) = rules.iter().find(|(wrong, ..)| *wrong) {
+            return Err((field, *why));
+        }
+        match state.registers().wrong() {
             None => Ok(()),
+            Some("GITS_CBASER") => Err(("cbaser", Why::Value)),
+            Some("GITS_CWRITER") => Err(("cwriter", Why::Value)),
+            Some("GITS_CREADR") => Err(("creadr", Why::Value)),
+            Some(_) => Err(("baser", Why::Value)),
         }
-    }
-
-    /// Has it these, all but that it is enabled. Nobody works for it.
-    pub(super) fn set_registers(&self, state: &ItsState) {
-        self.cbaser.store(state.cbaser, Ordering::Relaxed);
-        for (baser, value) in self.basers.iter().zip(state.baser) {
-            baser.store(value, Ordering::Relaxed);
-        }
-        self.cwriter.store(state.cwriter as u32, Ordering::Relaxed);
-        self.creadr.store(state.creadr as u32, Ordering::Release);
     }
 
     /// Is it as at reset?

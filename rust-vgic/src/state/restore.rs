@@ -16,7 +16,8 @@ use crate::host::{Host, PhysIrq};
 use crate::intid::IntId;
 use crate::irq::{Effect, Irq};
 use crate::its::Its;
-use crate::lpi::{Lpi, NoPage};
+use crate::its::{Prepared, TableFault};
+use crate::lpi::Lpi;
 use crate::routing::{ANY, IRM, is_shared};
 use crate::sync::Ordering;
 use crate::vcpu::{Flags, Vcpu};
@@ -35,9 +36,18 @@ impl<H: Host> Domain<H> {
     pub fn restore(&self, stream: &[u8]) -> Result<(), RestoreError> {
         self.check_new()?;
         self.each_record(stream, &mut Check::new(self))?;
-        self.each_record(stream, &mut Pages(self))?;
+        let mut prepared = self.prepare().ok_or(RestoreError {
+            record: None,
+            instance: 0,
+            field: "memory",
+            offset: 0,
+            why: Why::NoMemory,
+        })?;
+        self.each_record(stream, &mut Tables(self, &mut prepared))?;
+        self.each_record(stream, &mut Pending(self, &mut prepared))?;
         // From here on nothing fails.
         self.each_record(stream, &mut Apply(self))?;
+        self.adopt_tables(prepared);
         self.each_record(stream, &mut Finish(self))?;
         if self.shares() {
             for v in self.created() {
@@ -49,11 +59,6 @@ impl<H: Host> Domain<H> {
 
     /// An LPI that has a word.
     fn revive_lpi(&self, intid: IntId, lpi: &Lpi, state: &LpiState, n: usize) {
-        let owned = has(state.owned, n);
-        if owned && lpi.its().is_none() {
-            // Its event is lost: that was in memory which the guest has taken away, or broken.
-            return;
-        }
         let route = state.route.get(n).and_then(|route| vcpu(*route));
         let target = state.target.get(n).and_then(|target| vcpu(*target));
         if lpi.its().is_none() {
@@ -167,11 +172,6 @@ impl<H: Host> Visit<H> for Apply<'_, H> {
         Ok(())
     }
 
-    fn its(&mut self, _: &Framed<'_>, state: &ItsState, its: &Its) -> Checked {
-        its.set_registers(state);
-        Ok(())
-    }
-
     fn spis(&mut self, _: &Framed<'_>, state: &SpiState, first: u32, irqs: &[Irq]) -> Checked {
         let domain = self.0;
         for ((n, irq), raw) in irqs.iter().enumerate().zip(first..) {
@@ -195,30 +195,50 @@ impl<H: Host> Visit<H> for Apply<'_, H> {
     }
 }
 
-/// The pages that its LPIs are on are made.
-struct Pages<'a, H: Host>(&'a Domain<H>);
+/// The tables of its ITSes are read.
+struct Tables<'a, H: Host>(&'a Domain<H>, &'a mut Prepared);
 
-impl<H: Host> Visit<H> for Pages<'_, H> {
-    fn lpis(&mut self, framed: &Framed<'_>, state: &LpiState, first: u32) -> Checked {
-        let Some(intid) = IntId::new(first) else {
-            return Ok(());
-        };
-        let lpis = &self.0.lpis;
-        let made = if state.owned != 0 {
-            lpis.make(intid)
-        } else {
-            lpis.make_pending(intid)
-        };
-        let why = match made {
-            Ok(_) => return Ok(()),
-            Err(NoPage::Limit) => Why::Limit,
-            Err(NoPage::Memory) => Why::NoMemory,
-        };
-        Err(framed.wrong::<LpiState>("mapped", why))
+impl<H: Host> Visit<H> for Tables<'_, H> {
+    fn its(&mut self, framed: &Framed<'_>, state: &ItsState, _: &Its) -> Checked {
+        let Self(domain, prepared) = self;
+        let read = domain.read_tables(prepared, framed.instance.into(), state.registers());
+        read.map_err(|error| {
+            log::warn!("{}: {error}", domain.host.name());
+            let (field, why) = match error.why {
+                TableFault::NoMemory => ("baser", Why::NoMemory),
+                TableFault::Limit => ("baser", Why::Limit),
+                _ => ("baser", Why::Tables),
+            };
+            framed.wrong::<ItsState>(field, why)
+        })
     }
 }
 
-/// What depends on all the others: LPIs, and that ITSes are enabled.
+/// Room is made for LPIs that no event has.
+struct Pending<'a, H: Host>(&'a Domain<H>, &'a mut Prepared);
+
+impl<H: Host> Visit<H> for Pending<'_, H> {
+    fn lpis(&mut self, framed: &Framed<'_>, state: &LpiState, first: u32) -> Checked {
+        let Self(domain, prepared) = self;
+        for (n, raw) in (0..32_usize).zip(first..) {
+            let intid = IntId::new(raw).filter(|_| has(state.mapped, n));
+            let Some(intid) = intid else {
+                continue;
+            };
+            domain.prepare_pending(prepared, intid).map_err(|fault| {
+                let why = match fault {
+                    TableFault::NoMemory => Why::NoMemory,
+                    TableFault::Limit => Why::Limit,
+                    _ => Why::Mismatch,
+                };
+                framed.wrong::<LpiState>("mapped", why)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// What depends on all the others: LPIs.
 struct Finish<'a, H: Host>(&'a Domain<H>);
 
 impl<H: Host> Visit<H> for Finish<'_, H> {
@@ -233,11 +253,6 @@ impl<H: Host> Visit<H> for Finish<'_, H> {
                 self.0.revive_lpi(intid, lpi, state, n);
             }
         }
-        Ok(())
-    }
-
-    fn its(&mut self, _: &Framed<'_>, state: &ItsState, its: &Its) -> Checked {
-        its.enabled.store(state.ctlr, Ordering::Release);
         Ok(())
     }
 }

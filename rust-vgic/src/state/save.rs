@@ -54,8 +54,8 @@ impl<H: Host> Domain<H> {
                 return Ok(Progress::Again);
             }
         }
-        for its in &self.its {
-            if self.finish_command(its) == Progress::Again {
+        for n in 0..self.its.len() {
+            if self.write_tables(n) == Progress::Again {
                 return Ok(Progress::Again);
             }
         }

@@ -117,10 +117,10 @@ fn bounded_while_others_take_the_tables_away() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(SeqCst) {
-                rig.its().stale.store(1, SeqCst);
+                rig.its().todo.store(1, SeqCst);
             }
         });
-        while rig.its().stale.load(SeqCst) == 0 {
+        while rig.its().todo.load(SeqCst) & 1 == 0 {
             std::thread::yield_now();
         }
         for _ in 0..1000 {

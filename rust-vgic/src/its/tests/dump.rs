@@ -62,7 +62,7 @@ fn an_its_that_waits() {
     let text = dump(&rig, 0);
     assert!(line(&text, "vGIC: ITS 0").contains("disabled and quiescent"));
     // Until its tables are gone, or a vCPU has done with it.
-    for waits in [&rig.its().stale, &rig.its().busy] {
+    for waits in [&rig.its().todo, &rig.its().busy] {
         waits.store(1, SeqCst);
         let text = dump(&rig, 0);
         assert!(line(&text, "vGIC: ITS 0").contains("disabled, but not quiescent"));
