@@ -5,3 +5,4 @@ pub mod guest;
 pub mod its;
 pub mod linux;
 pub mod scenario;
+pub mod travel;

@@ -36,6 +36,7 @@
 //! | [`guests::guest`] | a vCPU as its guest has it |
 //! | [`guests::linux`] | what Linux's GIC drivers do to a GIC |
 //! | [`guests::its`] | what Linux's driver does with LPIs and ITSes |
+//! | [`guests::travel`] | a domain is saved on one machine and restored on another |
 //! | [`guests::scenario`] | the scripted guest of `cargo run` |
 //! | [`scripts::play`] | recordings and scripts, step by step |
 //! | [`scripts::replay`], [`scripts::script`] | a recording compared with what comes, a script with what it says |

@@ -137,8 +137,6 @@ optional! {
     timers_get = mock_timers_get(v: *mut RawVcpu, words: *mut u64);
     timers_set = mock_timers_set(v: *mut RawVcpu, words: *const u64);
     save_size = mock_save_size(d: *mut RawDomain, size: *mut i64);
-    save = mock_save(d: *mut RawDomain, to: *mut c_void, size: usize, written: *mut usize, rc: *mut c_int);
-    restore = mock_restore(d: *mut RawDomain, from: *const c_void, size: usize, rc: *mut c_int);
     /// Nanoseconds.
     pass_time = mock_pass_time(ns: u64, expired: *mut bool);
 }
@@ -151,6 +149,30 @@ pub(crate) fn relinquish(d: *mut RawDomain) -> bool {
         vgic(Memory::Allowed, || unsafe { f(d, &mut more) });
     }
     more
+}
+
+/// `rvgic_save()`; true: there is one.
+pub(crate) fn save(d: *mut RawDomain, to: &mut [u8], written: &mut usize, rc: &mut c_int) -> bool {
+    let Some(f) = peer::functions().mock_save else {
+        return false;
+    };
+    let (start, size) = (to.as_mut_ptr().cast(), to.len());
+    // SAFETY: the mock passes a domain that it made and has not released, and a buffer of so many bytes.
+    vgic(Memory::Allowed, || unsafe {
+        f(d, start, size, written, rc)
+    });
+    true
+}
+
+/// `rvgic_restore()`; true: there is one.
+pub(crate) fn restore(d: *mut RawDomain, from: &[u8], rc: &mut c_int) -> bool {
+    let Some(f) = peer::functions().mock_restore else {
+        return false;
+    };
+    let (start, size) = (from.as_ptr().cast(), from.len());
+    // SAFETY: as above.
+    vgic(Memory::Allowed, || unsafe { f(d, start, size, rc) });
+    true
 }
 
 /// The word of an interrupt of `v` or, if that is NULL, of `d`. None: there is no such interrupt, or the vGIC has no words.

@@ -303,6 +303,15 @@ impl Domain {
         (rc == 0).then_some(bytes)
     }
 
+    /// So many bytes of the guest's memory; zeroes where there is none.
+    pub fn read_range(&self, gpa: u64, size: usize) -> Vec<u8> {
+        let mut bytes = vec![0; size];
+        let to = bytes.as_mut_ptr().cast();
+        // SAFETY: alive, and there are that many bytes.
+        unsafe { abi::mock_guest_memory(self.raw, gpa, to, size as u32, false) };
+        bytes
+    }
+
     /// Writes the guest's memory. False: there is none.
     pub fn write_memory(&self, gpa: u64, bytes: &[u8]) -> bool {
         let from = bytes.as_ptr().cast_mut().cast();
@@ -470,8 +479,7 @@ impl Domain {
         let size = usize::try_from(size).map_err(|_| Errno(size as i32))?;
         let (mut stream, mut written, mut rc) = (vec![0; size], 0, 0);
         self.machine.hypervisor(0, || {
-            let to = stream.as_mut_ptr().cast();
-            abi::save(self.raw, to, size, &mut written, &mut rc)
+            abi::save(self.raw, &mut stream, &mut written, &mut rc)
         });
         result(rc)?;
         stream.truncate(written);
@@ -484,9 +492,8 @@ impl Domain {
     /// What the vGIC answers.
     pub fn restore(&self, stream: &[u8]) -> Result<(), Errno> {
         let mut rc = 0;
-        self.machine.hypervisor(0, || {
-            abi::restore(self.raw, stream.as_ptr().cast(), stream.len(), &mut rc)
-        });
+        self.machine
+            .hypervisor(0, || abi::restore(self.raw, stream, &mut rc));
         result(rc)
     }
 

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
 
 /// What a hypervisor has of a vCPU that does not run, beside its vGIC's state.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Kept {
+pub struct Kept {
     flags: u64,
     upcall: u8,
     timers: [u64; 5],
@@ -103,7 +103,7 @@ impl Vcpu {
     }
 
     /// What there is of it beside its vGIC's state, while it does not run.
-    pub(crate) fn kept(&self) -> Kept {
+    pub fn kept(&self) -> Kept {
         let mut timers = [0; 5];
         abi::timers_get(self.raw, timers.as_mut_ptr());
         Kept {
@@ -115,7 +115,7 @@ impl Vcpu {
     }
 
     /// The same of another, which this one is to be from now on.
-    pub(crate) fn keep(&self, kept: &Kept) {
+    pub fn keep(&self, kept: &Kept) {
         self.pause_flags().store(kept.flags, Ordering::SeqCst);
         self.upcall().store(kept.upcall, Ordering::SeqCst);
         abi::timers_set(self.raw, kept.timers.as_ptr());

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A domain's vGIC is saved and restored.
 
+mod messages;
 mod moved;

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A domain goes to another machine: it is saved here and restored there, with its memory and what a hypervisor keeps of its vCPUs.
+
+use crate::guests::guest::GuestCpu;
+use crate::machine::profile::Profile;
+use crate::xen::domain::Domain;
+use crate::xen::host::Machine;
+use std::sync::Arc;
+
+/// Everything of a domain, on no machine.
+pub struct Luggage {
+    /// The vGIC's stream.
+    pub stream: Vec<u8>,
+    memory: Option<(u64, Vec<u8>)>,
+    config: crate::xen::domain::Config,
+    vcpus: Vec<crate::xen::vcpu::Kept>,
+    ran: Vec<bool>,
+}
+
+/// Leaves the machine, which is switched off. `memory` says where the guest's is.
+///
+/// # Errors
+/// It cannot be saved.
+pub fn leave(
+    domain: Domain,
+    mut cpus: Vec<GuestCpu>,
+    memory: Option<(u64, u64)>,
+) -> Result<Luggage, String> {
+    let ran: Vec<bool> = cpus.iter().map(GuestCpu::is_on_cpu).collect();
+    cpus.iter_mut().for_each(GuestCpu::preempt);
+    domain.machine.settle();
+    let stream = domain
+        .save()
+        .map_err(|errno| format!("not saved: {errno:?}"))?;
+    let vcpus = (0..cpus.len()).map(|n| domain.vcpu(n).kept()).collect();
+    let memory = memory.map(|(base, size)| (base, domain.read_range(base, size as usize)));
+    let config = domain.config;
+    drop(cpus);
+    let machine = Arc::clone(&domain.machine);
+    drop(domain);
+    match machine.take_reports().first() {
+        Some(why) => Err(why.clone()),
+        None => Ok(Luggage {
+            stream,
+            memory,
+            config,
+            vcpus,
+            ran,
+        }),
+    }
+}
+
+/// Arrives on a new machine, and goes on there.
+///
+/// # Errors
+/// It is refused: what the console says.
+pub fn arrive(luggage: &Luggage, profile: Profile) -> Result<(Domain, Vec<GuestCpu>), String> {
+    let machine = Machine::power_on(profile);
+    let domain = Domain::with_vcpus(&machine, luggage.config)
+        .map_err(|errno| format!("no domain: {errno:?}"))?;
+    domain.unpause();
+    if let Some((base, bytes)) = &luggage.memory {
+        domain.add_memory(*base, bytes.len() as u64);
+        if !domain.write_memory(*base, bytes) {
+            return Err("no memory".into());
+        }
+    }
+    for (n, kept) in luggage.vcpus.iter().enumerate() {
+        domain.vcpu(n).keep(kept);
+    }
+    machine.take_console();
+    if let Err(errno) = domain.restore(&luggage.stream) {
+        return Err(format!("refused: {errno:?}: {}", machine.take_console()));
+    }
+    let cpus = (luggage.ran.iter().enumerate())
+        .map(|(n, ran)| {
+            let mut cpu = GuestCpu::parked(&domain, n);
+            if *ran {
+                cpu.unpreempt();
+            }
+            cpu
+        })
+        .collect();
+    Ok((domain, cpus))
+}
+
+/// From one machine to the next.
+///
+/// # Errors
+/// As [`leave`] and [`arrive`].
+pub fn travel(
+    domain: Domain,
+    cpus: Vec<GuestCpu>,
+    memory: Option<(u64, u64)>,
+    profile: Profile,
+) -> Result<(Domain, Vec<GuestCpu>), String> {
+    arrive(&leave(domain, cpus, memory)?, profile)
+}
