@@ -69,25 +69,40 @@ impl World {
         let other = random.usize(..VCPUS);
         let its = Its::new(&self.domain, 0);
         match random.u8(..34) {
-            0..=8 => format!("message {:?}", self.domain.message(0, 0, device, event)),
+            0..=8 => format!(
+                "message {lpi} {:?}",
+                self.domain.message(0, 0, device, event)
+            ),
             9 => {
                 let on = random.bool();
                 configure(&self.domain, lpi, priority(lpi), on);
-                format!("configure {lpi} {on}")
+                // Until it is told, an ITS may have read it or not (IHI 0069, 5.1.1).
+                format!("configure {lpi} {on} ") + &self.command(&command::inv(device, event))
             }
-            10 => self.command(&command::inv(device, event)),
-            11 => self.command(&command::invall(icid)),
-            12 => self.command(&command::movi(device, event, icid)),
-            13 => self.command(&command::movall(n, other)),
-            14 => self.command(&command::int(device, event)),
-            15 => self.command(&command::clear(device, event)),
-            16 => self.command(&command::discard(device, event)),
-            17 | 18 => self.command(&command::mapti(device, event, lpi, icid)),
-            19 => self.command(&command::mapc(icid, n)),
-            20 => self.command(&command::mapd(device, 3, its.itt(device))),
+            10 => format!("inv {lpi} ") + &self.command(&command::inv(device, event)),
+            11 => format!("invall {icid} ") + &self.command(&command::invall(icid)),
+            12 => {
+                format!("movi {lpi} {icid} ") + &self.command(&command::movi(device, event, icid))
+            }
+            13 => format!("movall {n} {other} ") + &self.command(&command::movall(n, other)),
+            14 => format!("int {lpi} ") + &self.command(&command::int(device, event)),
+            15 => format!("clear {lpi} ") + &self.command(&command::clear(device, event)),
+            16 => format!("discard {lpi} ") + &self.command(&command::discard(device, event)),
+            17 | 18 => {
+                format!("mapti {lpi} {icid} ")
+                    + &self.command(&command::mapti(device, event, lpi, icid))
+            }
+            19 => format!("mapc {icid} {n} ") + &self.command(&command::mapc(icid, n)),
+            20 => {
+                format!("mapd {device} ")
+                    + &self.command(&command::mapd(device, 3, its.itt(device)))
+            }
+            // Which LPIs are mapped is in the guest's memory as long as it is off, and a pending table is of those that are not.
+            21 if its.read(&self.cpus[0], gits::CTLR) & 1 == 0 => "the ITS is off".into(),
             21 => {
-                self.cpus[n].gicr_write(gicr::CTLR, random.u32(..2));
-                format!("EnableLPIs {:#x}", self.cpus[n].gicr_read(gicr::CTLR))
+                let on = random.u32(..2);
+                self.cpus[n].gicr_write(gicr::CTLR, on);
+                format!("EnableLPIs {n} {:#x}", self.cpus[n].gicr_read(gicr::CTLR))
             }
             22 => self.cpus[n].gicr_write_then_read(),
             23 => {
@@ -163,6 +178,7 @@ fn play(seed: u64, moves: u64) -> Vec<String> {
                 active,
             } = world;
             let lrs = [1, 2, 4, 16][chance.usize(..4)];
+
             let memory = Some((MEMORY, MEMORY_SIZE));
             let moved = travel(domain, cpus, memory, profile(lrs));
             let (domain, cpus) = moved.unwrap_or_else(|why| panic!("seed {seed}, {n}: {why}"));
@@ -190,7 +206,7 @@ fn messages_do_not_see_that_their_guest_has_moved() {
         let (here, there) = (play(seed, 0), play(seed, seed + 1));
         let first = here.iter().zip(&there).position(|(a, b)| a != b);
         if let Some(first) = first {
-            let before = here[first.saturating_sub(25)..first].join("\n");
+            let before = here[first.saturating_sub(60)..first].join("\n");
             panic!(
                 "seed {seed}\n{before}\nhere:  {}\nthere: {}",
                 here[first], there[first]
