@@ -13,6 +13,8 @@
 //!
 //! Nothing else writes PLACE, so a node is on one list at most.
 
+#[cfg(not(target_os = "none"))]
+mod image;
 mod state;
 mod transition;
 

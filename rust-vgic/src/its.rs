@@ -37,6 +37,8 @@ mod collections;
 mod command;
 mod dump;
 mod execute;
+#[cfg(not(target_os = "none"))]
+mod image;
 mod layout;
 mod memory;
 mod message;

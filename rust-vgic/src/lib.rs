@@ -40,6 +40,7 @@
 //! | `its::message` | messages of device models |
 //! | `reset`, `lpi::reset`, `its::reset` | the state after power-on, from any |
 //! | `dump`, `its::dump`, `observe` | what a person sees: state, counters, messages |
+//! | `image` and those of `irq`, `vcpu`, `lpi`, `its` | what a test sees: all there is |
 //! | | **frames** |
 //! | [`registers`] | how a register is described: a row of a table |
 //! | [`distributor`], [`gicv2`], [`gicv2m`], [`gicv3`], [`redistributor`], `its::registers` | register frames |
@@ -90,6 +91,8 @@ pub mod gicv2;
 pub mod gicv2m;
 pub mod gicv3;
 pub mod host;
+#[cfg(not(target_os = "none"))]
+mod image;
 mod inbox;
 pub mod intid;
 pub mod irq;

@@ -26,6 +26,8 @@ use alloc::boxed::Box;
 use once_cell::race::OnceBox;
 
 mod delivery;
+#[cfg(not(target_os = "none"))]
+mod image;
 mod registers;
 
 pub(crate) use registers::{PENDBASER_MASK, PROPBASER_MASK};

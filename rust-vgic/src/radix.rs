@@ -29,6 +29,26 @@ pub(crate) struct Radix<T> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Full;
 
+#[cfg(not(target_os = "none"))]
+impl<T: core::fmt::Debug> core::fmt::Debug for Radix<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self {
+            root,
+            steps,
+            reserves,
+            reserved,
+        } = self;
+        let reserved = reserves.then_some(reserved);
+        write!(f, "{steps} {reserved:?} {} ", root.is_some())?;
+        let mut next = self.next(0);
+        while let Some((n, value)) = next {
+            write!(f, "{n:#x}: {value:?} ")?;
+            next = n.checked_add(1).and_then(|n| self.next(n));
+        }
+        Ok(())
+    }
+}
+
 impl<T> Node<T> {
     fn new(leaf: bool) -> Option<Box<Self>> {
         try_box(if leaf {

@@ -13,7 +13,7 @@
 //! * The level of a line, which is the device's.
 //! * Pages of LPIs ([`crate::lpi`]), which count against the limit as before.
 //! * Counters, and how many of the guest's mistakes have been told: they are of the domain, and a guest is to have no way to begin
-//!   anew with those. And how often a vCPU has left its guest.
+//!   anew with those.
 //! * What list registers are known to have: the next entry of the vCPU writes over it, and its CPU interface starts afresh then,
 //!   as after PSCI CPU_ON.
 
@@ -255,3 +255,6 @@ impl<H: Host> Domain<H> {
         Step::Next(next, LOT_COST)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@
 //! * `slots`, `used`, `stale`, `twice`, `physical`, `hcr`, `loaded`: the CPU that runs the vCPU, while `epoch` is odd (in the guest, or on the way in or out);
 //!   whoever holds `lock` while `epoch` is even. `Vcpu::is_in_guest` says how to find out.
 
+#[cfg(not(target_os = "none"))]
+mod image;
 mod redistributor;
 
 pub(crate) use redistributor::PROCESSOR_SLEEP;
@@ -177,12 +179,12 @@ impl<V: Handle> Vcpu<V> {
         }
     }
 
-    /// As when it was made, but for its interrupts and its lists, and for what the list registers are known to have, which its next
+    /// As when it was made, but for its interrupts and its lists, for what it counts, and for what the list registers are known to have, which its next
     /// entry writes over; its CPU interface starts afresh on that. It does not run, and `lock` is held.
     pub(crate) fn renew(&self) {
         let Self {
             flags,
-            epoch: _,
+            epoch,
             loaded,
             used: _,
             stale,
@@ -214,6 +216,8 @@ impl<V: Handle> Vcpu<V> {
             word.store(0, Ordering::Relaxed);
         }
         vmcr.store(UNKNOWN, Ordering::Relaxed);
+        // Who waits for another one is at reset, too.
+        epoch.store(0, Ordering::Release);
         redist.renew();
     }
 

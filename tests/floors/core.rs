@@ -17,6 +17,7 @@ pub const FLOORS: &[&[&str]] = &[
         "dump",
         "entry",
         "exit",
+        "image",
         "inbox",
         "its::collections",
         "its::dump",

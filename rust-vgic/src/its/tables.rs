@@ -23,6 +23,7 @@ pub(super) struct Mapped {
 }
 
 /// A device that MAPD has mapped.
+#[derive(Debug)]
 pub(super) struct Device {
     pub(super) event_bits: u32,
     /// Software: the host is not told of its events, and `host_bits` means nothing.
@@ -83,7 +84,7 @@ impl Filled {
 }
 
 /// A collection.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Collection {
     pub(super) target: Option<VcpuId>,
     /// The first of its LPIs; they are linked through [`Lpi`](crate::lpi::Lpi).
@@ -98,7 +99,7 @@ pub(super) struct Tables {
     /// How far they have been written to memory, and read from there.
     pub(super) saved: Saved,
     pub(super) filled: Filled,
-    collections: [Collection; COLLECTIONS],
+    pub(super) collections: [Collection; COLLECTIONS],
 }
 
 impl Device {
