@@ -63,8 +63,6 @@ pub(crate) struct Lpis {
     pub(crate) events_left: Budget,
     /// GICR_PROPBASER: GICR_TYPER.CommonLPIAff = 0 makes it the same for all redistributors.
     propbaser: AtomicU64,
-    /// Redistributors with EnableLPIs set.
-    enabled: AtomicU32,
     /// Held while configuration is read from guest memory and applied: the last reading wins; and while it is decided whose an
     /// LPI is. Interrupts on; above the vCPU locks and the tables of an ITS.
     config: Mutex<()>,
@@ -165,7 +163,6 @@ impl Lpis {
             devices_left: Budget::new(config.limits.devices),
             events_left: Budget::new(config.limits.events),
             propbaser: AtomicU64::new(0),
-            enabled: AtomicU32::new(0),
             config: Mutex::new(()),
         })
     }

@@ -220,7 +220,7 @@ fn propbaser<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
 
 fn set_propbaser<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
     let domain = access.domain;
-    domain.set_propbaser(written.merge(domain.propbaser()));
+    domain.set_propbaser(access.owner, written.merge(domain.propbaser()));
 }
 
 fn pendbaser<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {

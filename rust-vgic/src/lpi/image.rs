@@ -44,7 +44,6 @@ impl Lpis {
             devices_left,
             events_left,
             propbaser,
-            enabled,
             config: _,
         } = self;
         let most = |budget: &Budget| {
@@ -56,7 +55,7 @@ impl Lpis {
         for budget in [devices_left, events_left] {
             writeln!(out, "{} {}", most(budget), budget.taken())?;
         }
-        writeln!(out, "GICR_PROPBASER {propbaser:?}, {enabled:?}")?;
+        writeln!(out, "GICR_PROPBASER {propbaser:?}")?;
         for (intid, lpi) in self.all(IntId::LPI) {
             lpi.image(intid, out)?;
         }

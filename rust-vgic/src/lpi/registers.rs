@@ -61,7 +61,6 @@ impl<H: Host> Domain<H> {
             registers.next.store(IntId::LPI, Ordering::Relaxed);
             registers.enabled.store(on.into(), Ordering::Release);
             if on {
-                self.lpis.enabled.fetch_add(1, Ordering::Relaxed);
                 // Whoever had the lock has withheld what we are about to find; whoever has it from now on withholds nothing.
                 self.with_lists(v, |_, _| ());
             } else {
@@ -109,8 +108,6 @@ impl<H: Host> Domain<H> {
         if on {
             // The table was zero when it was read. From now on it is what is written there.
             registers.pendbaser.fetch_and(!PTZ, Ordering::Relaxed);
-        } else {
-            self.lpis.enabled.fetch_sub(1, Ordering::Relaxed);
         }
         registers.next.store(0, Ordering::Release);
         Progress::Done
@@ -121,9 +118,13 @@ impl<H: Host> Domain<H> {
         self.lpis.propbaser.load(Ordering::Relaxed)
     }
 
-    /// Writes GICR_PROPBASER; ignored while a redistributor uses it.
-    pub(crate) fn set_propbaser(&self, value: u64) {
-        if self.lpis.exist() && self.lpis.enabled.load(Ordering::Relaxed) == 0 {
+    /// Writes the GICR_PROPBASER of `v`, which is that of all; ignored while this redistributor uses it.
+    ///
+    /// Not while others do, which is UNPREDICTABLE: a kernel that was started from another one (kexec) disables LPIs at each of its CPUs
+    /// as that comes up, and the first has to get a table of the new kernel's.
+    pub(crate) fn set_propbaser(&self, v: &Vcpu<H::Vcpu>, value: u64) {
+        let registers = &v.redist.lpi;
+        if self.lpis.exist() && !registers.enabled() && !registers.changing() {
             let value = value & PROPBASER_MASK;
             self.lpis.propbaser.store(value, Ordering::Relaxed);
         }

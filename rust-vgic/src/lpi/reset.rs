@@ -36,9 +36,8 @@ impl Lpi {
 }
 
 impl<H: Host> Domain<H> {
-    /// The redistributors take no LPIs any more. The ITSes have none mapped, and no vCPU runs.
+    /// What of LPIs all redistributors have together. No vCPU runs.
     pub(crate) fn reset_lpi_registers(&self) {
-        self.lpis.enabled.store(0, Ordering::Relaxed);
         self.lpis.propbaser.store(0, Ordering::Relaxed);
     }
 

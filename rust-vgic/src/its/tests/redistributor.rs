@@ -242,6 +242,37 @@ fn what_the_guest_has_acknowledged_is_not_saved() {
     assert_eq!(saved, Some(0));
 }
 
+/// A kernel that was started from another one finds LPIs enabled at all of its CPUs. Each of these clears EnableLPIs, as it comes up, and
+/// waits for RWP; the first finds the others as they were left.
+#[test]
+fn kexec_gives_the_first_cpu_a_new_table() {
+    let mut rig = two_events();
+    rig.inject(8200);
+    let table = PROPS + 0x8_0000;
+    rig.domain.host().poke(table, &[0xa1; 0x2000]);
+    rig.configure(8201, 0x40, false);
+    for n in [1, 0, 2, 3] {
+        assert_eq!(rig.redist_read(n, CTLR) & 1, 1, "left enabled");
+        rig.redist(n, PROPBASER, table | 13);
+        let first = n == 1;
+        let before = if first { PROPS } else { table };
+        assert_eq!(rig.redist_read(n, PROPBASER), before | 13, "in use here");
+        store(&rig, n, n, CTLR, 0);
+        assert!((0..100).any(|_| rig.redist_read(n, CTLR) & RWP == 0));
+        assert_eq!(rig.redist_read(n, CTLR) & 1, 0);
+        rig.redist(n, PROPBASER, table | 13);
+        assert_eq!(rig.redist_read(n, PROPBASER), table | 13);
+        rig.redist(n, PENDBASER, (PENDING + u64::from(n) * 0x1_0000) | 1 << 62);
+        store(&rig, n, n, CTLR, 1);
+        if first {
+            assert_eq!(rig.pending(8200), None, "written to the old table");
+            rig.ok(mapc(1, 1, true));
+            rig.ok(invall(1));
+            assert!(rig.state(8201).unwrap().enabled(), "by the new table");
+        }
+    }
+}
+
 /// GICR_PROPBASER.IDbits: a later kernel may have a smaller table than the one that mapped the LPI.
 #[test]
 fn an_lpi_beyond_the_configuration_table_is_disabled() {
