@@ -200,7 +200,7 @@ impl Its {
                 // It is told of them in order.
                 Anew::Stays(next) => event < next,
             };
-            has && d.backing == Backing::Hardware
+            has && d.backing == Backing::Hardware && d.host_bits.is_some()
         })
     }
 

@@ -228,6 +228,14 @@ impl Lists {
         }
     }
 
+    /// The heads of a class's lists, of each priority.
+    #[cfg(test)]
+    pub(crate) fn heads(&self, class: Class) -> Vec<u16> {
+        let buckets = self.classes.get(class as usize);
+        let ends = buckets.map(|buckets| buckets.ends.iter());
+        ends.into_iter().flatten().map(|ends| ends.head).collect()
+    }
+
     /// Is the node on the list that a state belongs to?
     pub(crate) fn is_sorted(irq: &Irq, state: State) -> bool {
         irq.list.load(Ordering::Relaxed) == Self::key_of(state)

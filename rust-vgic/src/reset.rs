@@ -81,18 +81,23 @@ impl<H: Host> Domain<H> {
     /// may do so meanwhile. [`Progress::Again`]: there is more, or another is at it; this is to be called again.
     #[must_use = "it may not be done yet"]
     pub fn reset(&self) -> Progress {
+        self.reset_by(ENOUGH)
+    }
+
+    /// The same, as far as one call goes that begins nothing more after so many words.
+    fn reset_by(&self, enough: u32) -> Progress {
         if !self.resetting.begin() {
             return Progress::Again;
         }
-        let progress = self.reset_on();
+        let progress = self.reset_on(enough);
         self.resetting.end();
         progress
     }
 
     /// Only for who has begun it.
-    fn reset_on(&self) -> Progress {
+    fn reset_on(&self, enough: u32) -> Progress {
         let mut done = 0_u32;
-        while done < ENOUGH {
+        while done < enough {
             let (number, next) = self.resetting.at();
             let Some(stage) = Stage::ALL.get(number as usize) else {
                 self.resetting.set(0, 0);

@@ -27,6 +27,7 @@ mod random;
 mod redistributor;
 mod refused;
 mod registers;
+mod reset;
 
 const VCPUS: usize = 4;
 const DEVICE_BITS: u32 = 8;

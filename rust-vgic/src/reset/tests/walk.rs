@@ -248,7 +248,7 @@ pub(super) fn stop(domain: &Domain<Fake>, inside: &mut Inside) {
     });
 }
 
-fn own_ppi(domain: &Domain<Fake>, f: impl FnOnce(&Vcpu<usize>, IntId)) {
+pub(super) fn own_ppi(domain: &Domain<Fake>, f: impl FnOnce(&Vcpu<usize>, IntId)) {
     domain.host.current.store(0, SeqCst);
     let _masked = domain.mask();
     f(domain.v(0), IntId::new(OWN).unwrap());
