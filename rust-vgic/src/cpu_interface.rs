@@ -135,13 +135,16 @@ impl<H: Host> Domain<H> {
         Groups::from_bits_truncate(self.ctlr.load(Ordering::Acquire))
     }
 
-    /// After PSCI CPU_ON: no active priorities, nothing in list registers, nothing private active.
-    /// What is pending stays pending.
+    /// After PSCI CPU_ON: no active priorities, nothing in list registers. What is pending stays pending.
     pub(crate) fn reset_cpu_interface(&self, v: &Vcpu<H::Vcpu>, cpu: &impl CpuInterface) {
         cpu.reset();
         self.forget_acknowledged(v);
         self.count_eoimode(v, false);
         v.ctlr.store(0, Ordering::Relaxed);
+    }
+
+    /// After PSCI CPU_ON, too: nothing private is active. What is pending stays pending.
+    pub(crate) fn end_private_actives(&self, v: &Vcpu<H::Vcpu>) {
         for raw in 0..IntId::SPI {
             let Some(intid) = IntId::new(raw) else {
                 continue;
@@ -188,6 +191,15 @@ impl<H: Host> Domain<H> {
         // What it was set to before says nothing any more.
         self.vmcr_changed(v, UNKNOWN);
         v.raise(Flags::RESET | Flags::LOOK);
+    }
+
+    /// PSCI SYSTEM_SUSPEND is over, during which all vCPUs were off, and `v` goes on: its CPU interface starts afresh on its next
+    /// entry. The distributor and the redistributors were not without power: what is active there is so still, and the guest
+    /// deactivates it there if it does not know of it. It does not run; the caller is another
+    /// vCPU.
+    pub fn resumed(&self, v: &Vcpu<H::Vcpu>) {
+        self.vmcr_changed(v, UNKNOWN);
+        v.raise(Flags::RESUME | Flags::LOOK);
     }
 
     /// A trapped write of `value` to ICC_DIR_EL1 or GICV_DIR by `cur` (IHI 0069, section 12.2.5; IHI 0048B, section 5.5.11):

@@ -210,8 +210,12 @@ impl<H: Host> Domain<H> {
     fn fill(&self, v: &Vcpu<H::Vcpu>) -> u32 {
         let cpu = self.host.cpu();
         // Before the flags are taken: it may raise some.
-        if Flags::from_bits_retain(v.flags.load(Ordering::Acquire)).contains(Flags::RESET) {
+        let asked = Flags::from_bits_retain(v.flags.load(Ordering::Acquire));
+        if asked.intersects(Flags::RESET | Flags::RESUME) {
             self.reset_cpu_interface(v, &cpu);
+        }
+        if asked.contains(Flags::RESET) {
+            self.end_private_actives(v);
         }
         // So may this.
         if self.shares() {

@@ -51,6 +51,8 @@ bitflags::bitflags! {
         const AT_ONCE = 1 << 9;
         /// Nothing may be left of a private interrupt but that its physical one is active: see [`crate::physical`].
         const ORPHAN = 1 << 10;
+        /// PSCI SYSTEM_SUSPEND is over: as [`Flags::RESET`], and what is private and active stays so.
+        const RESUME = 1 << 11;
         /// A bit for each priority, the highest first: something was pushed to its inbox. In this word because who pushes
         /// writes to it anyway.
         const CAME = 0xffff_ffff << 32;

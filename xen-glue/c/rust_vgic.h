@@ -105,6 +105,7 @@ int domain_vgic_relinquish(struct domain *d);
 
 struct dt_device_node;
 struct xen_dm_op_inject_msi2;
+struct xen_domctl;
 struct xen_domctl_createdomain;
 struct xen_domctl_vgic_limits;
 
@@ -205,6 +206,25 @@ void vgic_ptimer_expired(struct vcpu *v);
 
 /* PSCI CPU_OFF of v, which is down from now on. */
 void vgic_vcpu_off(struct vcpu *v);
+
+/* PSCI SYSTEM_SUSPEND of v's domain is over: v is to go on, and does not yet. */
+void vgic_vcpu_resumed(struct vcpu *v);
+
+/*
+ * As after power-on: the whole vGIC of a domain, or one of its ITSes. Connections
+ * of physical interrupts stay, and so do the levels of lines. No vCPU runs, the
+ * domain is not dying, and nobody else does the same. -ERESTART: there is more,
+ * and hypercall_preempt_check() wants others to have their turn. -EINVAL: there
+ * is no such ITS.
+ */
+int vgic_domain_reset(struct domain *d);
+int vgic_its_reset(struct domain *d, unsigned int its);
+
+/*
+ * XEN_DOMCTL_vgic_reset, _gethvmcontext and _sethvmcontext, as public/ says. What
+ * they answer is in their structures. -ERESTART: to be continued.
+ */
+int vgic_state_domctl(struct domain *d, struct xen_domctl *domctl);
 
 #endif /* __ASM_ARM_RUST_VGIC_H__ */
 

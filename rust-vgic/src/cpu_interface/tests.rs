@@ -237,3 +237,50 @@ fn dir_what_is_counted_while_it_traps_is_no_end() {
         assert_eq!(active.count(), if ends { 3 } else { 4 });
     }
 }
+
+/// A PPI and an SPI that vCPU 0 has acknowledged, and a PPI that waits, when it goes down and comes back as told. What of these is active
+/// and what is pending, and whether its CPU interface is as after power-on.
+fn after(back: impl Fn(&Domain<Fake>)) -> ([bool; 3], [bool; 3], bool) {
+    let domain = v3(2, true);
+    let (v, all) = (
+        domain.v(0),
+        [20, 32, 21].map(|raw| IntId::new(raw).unwrap()),
+    );
+    let raise = |intid: IntId| {
+        for event in [
+            Event::Priority(0x80),
+            Event::Group1(true),
+            Event::Enable(true),
+        ] {
+            domain.post(v, intid, event);
+        }
+        domain.inject((!intid.is_spi()).then_some(v), intid, true);
+    };
+    domain.post(v, all[1], Event::Targets(1, Some(v.id())));
+    all[..2].iter().for_each(|intid| raise(*intid));
+    domain.enter(0);
+    acknowledge(&domain, 0);
+    domain.leave(0);
+    // Their lines have fallen since.
+    for intid in &all[..2] {
+        domain.inject((!intid.is_spi()).then_some(v), *intid, false);
+    }
+    raise(all[2]);
+    back(&domain);
+    domain.enter(0);
+    let fresh = domain.host().cpus[0].vmcr.load(SeqCst) == 0;
+    domain.leave(0);
+    let states = all.map(|intid| domain.irq(v, intid).unwrap().state());
+    (states.map(State::active), states.map(State::pending), fresh)
+}
+
+#[test]
+fn suspend_starts_the_interface_afresh_and_leaves_all_that_is_active() {
+    let pending = [false, false, true];
+    let on = after(|domain| domain.cpu_on(domain.v(0)));
+    assert_eq!(on, ([false, true, false], pending, true), "CPU_ON");
+    let resumed = after(|domain| domain.resumed(domain.v(0)));
+    assert_eq!(resumed, ([true, true, false], pending, true), "resumed");
+    let neither = after(|_| ());
+    assert_eq!(neither, ([true, true, false], pending, false), "nothing");
+}

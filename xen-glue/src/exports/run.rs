@@ -127,6 +127,15 @@ pub unsafe extern "C" fn vgic_clear_pending_irqs(v: *mut vcpu) {
     }
 }
 
+/// PSCI SYSTEM_SUSPEND of v's domain is over. It does not run yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vgic_vcpu_resumed(v: *mut vcpu) {
+    // SAFETY: alive, see above.
+    if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
+        vgic.resumed(own);
+    }
+}
+
 /// PSCI CPU_OFF of v, which is down from now on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vgic_vcpu_off(v: *mut vcpu) {
