@@ -22,7 +22,9 @@ impl Its {
             begun,
             cursor,
             awaited,
-            stale,
+            todo,
+            unsaved: _,
+            unread: _,
             tables,
             errors: _,
             last_error: _,
@@ -30,14 +32,17 @@ impl Its {
         } = self;
         writeln!(out, "ITS {index} {device_bits} {event_bits} {enabled:?}")?;
         writeln!(out, "{cbaser:?} {creadr:?} {cwriter:?} {basers:x?}")?;
-        writeln!(out, "{busy:?} {begun:?} {cursor:?} {awaited:?} {stale:?}")?;
+        writeln!(out, "{busy:?} {begun:?} {cursor:?} {awaited:?} {todo:?}")?;
         let tables = tables.lock();
         let Tables {
             devices,
             begun,
+            saved,
+            filled,
             collections,
         } = &*tables;
         writeln!(out, "{:?} {devices:?}", begun.map(|entry| entry.words()))?;
+        writeln!(out, "{saved:?} {filled:?}")?;
         let none = Collection {
             target: None,
             head: NIL,

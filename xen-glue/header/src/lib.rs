@@ -17,6 +17,10 @@ pub const RELEASE: &str = "RVGIC_XEN_RELEASE";
 /// The newest release that there are patches for: what the mock is if nobody says otherwise.
 pub const NEWEST: &str = "423";
 
+/// The files of the C half that the mock has nothing for: who builds domains from a device tree, and domctls that copy to and from
+/// their caller.
+pub const NOT_MOCKED: [&str; 2] = ["domu.c", "save.c"];
+
 /// For build scripts: which Xen the C half and the mock's are compiled for, as [`RELEASE`] says.
 #[must_use]
 pub fn release() -> String {
@@ -50,8 +54,7 @@ pub fn c_files(directory: &Path) -> Result<Vec<PathBuf>> {
 pub fn c_halves(root: &Path, with_recorder: bool) -> Result<Vec<PathBuf>> {
     let mut files = c_files(&root.join("xen-glue/c"))?;
     files.retain(|file| with_recorder || !file.ends_with("record.c"));
-    // Who builds domains from a device tree is not mocked.
-    files.retain(|file| !file.ends_with("domu.c"));
+    files.retain(|file| !NOT_MOCKED.iter().any(|name| file.ends_with(name)));
     files.extend(c_files(&root.join("harness/c"))?);
     Ok(files)
 }

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Reset, save and restore of a domain's vGIC: what the toolstack asks for, and
+ * what else in Xen may.
+ *
+ * All three want vCPUs that do not run. Interrupts of the host, device models'
+ * messages and lines go on meanwhile. Domctls exclude each other, so that nobody
+ * destroys the domain during one, but between two parts of one that takes long.
+ * It has such parts only if the toolstack itself has paused the domain: nobody is
+ * to find a part of it.
+ */
+
+#include <xen/errno.h>
+#include <xen/event.h>
+#include <xen/guest_access.h>
+#include <xen/lib.h>
+#include <xen/sched.h>
+#include <xen/vmap.h>
+
+#include <asm/vgic.h>
+#include <public/domctl.h>
+
+#include "glue.h"
+
+/* What the domctl has room for is more than any vGIC needs, by far. */
+#define STREAM_MAX MB(64)
+
+static bool stops_here(const struct domain *d)
+{
+    return d->controller_pause_count && hypercall_preempt_check();
+}
+
+int vgic_domain_reset(struct domain *d)
+{
+    int rc;
+
+    do
+        rc = rvgic_reset(d);
+    while ( rc == -ERESTART && !stops_here(d) );
+
+    return rc;
+}
+
+int vgic_its_reset(struct domain *d, unsigned int its)
+{
+    int rc;
+
+    do
+        rc = rvgic_reset_its(d, its);
+    while ( rc == -ERESTART && !stops_here(d) );
+
+    return rc;
+}
+
+static int reset(struct domain *d, const struct xen_domctl_vgic_reset *r)
+{
+    switch ( r->what )
+    {
+    case XEN_DOMCTL_VGIC_RESET_ALL:
+        return r->its ? -EINVAL : vgic_domain_reset(d);
+
+    case XEN_DOMCTL_VGIC_RESET_ITS:
+        return vgic_its_reset(d, r->its);
+
+    default:
+        return -EINVAL;
+    }
+}
+
+/*
+ * Where it stops for others and is continued, nothing of what it has written is
+ * kept: the Rust half has the stream ready in one go, at the last.
+ */
+static int save(struct domain *d, struct xen_domctl_hvmcontext *c)
+{
+    int64_t size = rvgic_save_size(d);
+    size_t written = 0;
+    uint8_t *stream;
+    int rc;
+
+    if ( size < 0 )
+        return size;
+
+    if ( size > UINT32_MAX )
+        return -E2BIG;
+
+    /* How much is it? */
+    if ( guest_handle_is_null(c->buffer) )
+    {
+        c->size = size;
+        return 0;
+    }
+
+    if ( c->size < size )
+        return -ENOSPC;
+
+    stream = vmalloc(size);
+    if ( !stream )
+        return -ENOMEM;
+
+    do
+        rc = rvgic_save(d, stream, size, &written);
+    while ( rc == -ERESTART && !stops_here(d) );
+
+    if ( !rc )
+    {
+        c->size = written;
+        if ( copy_to_guest(c->buffer, stream, written) )
+            rc = -EFAULT;
+    }
+
+    vfree(stream);
+
+    return rc;
+}
+
+static int restore(struct domain *d, const struct xen_domctl_hvmcontext *c)
+{
+    uint8_t *stream;
+    int rc;
+
+    if ( !c->size || c->size > STREAM_MAX )
+        return -EINVAL;
+
+    stream = vmalloc(c->size);
+    if ( !stream )
+        return -ENOMEM;
+
+    if ( copy_from_guest(stream, c->buffer, c->size) )
+        rc = -EFAULT;
+    else
+        do
+            rc = rvgic_restore(d, stream, c->size);
+        while ( rc == -ERESTART && !stops_here(d) );
+
+    vfree(stream);
+
+    return rc;
+}
+
+/* Each vCPU of a stream has to be there. */
+static bool has_all_vcpus(const struct domain *d)
+{
+    unsigned int i;
+
+    for ( i = 0; i < d->max_vcpus; i++ )
+        if ( !d->vcpu[i] || !d->vcpu[i]->arch.vgic.priv )
+            return false;
+
+    return true;
+}
+
+static int stopped_domctl(struct domain *d, struct xen_domctl *domctl)
+{
+    if ( domctl->cmd == XEN_DOMCTL_vgic_reset )
+        return reset(d, &domctl->u.vgic_reset);
+
+    /* Its devices are the host's, and what they are told is not ours to know. */
+    if ( is_hardware_domain(d) )
+        return -EOPNOTSUPP;
+
+    if ( !has_all_vcpus(d) )
+        return -EINVAL;
+
+    if ( domctl->cmd == XEN_DOMCTL_gethvmcontext )
+        return save(d, &domctl->u.hvmcontext);
+
+    return restore(d, &domctl->u.hvmcontext);
+}
+
+int vgic_state_domctl(struct domain *d, struct xen_domctl *domctl)
+{
+    int rc;
+
+    /* Nobody pauses himself, and of what dies there is less each time. */
+    if ( d == current->domain || d->is_dying )
+        return -EINVAL;
+
+    domain_pause(d);
+    rc = stopped_domctl(d, domctl);
+    domain_unpause(d);
+
+    return rc;
+}
+
+/*
+ * Local variables:
+ * mode: C
+ * c-file-style: "BSD"
+ * c-basic-offset: 4
+ * indent-tabs-mode: nil
+ * End:
+ */
