@@ -32,11 +32,18 @@ static bool stops_here(const struct domain *d)
 
 int vgic_domain_reset(struct domain *d)
 {
+    /* As Xen makes a vCPU. */
+    static const uint32_t interface[RVGIC_INTERFACE_WORDS];
+    struct vcpu *v;
     int rc;
 
     do
         rc = rvgic_reset(d);
     while ( rc == -ERESTART && !stops_here(d) );
+
+    if ( !rc )
+        for_each_vcpu ( d, v )
+            rvgic_interface_restore(v, interface);
 
     return rc;
 }
