@@ -20,6 +20,7 @@
 #include "page.h"
 #include "privcmd.h"
 #include "xen.h"
+#include "domctl.h"
 
 enum { KINDS = 4, WARM_UP = 10 * KINDS };
 /* What Xen may keep of a domain with several vCPUs: struct sched_unit (144 bytes) and its header in the heap (16). */
@@ -49,23 +50,9 @@ enum kind {
 extern const uint8_t guest_page[PAGE];
 
 static struct buffer *buffer;
-static uint32_t domctl_version, sysctl_version;
+static uint32_t sysctl_version;
 /* The flag of a domain's creation that gives it messages; 0: none gets it. */
 static uint32_t msi_flag;
-
-static struct domctl *prepare(uint32_t command, uint16_t domain)
-{
-	memset(&buffer->domctl, 0, sizeof(buffer->domctl));
-	buffer->domctl.command = command;
-	buffer->domctl.version = domctl_version;
-	buffer->domctl.domain = domain;
-	return &buffer->domctl;
-}
-
-static long domctl(void)
-{
-	return hypercall(DOMCTL, (uint64_t)&buffer->domctl, 0);
-}
 
 static long event(uint32_t command)
 {
@@ -86,18 +73,11 @@ static uint64_t free_pages(void)
 	return buffer->sysctl.physinfo.free_pages;
 }
 
-/* Xen refuses any version but its own with EACCES. */
 static void find_versions(void)
 {
 	long result = -EACCES;
 
-	for (uint32_t v = DOMCTL_OLDEST; v <= DOMCTL_NEWEST && result == -EACCES; v++) {
-		domctl_version = v;
-		prepare(DOMCTL_INFO, 0);
-		result = domctl();
-	}
-	must("find the version of Xen's domctl interface", result);
-	result = -EACCES;
+	find_domctl(&buffer->domctl);
 	for (uint32_t v = SYSCTL_OLDEST; v <= SYSCTL_NEWEST && result == -EACCES; v++) {
 		sysctl_version = v;
 		result = physinfo();

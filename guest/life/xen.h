@@ -19,17 +19,23 @@ enum { DOMCTL_OLDEST = 0x15, DOMCTL_NEWEST = 0x18, SYSCTL_OLDEST = 0x15, SYSCTL_
 enum {
 	DOMCTL_CREATE = 1,
 	DOMCTL_DESTROY = 2,
+	DOMCTL_PAUSE = 3,
 	DOMCTL_UNPAUSE = 4,
 	DOMCTL_INFO = 5,
 	DOMCTL_MAX_MEM = 11,
 	DOMCTL_SET_VCPU_CONTEXT = 12,
 	DOMCTL_MAX_VCPUS = 15,
+	DOMCTL_RESUME = 27,
+	DOMCTL_GET_CONTEXT = 33,
+	DOMCTL_SET_CONTEXT = 34,
 	DOMCTL_SET_ADDRESS_SIZE = 35,
 	DOMCTL_BIND_IRQ = 38,
 	DOMCTL_SET_PAGING_POOL = 86,
+	DOMCTL_VGIC_RESET = 92,
 	SYSCTL_PHYSINFO = 3,
 	MEMORY_POPULATE = 6,
 	VERSION_NUMBER = 0, /* the release: 4 << 16 | 17 */
+	DM_SET_IRQ_LEVEL = 19,
 	DM_INJECT_MSI2 = 21,
 	EVENT_BIND_INTERDOMAIN = 0,
 	EVENT_CLOSE = 3,
@@ -92,10 +98,19 @@ struct domctl {
 		struct { uint32_t bits; } address_size;
 		struct { uint32_t vcpu; uint64_t context; } vcpu_context;
 		struct { uint32_t machine_irq, type; uint16_t spi; } bind_irq;
+		/* Its beginning, which is the same in all releases. */
+		struct { uint16_t domain, pad; uint32_t flags; } info;
+		/* A stream of records (public/arch-arm/hvm/save.h); a null buffer asks for the size. */
+		struct { uint32_t size; uint64_t buffer; } context;
+		struct { uint32_t what, its; } vgic_reset;
 		uint8_t size[128];
 	};
 };
-enum { BIND_SPI = 4 };
+enum { BIND_SPI = 4, RESET_ALL = 0 };
+enum { INFO_DYING = 1, INFO_SHUTDOWN = 1 << 2, INFO_REASON_SHIFT = 16, INFO_REASON_MASK = 0xff };
+enum { REASON_POWEROFF = 0, REASON_REBOOT = 1, REASON_SUSPEND = 2 };
+_Static_assert(offsetof(struct domctl, info.flags) == 20, "getdomaininfo");
+_Static_assert(offsetof(struct domctl, context.buffer) == 24, "hvmcontext");
 _Static_assert(offsetof(struct domctl, create) == 16, "domctl");
 _Static_assert(offsetof(struct createdomain, now.arch) == 60, "createdomain");
 _Static_assert(offsetof(struct createdomain, before.arch) == 56, "createdomain up to 4.18");
@@ -128,12 +143,17 @@ struct memory_reservation {
 	uint16_t domain;
 };
 
-/* A device model's operations, of which one is needed here. */
+/* A device model's operations, of which two are needed here. */
 struct dm_op {
 	uint32_t op, pad;
-	uint64_t address;
-	uint32_t data, source, flags;
-	uint16_t segment, pad2;
+	union {
+		struct {
+			uint64_t address;
+			uint32_t data, source, flags;
+			uint16_t segment, pad2;
+		};
+		struct { uint32_t number; uint8_t level, pad[3]; } line;
+	};
 };
 enum { MSI_SOURCE_VALID = 1 };
 _Static_assert(sizeof(struct dm_op) == 32, "dm_op");

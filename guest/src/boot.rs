@@ -9,6 +9,15 @@ use core::arch::global_asm;
 /// Bytes of stack of each CPU.
 pub const STACK: usize = 0x1_0000;
 
+unsafe extern "C" {
+    fn _start();
+}
+
+/// Where the image is.
+pub fn address() -> usize {
+    _start as *const () as usize
+}
+
 #[repr(C, align(16))]
 struct Stacks([[u8; STACK]; 2]);
 

@@ -197,6 +197,21 @@ impl Machine {
         self.argument("messages=")?.parse().ok()
     }
 
+    /// `copies=N`: to count while a program in another domain saves and restores the interrupt controller.
+    pub fn copies(&self) -> Option<usize> {
+        self.argument("copies=")?.parse().ok()
+    }
+
+    /// `seconds=N`: to end the counting after that, where there is no such program.
+    pub fn seconds(&self) -> Option<u64> {
+        self.argument("seconds=")?.parse().ok()
+    }
+
+    /// `resets=N`: to reset the system after the cases, in place of switching it off.
+    pub fn resets(&self) -> Option<usize> {
+        self.argument("resets=")?.parse().ok()
+    }
+
     /// `limits=LPIs,devices,events`: what an ITS has room for; zeros where nobody says so.
     pub fn limits(&self) -> [usize; 3] {
         let mut limits = [0; 3];

@@ -6,6 +6,7 @@
 //! read and written by [`load`] and [`store`] only.
 
 pub mod command;
+pub mod kexec;
 
 use crate::cpu::CPUS;
 use crate::fdt::Machine;
@@ -77,7 +78,7 @@ const DEVICES: usize = 3 * BIG;
 const COLLECTIONS: usize = 4 * BIG;
 const QUEUE: usize = 5 * BIG;
 const HEAP: usize = 6 * BIG;
-const END: usize = 11 * BIG;
+const END: usize = 14 * BIG;
 
 /// A table of 64 KiB is to be aligned by as much, wherever the image is.
 #[repr(C, align(4096))]
@@ -261,6 +262,11 @@ pub fn device_table() -> usize {
     memory(DEVICES)
 }
 
+/// The tables that [`begin`] makes, but for the pending ones' unused part: address and size.
+pub fn first_tables() -> (usize, usize) {
+    (memory(PROPERTIES), QUEUE - PROPERTIES)
+}
+
 // ---------------------------------------------------------------- on and off
 
 /// Which of the GITS_BASER is for this type (1: devices, 4: collections).
@@ -272,6 +278,32 @@ pub fn baser(kind: u64) -> Outcome<usize> {
         }
     }
     crate::outcome::fail!("no GITS_BASER is of type {kind}")
+}
+
+/// Copies a table of 64 KiB to memory that it has not been in, and leaves nothing where it was; the result is its new place.
+pub fn move_table(from: usize) -> Outcome<usize> {
+    let to = allocate(BIG, BIG)?;
+    for offset in (0..BIG).step_by(8) {
+        store(to + offset, load(from + offset));
+    }
+    fill(from, BIG, 0);
+    Ok(to)
+}
+
+/// A table's place, as GITS_BASER has it.
+pub fn table_of(baser: u64) -> usize {
+    (baser & 0xffff_ffff_f000) as usize
+}
+
+/// The same with another.
+pub fn with_table(baser: u64, table: usize) -> u64 {
+    baser & !0xffff_ffff_f000 | table as u64
+}
+
+/// Something that is another number when one of these bytes is another; both are multiples of 8.
+pub fn checksum(address: usize, size: usize) -> u64 {
+    let words = (address..address + size).step_by(8).map(load);
+    words.fold(0, |sum, word| sum.rotate_left(1).wrapping_add(word))
 }
 
 fn set_baser(at: usize, value: u64) {

@@ -22,6 +22,7 @@ mod mmio;
 mod outcome;
 mod psci;
 mod second;
+mod state;
 mod timer;
 
 use crate::console::println;
@@ -50,6 +51,17 @@ pub extern "C" fn primary(fdt: usize) -> ! {
         println!("guest: {passed} passed, {failed} failed");
         psci::system_off()
     }
+    if machine.copies().is_some() || machine.resets().is_some() {
+        state::announce(boot::address(), fdt);
+    }
+    if machine.copies().is_some() {
+        let (passed, failed) = state::report(&machine);
+        println!("guest: {passed} passed, {failed} failed");
+        psci::system_off()
+    }
+    if machine.resets().is_some() {
+        state::is_ready();
+    }
     if machine.messages().is_some() {
         let (passed, failed) = messages::report(&machine);
         println!("guest: {passed} passed, {failed} failed");
@@ -74,6 +86,9 @@ pub extern "C" fn primary(fdt: usize) -> ! {
         }
     }
     println!("guest: {passed} passed, {failed} failed");
+    if machine.resets().is_some() {
+        psci::system_reset()
+    }
     psci::system_off()
 }
 

@@ -7,6 +7,7 @@ const CPU_OFF: u64 = 0x8400_0002;
 const CPU_ON: u64 = 0xc400_0003;
 const AFFINITY_INFO: u64 = 0xc400_0004;
 const SYSTEM_OFF: u64 = 0x8400_0008;
+const SYSTEM_RESET: u64 = 0x8400_0009;
 
 /// What AFFINITY_INFO says of a CPU that is off.
 pub const OFF: i64 = 1;
@@ -40,5 +41,11 @@ pub fn affinity_info(mpidr: u64) -> i64 {
 pub fn system_off() -> ! {
     loop {
         call(SYSTEM_OFF, 0, 0, 0);
+    }
+}
+
+pub fn system_reset() -> ! {
+    loop {
+        call(SYSTEM_RESET, 0, 0, 0);
     }
 }

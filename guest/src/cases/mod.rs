@@ -12,9 +12,11 @@ mod its_commands;
 mod its_errors;
 mod its_limits;
 mod its_moves;
+mod its_power;
 mod its_queue;
 mod its_registers;
 mod its_tables;
+mod kexec;
 mod priorities;
 mod registers;
 mod routing;
@@ -81,6 +83,8 @@ pub const ALL: &[&[Case]] = &[
     its_errors::CASES,
     its_tables::CASES,
     its_moves::CASES,
+    its_power::CASES,
+    kexec::CASES,
     sgi::LAST_CASES,
 ];
 

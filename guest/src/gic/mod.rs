@@ -485,6 +485,14 @@ pub fn end(ack: Ack) {
     interface!(end(ack.0));
 }
 
+/// What this CPU has acknowledged is not ended, and nobody remembers it: the interface is made ready by one who begins anew.
+pub fn begin_anew() {
+    cpu::mask_irqs();
+    OPEN[cpu::current()].length.store(0, Relaxed);
+    interface!(forget_active_priorities());
+    init_cpu_interface();
+}
+
 pub fn deactivate(ack: Ack) {
     interface!(deactivate(ack.0));
 }
