@@ -8,9 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SYS_IOCTL = 29, SYS_OPENAT = 56, SYS_WRITE = 64, SYS_EXIT_GROUP = 94, SYS_NANOSLEEP = 101, SYS_CLOCK_GETTIME = 113, SYS_YIELD = 124, SYS_MUNMAP = 215,
+enum { SYS_IOCTL = 29, SYS_OPENAT = 56, SYS_CLOSE = 57, SYS_READ = 63, SYS_WRITE = 64, SYS_EXIT_GROUP = 94, SYS_NANOSLEEP = 101, SYS_CLOCK_GETTIME = 113, SYS_YIELD = 124, SYS_MUNMAP = 215,
        SYS_MMAP = 222 };
-enum { AT_FDCWD = -100, O_RDWR = 2, O_CLOEXEC = 02000000, PROT_RW = 3, MAP_SHARED = 1 };
+enum { AT_FDCWD = -100, O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_CREAT = 0100, O_TRUNC = 01000, O_CLOEXEC = 02000000, PROT_RW = 3, MAP_SHARED = 1, MAP_ANONYMOUS = 0x22 };
 enum { ENOENT = 2, ESRCH = 3, EACCES = 13, EBUSY = 16, EINVAL = 22 };
 
 /* The two requests of /dev/xen/privcmd: _IOC(_IOC_NONE, 'P', number, size). */
@@ -47,6 +47,46 @@ static inline long open_device(const char *path)
 static inline long map_pages(long device, size_t size)
 {
 	return syscall6(SYS_MMAP, 0, (long)size, PROT_RW, MAP_SHARED, device, 0);
+}
+
+/* Memory of our own. */
+static inline long get_pages(size_t size)
+{
+	return syscall6(SYS_MMAP, 0, (long)size, PROT_RW, MAP_ANONYMOUS, -1, 0);
+}
+
+/* All of a file, as much of it as there is room for; the number of bytes. */
+static inline long read_file(const char *path, void *to, size_t size)
+{
+	long file = syscall6(SYS_OPENAT, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0), got = 1;
+	size_t at = 0;
+
+	if (file < 0)
+		return file;
+	while (got > 0 && at < size) {
+		got = syscall6(SYS_READ, file, (long)to + (long)at, (long)(size - at), 0, 0, 0);
+		at += got > 0 ? (size_t)got : 0;
+	}
+	syscall6(SYS_CLOSE, file, 0, 0, 0, 0, 0);
+	return got < 0 ? got : (long)at;
+}
+
+/* A file with just these bytes. */
+static inline long write_file(const char *path, const void *from, size_t size)
+{
+	long file = syscall6(SYS_OPENAT, AT_FDCWD, (long)path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600, 0, 0), put = 0;
+	size_t at = 0;
+
+	if (file < 0)
+		return file;
+	while (at < size) {
+		put = syscall6(SYS_WRITE, file, (long)from + (long)at, (long)(size - at), 0, 0, 0);
+		if (put <= 0)
+			break;
+		at += (size_t)put;
+	}
+	syscall6(SYS_CLOSE, file, 0, 0, 0, 0, 0);
+	return put < 0 ? put : (long)at;
 }
 
 static inline void unmap_pages(void *pages, size_t size)

@@ -12,12 +12,11 @@
 #define PROGRAM "messages"
 #include "messages.h"
 #include "privcmd.h"
+#include "shared.h"
 #include "xen.h"
 
-/* How long to wait: for the guest, and for a message to be counted; how often a burst is to have come to its end. */
-enum { GUEST_MS = 120000, PATIENCE_MS = 60000, LULL_MS = 300, BURST = 500 };
-/* The guest is one of the domains that were there first. */
-enum { DOMAINS = 10 };
+/* How long to wait for a message to be counted; how often a burst is to have come to its end. */
+enum { PATIENCE_MS = 60000, LULL_MS = 300, BURST = 500 };
 
 struct buffer {
 	struct dm_op op;
@@ -25,28 +24,8 @@ struct buffer {
 };
 
 static struct buffer *buffer;
-static uint8_t *page;
-static uint16_t domain;
 static uint32_t device, first;
 static uint64_t events, doorbell, sent[MESSAGES_MOST];
-
-static volatile uint64_t *word(size_t offset)
-{
-	return (volatile uint64_t *)(page + offset);
-}
-
-/* What the guest has written. */
-static uint64_t look(size_t offset)
-{
-	synchronise(page + (offset & ~63UL), 64, 0);
-	return *word(offset);
-}
-
-static void tell(size_t offset, uint64_t value)
-{
-	*word(offset) = value;
-	synchronise(page + (offset & ~63UL), 64, 0);
-}
 
 static long inject(uint64_t address, uint32_t data, uint32_t source, uint32_t flags, uint16_t segment)
 {
@@ -79,28 +58,6 @@ static uint64_t counted_by(uint64_t cpu)
 	for (uint64_t event = 0; event < events; event++)
 		sum += *word(MESSAGES_COUNTS + (cpu * MESSAGES_MOST + event) * 8);
 	return sum;
-}
-
-/* It is the domain with the magic number at the place that was agreed on. */
-static void find_guest(void)
-{
-	int64_t deadline = now_ms() + GUEST_MS;
-
-	while (now_ms() < deadline) {
-		for (domain = 1; domain <= DOMAINS; domain++) {
-			long here = must("get a place for a page", map_pages(privcmd, PAGE));
-			uint64_t frame = MESSAGES_PAGE / PAGE;
-			int32_t error;
-
-			page = (uint8_t *)here;
-			if (map_foreign(domain, here, 1, &frame, &error) == 0 &&
-			    look(MESSAGES_MAGIC) == MESSAGES_MAGIC_VALUE)
-				return;
-			unmap_pages(page, PAGE);
-		}
-		sleep_ms(100);
-	}
-	fail("no domain waits for messages", 0);
 }
 
 static _Noreturn void fail_event(const char *what, uint64_t event)
@@ -245,7 +202,7 @@ static void run(uint64_t messages)
 	int64_t began;
 
 	buffer = open_privcmd();
-	find_guest();
+	find_guest(MESSAGES_PAGE, MESSAGES_MAGIC_VALUE, "no domain waits for messages");
 	doorbell = look(MESSAGES_DOORBELL);
 	device = (uint32_t)look(MESSAGES_DEVICE);
 	first = (uint32_t)look(MESSAGES_FIRST);
