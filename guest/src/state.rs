@@ -192,7 +192,9 @@ fn send_sgis(own: usize) {
         gic::send_sgi(IntId((edge - first) as u32), other);
     });
     let last = own * SGIS + SGIS - 1;
-    send_again(last..last + 1, |_| gic::send_sgi(IntId(SGIS as u32 - 1), own));
+    send_again(last..last + 1, |_| {
+        gic::send_sgi(IntId(SGIS as u32 - 1), own)
+    });
 }
 
 /// Begins on this CPU: every interrupt, and its timers. What is slow gives way to everything else.
@@ -422,7 +424,10 @@ fn serve(seconds: Option<u64>) -> Outcome {
     finished?;
     outcome?;
     let told = told || seconds.is_some();
-    check!(told, "nobody has said in {PATIENCE} seconds that it is over");
+    check!(
+        told,
+        "nobody has said in {PATIENCE} seconds that it is over"
+    );
     judge()
 }
 
@@ -442,7 +447,8 @@ pub fn is_ready() {
 
 /// Counts until it is told to stop, and says in a line whether it was all; how many passed and how many failed.
 pub fn report(machine: &Machine) -> (u32, u32) {
-    let outcome = second::bring_up(machine.second_cpu).and_then(|()| exception::guarded(|| serve(machine.seconds())));
+    let outcome = second::bring_up(machine.second_cpu)
+        .and_then(|()| exception::guarded(|| serve(machine.seconds())));
     cpu::mask_irqs();
     let verdict = if outcome.is_ok() { PASSED } else { FAILED };
     store(VERDICT, verdict);

@@ -37,7 +37,7 @@ pub fn setup(arguments: &SetupArguments) -> Result<()> {
     let mut failures = Vec::new();
     for result in [
         qemu::find().map(drop),
-        guest::prepare().map(drop),
+        guest::prepare(None).map(drop),
         crates(library.as_deref().ok(), false).map(drop),
         library.map(drop),
     ] {

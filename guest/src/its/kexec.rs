@@ -4,8 +4,8 @@
 
 use super::command::{mapc, sync};
 use super::{
-    BIG, CONFIGURED, ENABLE_LPIS, ID_BITS, LPIS, PTZ, VALID, allocate, baser, disable, enable, fill, gicr_lpi,
-    gicr_register, put, ring, set_lpis, set_queue, target, wait, with_table,
+    BIG, CONFIGURED, ENABLE_LPIS, ID_BITS, LPIS, PTZ, VALID, allocate, baser, disable, enable,
+    fill, gicr_lpi, gicr_register, put, ring, set_lpis, set_queue, target, wait, with_table,
 };
 use crate::cpu::CPUS;
 use crate::gic::gicr;
@@ -37,7 +37,10 @@ pub fn second_kernel() -> Outcome {
         check!(off, "GICR_CTLR.EnableLPIs of CPU {cpu} stays 1");
         let pending = allocate(PENDING_SIZE, BIG)? as u64;
         let bits = ID_BITS - 1;
-        write64(gicr_register(cpu, gicr_lpi::PROPBASER), properties as u64 | bits);
+        write64(
+            gicr_register(cpu, gicr_lpi::PROPBASER),
+            properties as u64 | bits,
+        );
         write64(gicr_register(cpu, gicr_lpi::PENDBASER), PTZ | pending);
         set_lpis(cpu, true)?;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Which machine is booted, and what Dom0 does there: what can be asked for, and what is meant where nothing is said.
 
+use crate::boot::state::StateArguments;
 use crate::hypervisor::arguments::{Vgic, XenArguments};
 use clap::{Args, ValueEnum};
 
@@ -67,6 +68,8 @@ pub struct BootArguments {
     /// Messages that a device model in Dom0 sends to the test guest, which is a domain more, with --domu-its
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub messages: u32,
+    #[command(flatten)]
+    pub state: StateArguments,
     /// The machine has no ITS although Xen is built for one.
     #[arg(skip)]
     pub no_host_its: bool,
@@ -192,6 +195,12 @@ impl BootArguments {
         if self.storm_limit.is_some() && self.xen.vgic != Vgic::Rust {
             return Some("upstream's C vGICs do not limit storms: leave out --storm-limit, or use --vgic rust".into());
         }
+        if let Some(problem) = self.state.problem(self.domus, self.messages) {
+            return Some(problem);
+        }
+        if self.state.suffix() != "" && self.xen.vgic != Vgic::Rust {
+            return Some("upstream's C vGICs are neither saved nor reset: use --vgic rust".into());
+        }
         if self.life > 20_000 {
             return Some(format!("--life {}: give 0 to 20000", self.life));
         }
@@ -199,6 +208,19 @@ impl BootArguments {
             return Some(format!("--limit {}: give 10 to 86400 seconds", self.limit));
         }
         None
+    }
+
+    /// The command line of the test guest, if there is one beside Dom0; `limits` are those of an ITS of its own.
+    pub fn test(&self, limits: &str) -> Option<String> {
+        if self.messages > 0 {
+            return Some(format!("messages={}", self.messages));
+        }
+        self.state.bootargs(self.domu_its.then_some(limits))
+    }
+
+    /// Whether there is one.
+    pub fn has_test(&self) -> bool {
+        self.test("").is_some()
     }
 
     /// How many vCPUs Dom0 has.
@@ -281,6 +303,9 @@ mod tests {
             ("--vgic old --domu-its", "--vgic rust"),
             ("--messages 10", "--domu-its"),
             ("--domu-its --messages 900001", "900000"),
+            ("--copies 3 --resets 3", "one thing"),
+            ("--suspends 3 --domus 0", "--domus"),
+            ("--resets 3 --gic v2 --vgic new", "--vgic rust"),
             ("--count", "--icount"),
             ("--storm 601", "--storm"),
             ("--storm 5 --domus 0", "DomU"),

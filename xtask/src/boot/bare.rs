@@ -7,6 +7,7 @@ use crate::boot::count::{self, Counter};
 use crate::boot::dtb::{self, Module};
 use crate::boot::machine::{self, End, Wish, loader, path};
 use crate::boot::qemu::{self, Qemu};
+use crate::boot::state::StateArguments;
 use crate::command::run;
 use crate::hypervisor::arguments::{Vgic, XenArguments};
 use crate::hypervisor::core_library;
@@ -28,7 +29,7 @@ const CASES: usize = 165;
 /// What those of an ITS or a GICv2m frame come to.
 const MESSAGE_CASES: usize = 87;
 /// What of an ITS a domain gets of whom nobody says how much: LPIs, devices, events.
-const LIMITS: &str = "limits=4096,64,2048";
+pub const LIMITS: &str = "limits=4096,64,2048";
 /// What ends QEMU, typed at a console that it shares.
 const QUIT: &str = "\x01x";
 /// The guest's first and last words are preceded by this.
@@ -127,6 +128,7 @@ impl GuestArguments {
             rounds: None,
             domu_its: self.xen.its,
             messages: 0,
+            state: StateArguments::default(),
             no_host_its: self.host_its == HostIts::Missing,
             life: 0,
             storm: 0,

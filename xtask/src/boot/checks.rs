@@ -11,6 +11,7 @@ use crate::boot::life;
 use crate::boot::load;
 use crate::boot::machine::{End, Run};
 use crate::boot::messages;
+use crate::boot::state;
 use crate::boot::storm;
 use crate::boot::verdict::{Change, Check, Verdict};
 use crate::hypervisor::arguments::Vgic;
@@ -18,7 +19,7 @@ use crate::hypervisor::arguments::Vgic;
 /// Judges a boot by what its console said.
 pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
     let dom0 = GuestReport::collect(&run.lines, Speaker::Dom0);
-    let test = (boot.messages > 0).then(|| test_guest(run)).flatten();
+    let test = boot.has_test().then(|| test_guest(run)).flatten();
     let numbers: Vec<u32> = (1..)
         .filter(|n| test != Some(Speaker::DomU(*n)))
         .take(boot.domus as usize)
@@ -116,6 +117,8 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
             at: counts.map(|(at, _)| at),
         });
     }
+    let both: Vec<(u32, &GuestReport)> = numbers.iter().copied().zip(&domus).collect();
+    checks.extend(state::judge(run, &boot.state, &dom0, &both));
     let mut changes = changes("Dom0", &before, &after);
     for (n, domu) in numbers.iter().zip(&domus) {
         let (before, after) = (domu.interrupts("irq-before"), domu.interrupts("irq-after"));

@@ -36,6 +36,9 @@ struct Content {
     life: Vec<u8>,
     messages: Vec<u8>,
     storm: Vec<u8>,
+    state: Vec<u8>,
+    /// The test guest, where Dom0 is to load it again.
+    test: Vec<u8>,
 }
 
 /// The package that depends on the kernel's.
@@ -103,8 +106,8 @@ impl Parts {
     }
 }
 
-/// Fetches the kernel and busybox once, and makes the initial file system.
-pub fn prepare() -> Result<Guest> {
+/// Fetches the kernel and busybox once, and makes the initial file system, with the image of the test guest if there is one.
+pub fn prepare(test: Option<&Path>) -> Result<Guest> {
     let parts = Parts::new();
     if !parts.are_there() {
         unpack(&parts)?;
@@ -118,6 +121,8 @@ pub fn prepare() -> Result<Guest> {
         life: read(&life::build(life::LIFE)?)?,
         messages: read(&life::build(life::MESSAGES)?)?,
         storm: read(&life::build(life::STORM)?)?,
+        state: read(&life::build(life::STATE)?)?,
+        test: test.map(read).transpose()?.unwrap_or_default(),
     })?;
     if !fs::read(&initrd).is_ok_and(|old| old == archive) {
         fs::write(&initrd, archive)
@@ -227,6 +232,8 @@ fn archive(content: &Content) -> Result<Vec<u8>> {
     add("bin/life", PROGRAM, &content.life);
     add("bin/messages", PROGRAM, &content.messages);
     add("bin/storm", PROGRAM, &content.storm);
+    add("bin/state", PROGRAM, &content.state);
+    add("lib/test-guest", FILE, &content.test);
     add(&format!("lib/{PRIVCMD}"), FILE, &content.privcmd);
     add("lib/load", FILE, LOAD.as_bytes());
     add("init", PROGRAM, INIT.as_bytes());
@@ -259,6 +266,8 @@ mod tests {
             life: b"life".to_vec(),
             messages: b"messages".to_vec(),
             storm: b"storm".to_vec(),
+            state: b"state".to_vec(),
+            test: b"a guest".to_vec(),
         };
         let packed = archive(&content).unwrap();
         assert_eq!(packed, archive(&content).unwrap());
@@ -280,6 +289,8 @@ mod tests {
         assert!(names.contains(&("bin/life".into(), 4)));
         assert!(names.contains(&("bin/messages".into(), 8)));
         assert!(names.contains(&("bin/storm".into(), 5)));
+        assert!(names.contains(&("bin/state".into(), 5)));
+        assert!(names.contains(&("lib/test-guest".into(), 7)));
         assert!(names.contains(&("lib/xen-privcmd.ko".into(), 6)));
         assert!(names.contains(&("lib/load".into(), LOAD.len() as u32)));
         assert!(names.contains(&("init".into(), INIT.len() as u32)));

@@ -4,6 +4,7 @@
 use crate::boot::arguments::{BootArguments, Gic};
 use crate::boot::bare::{self, Alone};
 use crate::boot::qemu;
+use crate::boot::state::StateArguments;
 use crate::hypervisor::arguments::{TreeArguments, Vgic, XenArguments};
 use crate::hypervisor::xen;
 use crate::table;
@@ -65,6 +66,7 @@ impl Arguments {
             rounds: None,
             domu_its: false,
             messages: 0,
+            state: StateArguments::default(),
             no_host_its: false,
             life: 0,
             storm: 0,

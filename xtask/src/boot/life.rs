@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The programs of guest/life: Dom0's that use Xen's interface, one that creates and destroys domains and one that sends messages, and
-//! one of storms. Their build, and what is made of what they say.
+//! The programs of guest/life: Dom0's that use Xen's interface, of which one creates and destroys domains, one sends messages, and one
+//! saves, resets and restores vGICs; and one of storms. Their build, and what is made of what they say.
 
 use crate::command::run;
 use crate::hypervisor::xen::CROSS;
@@ -33,6 +33,8 @@ pub type Program = (&'static str, &'static [&'static str]);
 pub const LIFE: Program = ("life", &["life.c", "guest.S"]);
 /// Sends messages to the test guest.
 pub const MESSAGES: Program = ("messages", &["messages.c"]);
+/// Saves and restores vGICs.
+pub const STATE: Program = ("state", &["state.c"]);
 
 /// Compiles one with the compiler that Xen is built with.
 pub fn build((name, files): Program) -> Result<PathBuf> {
@@ -64,7 +66,8 @@ pub fn judge_messages(said: Option<&str>, messages: u32) -> Result<String, Strin
     ok(said, &format!("{messages} of "))
 }
 
-fn ok(said: Option<&str>, begins: &str) -> Result<String, String> {
+/// That it has ended well, and says that it has done what was asked for.
+pub fn ok(said: Option<&str>, begins: &str) -> Result<String, String> {
     let Some(said) = said else {
         return Err("Dom0 did not report of it".to_owned());
     };

@@ -43,7 +43,7 @@ pub struct Parts {
     /// The hypervisor.
     pub built: Built,
     guest: Guest,
-    /// The test guest, if messages are sent to it.
+    /// The test guest, if it is a domain beside Dom0.
     test: Option<PathBuf>,
     /// Whether Dom0's vCPUs must stay on their CPUs, and its interrupts on them.
     pub pin: bool,
@@ -61,15 +61,16 @@ impl Parts {
             );
         }
         fs::create_dir_all(paths::boot())?;
+        let test = match boot.has_test() {
+            true => Some(bare::image(false)?),
+            false => None,
+        };
         Ok(Parts {
             pin: boot.gic == Gic::V2 && qemu.version.loses_moved_spis(),
             qemu,
             built: xen::build(&boot.xen, boot.icount)?,
-            guest: guest::prepare()?,
-            test: match boot.messages {
-                0 => None,
-                _ => Some(bare::image(false)?),
-            },
+            guest: guest::prepare(test.as_deref())?,
+            test,
         })
     }
 }
@@ -196,8 +197,9 @@ pub fn name(boot: &BootArguments, disk: Disk, xen: Version) -> String {
     let msi = if boot.domu_its { "-msi" } else { "" };
     let messages = if boot.messages > 0 { "-messages" } else { "" };
     let storm = if boot.storm > 0 { "-storm" } else { "" };
+    let state = boot.state.suffix();
     format!(
-        "xen{xen}-{}-{}-{}cpus{}-{}domus-{disk}{extras}{count}{life}{msi}{messages}{storm}",
+        "xen{xen}-{}-{}-{}cpus{}-{}domus-{disk}{extras}{count}{life}{msi}{messages}{storm}{state}",
         boot.gic,
         boot.xen.vgic,
         boot.cpus,
@@ -216,7 +218,7 @@ fn load() -> String {
 
 /// Makes the device tree and the disk; the result is the command that starts the machine.
 pub fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> Result<Vec<String>> {
-    let domains = boot.domus + u32::from(boot.messages > 0);
+    let domains = boot.domus + u32::from(boot.has_test());
     let memory = OTHER_MEMORY + DOM0_MEMORY + DOMU_MEMORY * domains;
     let mut command = machine::arguments(&parts.qemu, boot, memory.next_multiple_of(256));
     command.extend(load::drives(boot, disk, parts.qemu.version));
@@ -251,24 +253,26 @@ pub fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> R
             ),
             dom0: &format!(
                 "console=hvc0 earlycon=xen {PATIENCE} role=dom0 disks={} reads={} rounds={} life={}{} messages={} \
-                 storm={} end={end}{nomsi}",
+                 storm={} {} end={end}{nomsi}",
                 load::disks(boot, disk).join(","),
                 boot.reads(),
                 boot.rounds(),
                 boot.life,
                 if boot.domu_its { " lives=msi" } else { "" },
                 boot.messages,
-                boot.storm
+                boot.storm,
+                boot.state.dom0(boot.domus)
             ),
             domu: &format!(
-                "console=ttyAMA0 earlycon=pl011,0x22000000 {PATIENCE} reads=0 end={}",
+                "console=ttyAMA0 earlycon=pl011,0x22000000 {PATIENCE} reads=0 suspends={} end={}",
+                boot.state.suspends,
                 if boot.storm > 0 { "count" } else { "0" }
             ),
             domus: boot.domus,
             domu_cpus: DOMU_CPUS,
             domu_memory: DOMU_MEMORY * 1024,
             msi: boot.domu_its,
-            test: &format!("messages={}", boot.messages),
+            test: &boot.test(bare::LIMITS).unwrap_or_default(),
             spare: boot.life > 0,
         },
     )?;
@@ -294,7 +298,7 @@ fn watch(boot: &BootArguments, disk: Disk, command: &[String], log: &Path) -> Re
         minutes(boot),
     );
     let mut running: BTreeSet<String> = BTreeSet::from(["dom0".to_owned()]);
-    let domains = boot.domus + u32::from(boot.messages > 0);
+    let domains = boot.domus + u32::from(boot.has_test());
     running.extend((1..=domains).map(|n| format!("domU{n}")));
     let mut told = boot.icount;
     let mut last_flash = 0.0;
@@ -312,7 +316,7 @@ fn watch(boot: &BootArguments, disk: Disk, command: &[String], log: &Path) -> Re
         if clean::is_fatal(&line.text) {
             return Wish::GiveUp;
         }
-        let test_is_over = boot.messages > 0
+        let test_is_over = boot.has_test()
             && matches!(line.speaker, Speaker::DomU(_))
             && bare::said(line).and_then(bare::counts).is_some();
         if test_is_over || mark(&line.text).is_some_and(|m| m.starts_with("done")) {
@@ -331,7 +335,11 @@ fn watch(boot: &BootArguments, disk: Disk, command: &[String], log: &Path) -> Re
 /// About how long a boot takes.
 fn minutes(boot: &BootArguments) -> u32 {
     // Two, with the machine's default of reads and rounds; the rest in proportion.
-    MINUTES + (boot.reads() + boot.life * 20 + boot.rounds() * 200 + boot.messages / 10) / 10_000
+    MINUTES
+        + (boot.reads() + boot.life * 20 + boot.rounds() * 200 + boot.messages / 10) / 10_000
+        + boot.state.copies / 500
+        + boot.state.resets
+        + boot.state.suspends * boot.domus / 20
 }
 
 /// What Dom0 does after what it has just said, in words: it says no more until it is done.
@@ -350,6 +358,12 @@ fn next(boot: &BootArguments, line: &Line) -> Option<String> {
         "messages" => Some(format!("{} messages to the test guest", boot.messages)),
         "quiet" => Some(format!("DomU 1 counts for {} s", boot.storm)),
         "storms" => Some("Dom0 reads with 64 requests in flight".to_owned()),
+        "copies" => Some(format!(
+            "{} copies of the test guest's vGIC",
+            boot.state.copies
+        )),
+        "resets" => Some(format!("{} resets of the test guest", boot.state.resets)),
+        "suspends" => Some("it resumes who has suspended itself".to_owned()),
         "switched" => Some("each CPU has its turn to read".to_owned()),
         _ => None,
     }

@@ -3,7 +3,7 @@
 //!
 //! - [`arguments`] say which one; [`linux`], [`bare`], [`latency`] and [`record`] are the tasks;
 //! - the machine: [`machine`], which [`qemu`], its device tree ([`dtb`]), and its console's lines ([`console`]);
-//! - what runs on it: the kernel and the initial file system ([`guest`]), and in Dom0 [`load`] and [`life`];
+//! - what runs on it: the kernel and the initial file system ([`guest`]), and in Dom0 [`load`], [`life`] and [`state`];
 //! - what is made of it: [`guest_report`] with its [`interrupts`], [`messages`], [`storm`], [`clean`], and all the [`checks`] with their [`verdict`];
 //! - whose the hypervisor's instructions were: [`count`].
 
@@ -25,5 +25,6 @@ mod machine;
 mod messages;
 pub mod qemu;
 pub mod record;
+mod state;
 mod storm;
 mod verdict;

@@ -7,6 +7,7 @@ use crate::boot::console::Line;
 use crate::boot::guest_report::mark;
 use crate::boot::linux::{self, Parts};
 use crate::boot::machine::{self, End, Wish};
+use crate::boot::state::StateArguments;
 use crate::file::write_whole;
 use crate::hypervisor::arguments::{TreeArguments, Vgic, XenArguments};
 use crate::paths;
@@ -83,6 +84,7 @@ impl RecordArguments {
             rounds: Some(self.rounds),
             domu_its: false,
             messages: 0,
+            state: StateArguments::default(),
             no_host_its: false,
             life: 0,
             storm: 0,

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Domains whose interrupt controller is saved and restored, reset, or kept through a suspend, while they are alive (guest/life/state.c):
+//! what is asked for, what each domain is told, and what must come of it.
+
+use crate::boot::bare;
+use crate::boot::guest_report::GuestReport;
+use crate::boot::life;
+use crate::boot::machine::Run;
+use crate::boot::verdict::Check;
+use clap::Args;
+
+/// How often what is done.
+#[derive(Args, Clone, Debug, Default)]
+pub struct StateArguments {
+    /// Save the vGIC of the test guest, a domain more, to a file, reset it and restore it, N times while it counts all its interrupts
+    /// (with --domu-its messages, too)
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub copies: u32,
+    /// Have the test guest, a domain more, reset its system after all its cases, and begin it anew with its vGIC reset, N times
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub resets: u32,
+    /// Each DomU suspends itself to RAM N times, and Dom0 resumes it (Xen 4.22 or later)
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub suspends: u32,
+}
+
+impl StateArguments {
+    /// What is wrong with them, in one sentence; there are so many DomUs, and `messages` go to the test guest.
+    pub fn problem(&self, domus: u32, messages: u32) -> Option<String> {
+        let all = [
+            ("copies", self.copies),
+            ("resets", self.resets),
+            ("suspends", self.suspends),
+        ];
+        if let Some((name, n)) = all.into_iter().find(|(_, n)| *n > 10_000) {
+            return Some(format!("--{name} {n}: give 0 to 10000"));
+        }
+        let tasks = [self.copies, self.resets, messages];
+        if tasks.into_iter().filter(|n| *n > 0).count() > 1 {
+            return Some("the test guest does one thing: --copies, --resets or --messages".into());
+        }
+        if self.suspends > 0 && domus == 0 {
+            return Some("--suspends is about DomUs: leave out --domus 0".into());
+        }
+        None
+    }
+
+    /// What the test guest is told, if it is to do one of these; `limits` are its ITS's.
+    pub fn bootargs(&self, limits: Option<&str>) -> Option<String> {
+        if self.copies > 0 {
+            return Some(format!("copies={}", self.copies));
+        }
+        let limits = limits.map(|l| format!(" {l}")).unwrap_or_default();
+        (self.resets > 0).then(|| format!("resets={}{limits}", self.resets))
+    }
+
+    /// What Dom0 is told, of so many DomUs.
+    pub fn dom0(&self, domus: u32) -> String {
+        let suspends = self.suspends * domus;
+        format!(
+            "copies={} resets={} suspends={suspends}",
+            self.copies, self.resets
+        )
+    }
+
+    /// The part of a log's name.
+    pub fn suffix(&self) -> String {
+        let all = [
+            ("copies", self.copies),
+            ("resets", self.resets),
+            ("suspends", self.suspends),
+        ];
+        let some = all.into_iter().filter(|(_, n)| *n > 0);
+        some.map(|(name, _)| format!("-{name}")).collect()
+    }
+}
+
+/// What Dom0's program says must be that it has done it so often.
+fn program(dom0: &GuestReport, what: &str, n: u32, name: &str) -> Check {
+    let (at, said) = dom0.said(&format!("{what}-state:")).unzip();
+    let result = life::ok(said, &format!("{n} {what}, "));
+    let name = name.to_owned();
+    Check { name, result, at }
+}
+
+/// The test guest's results, each with its time.
+fn results(run: &Run) -> Vec<(f64, (u32, u32))> {
+    let of = |line| Some(bare::counts(bare::said(line)?)?);
+    let all = run.lines.iter();
+    all.filter_map(|line| Some((line.at, of(line)?))).collect()
+}
+
+/// What the test guest says must be that everything came once.
+pub fn copied(results: &[(f64, (u32, u32))]) -> Result<String, String> {
+    match results {
+        [(_, (1, 0))] => Ok("the guest says so too".to_owned()),
+        [] => Err("the guest did not come to its end".to_owned()),
+        _ => Err("the guest has counted something else".to_owned()),
+    }
+}
+
+/// It must have run once more than it was reset, and all its cases pass each time.
+pub fn anew(results: &[(f64, (u32, u32))], resets: u32) -> Result<String, String> {
+    let Some((_, (first, _))) = results.first() else {
+        return Err("the guest did not come to its end".to_owned());
+    };
+    let mut rest = results.iter().map(|(_, counts)| *counts);
+    if let Some((n, (passed, failed))) = rest.by_ref().enumerate().find(|(_, c)| *c != (*first, 0))
+    {
+        return Err(format!(
+            "{passed} cases passed and {failed} failed after {n} resets; {first} passed before any"
+        ));
+    }
+    if results.len() != resets as usize + 1 || *first < 100 {
+        return Err(format!(
+            "it ran {} times, {first} cases each",
+            results.len()
+        ));
+    }
+    Ok(format!(
+        "{first} cases passed, each of {} times",
+        results.len()
+    ))
+}
+
+/// Each round of a DomU's: it slept once, and then both its CPUs ticked.
+pub fn suspended(said: Option<&str>, n: u32) -> Result<String, String> {
+    let said = said.ok_or_else(|| "it did not report of it".to_owned())?;
+    let wanted = format!("{n} times success={n} fail=0 online=0-1 still=0 lost=0");
+    match said.strip_prefix(&wanted) {
+        Some(rest) => Ok(format!("{n} times,{}", rest.trim_end())),
+        None => Err(said.to_owned()),
+    }
+}
+
+/// Judges all that was asked for; `domus` are the Linux guests, with their numbers.
+pub fn judge(
+    run: &Run,
+    state: &StateArguments,
+    dom0: &GuestReport,
+    domus: &[(u32, &GuestReport)],
+) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let results = results(run);
+    let at = results.last().map(|(at, _)| *at);
+    if state.copies > 0 {
+        let name = "vGIC saved, reset and restored";
+        checks.push(program(dom0, "copies", state.copies, name));
+        let result = copied(&results);
+        let name = "... as the guest counts".to_owned();
+        checks.push(Check { name, result, at });
+    }
+    if state.resets > 0 {
+        let name = "Test guest reset and begun anew";
+        checks.push(program(dom0, "resets", state.resets, name));
+        let result = anew(&results, state.resets);
+        let name = "... and each time as the first".to_owned();
+        checks.push(Check { name, result, at });
+    }
+    if state.suspends > 0 {
+        let count = u32::try_from(domus.len()).unwrap_or(u32::MAX);
+        let total = state.suspends.saturating_mul(count);
+        checks.push(program(dom0, "suspends", total, "DomUs resumed"));
+        for (n, domu) in domus {
+            let (at, said) = domu.said("suspended").unzip();
+            let name = format!("DomU {n} suspends and resumes");
+            let result = suspended(said, state.suspends);
+            checks.push(Check { name, result, at });
+        }
+    }
+    checks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boot::console::{Line, Speaker};
+    use crate::boot::machine::End;
+
+    fn asked(copies: u32, resets: u32, suspends: u32) -> StateArguments {
+        StateArguments {
+            copies,
+            resets,
+            suspends,
+        }
+    }
+
+    /// What fails of a boot with these lines of Dom0's, the DomU's and the test guest's.
+    fn failures(
+        state: &StateArguments,
+        dom0: &[&str],
+        domu: &[&str],
+        guest: &[&str],
+    ) -> Vec<String> {
+        let by = |speaker, text: &&str| Line {
+            speaker,
+            text: (*text).to_owned(),
+            at: 1.0,
+        };
+        let lines = dom0.iter().map(|text| by(Speaker::Dom0, text));
+        let lines = lines.chain(domu.iter().map(|text| by(Speaker::DomU(1), text)));
+        let lines = lines.chain(guest.iter().map(|text| by(Speaker::DomU(2), text)));
+        let run = Run {
+            lines: lines.collect(),
+            end: End::Off,
+            seconds: 2.0,
+            complaints: String::new(),
+        };
+        let of = |speaker| GuestReport::collect(&run.lines, speaker);
+        let (dom0, domu) = (of(Speaker::Dom0), of(Speaker::DomU(1)));
+        let checks = judge(&run, state, &dom0, &[(1, &domu)]);
+        checks
+            .into_iter()
+            .filter_map(|check| check.result.err())
+            .collect()
+    }
+
+    #[test]
+    fn copies_are_judged_by_both_sides() {
+        let state = asked(100, 0, 0);
+        let dom0 = "MARK dom0 copies-state: ok 100 copies, of 9000 bytes at last";
+        let guest = ["PASS counts", "guest: 1 passed, 0 failed"];
+        assert_eq!(failures(&state, &[dom0], &[], &guest), [""; 0]);
+        let fewer = dom0.replace("ok 100", "ok 99");
+        assert_eq!(failures(&state, &[&fewer], &[], &guest).len(), 1);
+        let lost = "MARK dom0 copies-state: FAILED a line that rose is lost";
+        let found = failures(&state, &[lost], &[], &guest);
+        assert_eq!(found, ["a line that rose is lost"]);
+        assert_eq!(failures(&state, &[], &[], &[]).len(), 2);
+        let counted = ["guest: 0 passed, 1 failed"];
+        assert_eq!(failures(&state, &[dom0], &[], &counted).len(), 1);
+        let other = "MARK dom0 resets-state: ok 100 copies, of 9000 bytes at last";
+        assert_eq!(failures(&state, &[other], &[], &guest).len(), 1);
+    }
+
+    #[test]
+    fn after_each_reset_all_cases_pass() {
+        let state = asked(0, 2, 0);
+        let dom0 = ["MARK dom0 resets-state: ok 2 resets, after each of which"];
+        let good = "guest: 168 passed, 0 failed";
+        assert_eq!(failures(&state, &dom0, &[], &[good; 3]), [""; 0]);
+        assert_eq!(failures(&state, &dom0, &[], &[good; 2]).len(), 1);
+        assert_eq!(failures(&state, &dom0, &[], &[good; 4]).len(), 1);
+        assert_eq!(failures(&state, &[], &[], &[good; 3]).len(), 1);
+        assert_eq!(failures(&state, &dom0, &[], &[]).len(), 1);
+        for bad in ["guest: 167 passed, 1 failed", "guest: 167 passed, 0 failed"] {
+            let found = failures(&state, &dom0, &[], &[good, bad, good]);
+            assert!(
+                found.len() == 1 && found[0].contains("after 1 resets"),
+                "{found:?}"
+            );
+        }
+        let none = "guest: 1 passed, 0 failed";
+        assert_eq!(failures(&state, &dom0, &[], &[none; 3]).len(), 1);
+    }
+
+    #[test]
+    fn each_suspend_must_be_slept_through() {
+        let state = asked(0, 0, 20);
+        let dom0 = ["MARK dom0 suspends-state: ok 20 suspends, each of them resumed"];
+        let domu = "MARK domU1 suspended 20 times success=20 fail=0 online=0-1 still=0 lost=0 ticks 900 800";
+        assert_eq!(failures(&state, &dom0, &[domu], &[]), [""; 0]);
+        for (what, other) in [
+            ("20 times", "19 times"),
+            ("success=20", "success=2"),
+            ("fail=0", "fail=1"),
+            ("online=0-1", "online=0"),
+            ("still=0", "still=1"),
+            ("lost=0", "lost=2"),
+        ] {
+            let said = domu.replace(what, other);
+            assert_eq!(failures(&state, &dom0, &[&said], &[]).len(), 1, "{said}");
+        }
+        assert_eq!(failures(&state, &[], &[domu], &[]).len(), 1);
+        assert_eq!(failures(&state, &dom0, &[], &[]).len(), 1);
+    }
+
+    #[test]
+    fn the_test_guest_does_one_thing() {
+        assert_eq!(asked(100, 0, 20).problem(1, 0), None);
+        assert!(asked(100, 20, 0).problem(1, 0).is_some());
+        assert!(asked(100, 0, 0).problem(1, 10).is_some());
+        assert!(asked(0, 0, 2).problem(0, 0).is_some());
+        assert!(asked(10_001, 0, 0).problem(1, 0).is_some());
+        assert_eq!(asked(0, 0, 2).bootargs(None), None);
+        let said = asked(0, 2, 0).bootargs(Some("limits=1,2,3"));
+        assert_eq!(said.as_deref(), Some("resets=2 limits=1,2,3"));
+    }
+}
