@@ -220,6 +220,7 @@ static void copies(uint64_t count)
 	int64_t began;
 
 	find_guest(STATE_PAGE, STATE_MAGIC_VALUE, "no domain waits to be saved");
+	tell(STATE_PHASE, STATE_BEGUN);
 	began = now_ms();
 	for (uint64_t n = 0; n < count; n++) {
 		/* At other moments of what the guest does. */

@@ -17,11 +17,12 @@
 #define STATE_MESSAGES_TAKEN 0x48
 #define STATE_PROGRESS 0x50 /* how many interrupts each of two CPUs has taken */
 /* The program's. */
-#define STATE_PHASE 0x80    /* 1: it is over */
+#define STATE_PHASE 0x80    /* 1: it begins; 2: it is over */
 #define STATE_LINES_SENT 0x88
 #define STATE_LINES_LOWERED 0x90
 #define STATE_MESSAGES_SENT 0x98
 
 #define STATE_MAGIC_VALUE 0x5647494353544154
-#define STATE_STOP 1
+#define STATE_BEGUN 1
+#define STATE_STOP 2
 #define STATE_PASSED 1

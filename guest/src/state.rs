@@ -39,12 +39,15 @@ const LINES_LOWERED: usize = PAGE + 0x90;
 const MESSAGES_SENT: usize = PAGE + 0x98;
 const END: usize = PAGE + 0x100;
 const MAGIC_VALUE: u64 = 0x5647_4943_5354_4154;
-const STOP: u64 = 1;
+const BEGUN: u64 = 1;
+const STOP: u64 = 2;
 const PASSED: u64 = 1;
 const FAILED: u64 = 2;
 
 /// Seconds after which there is no more waiting for the program to come to its end.
 const PATIENCE: u64 = 7200;
+/// Microseconds from one time of sending to the next: the machine has more to do than this.
+const PAUSE: u64 = 2000;
 /// Milliseconds in which everything that is still on its way must have come.
 const LIMIT: u64 = 20_000;
 
@@ -123,7 +126,7 @@ fn arm(own: usize, n: usize, timer: Timer) {
     let counter = ARMED.get(own).and_then(|of_cpu| of_cpu.get(n));
     let turn = counter.map_or(0, |counter| u64::from(counter.load(SeqCst)));
     add(counter);
-    timer.arm(1 + (turn * 5 + n as u64 + 2 * own as u64) % 7);
+    timer.arm(2 + (turn * 5 + n as u64 + 2 * own as u64) % 13);
 }
 
 fn expire(own: usize, n: usize, timer: Timer) {
@@ -214,12 +217,15 @@ fn take(own: usize) {
     cpu::unmask_irqs();
 }
 
-/// Sleeps, or waits; there is always a timer that ends it.
+/// Sleeps, or now and then waits, until it is time to send again; there is always a timer that ends a sleep.
 fn doze(round: u64) {
-    if round % 2 == 0 && !STOPPING.load(SeqCst) {
-        cpu::wait_for_interrupt();
-    } else {
-        cpu::wait_for_event();
+    let end = timer::now() + timer::microseconds(PAUSE);
+    while timer::now() < end {
+        if round % 4 != 0 && !STOPPING.load(SeqCst) {
+            cpu::wait_for_interrupt();
+        } else {
+            cpu::wait_for_event();
+        }
     }
 }
 
@@ -397,10 +403,20 @@ fn serve(seconds: Option<u64>) -> Outcome {
     cases::clean()?;
     make_spis();
     make_messages()?;
+    store(MAGIC, MAGIC_VALUE);
+    println!("guest: ready to count what it sends");
+    // Until then the machine is the others'.
+    gic::enable(Timer::Virtual.intid());
+    let begun = seconds.is_some()
+        || timer::within(PATIENCE * 1000, || {
+            Timer::Virtual.arm(10);
+            cpu::wait_for_interrupt();
+            load(PHASE) >= BEGUN
+        });
+    Timer::Virtual.stop();
+    check!(begun, "nobody has come in {PATIENCE} seconds");
     second::start(job_count, 0)?;
     take(0);
-    store(MAGIC, MAGIC_VALUE);
-    println!("guest: counts what it sends, and is ready to be stopped");
     let (mut round, mut outcome) = (0, Ok(()));
     let patience = seconds.unwrap_or(PATIENCE) * 1000;
     let told = timer::within(patience, || {
