@@ -201,11 +201,6 @@ impl Lpis {
         Ok(())
     }
 
-    /// One redistributor more has EnableLPIs set.
-    pub(crate) fn enable_one(&self) {
-        self.enabled.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// Does the domain have LPIs at all?
     pub(crate) fn exist(&self) -> bool {
         self.id_bits != 0

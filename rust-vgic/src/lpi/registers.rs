@@ -130,6 +130,11 @@ impl<H: Host> Domain<H> {
         }
     }
 
+    /// It is as it was where the domain was saved. No redistributor uses it yet.
+    pub(crate) fn restore_propbaser(&self, value: u64) {
+        self.lpis.propbaser.store(value, Ordering::Relaxed);
+    }
+
     /// GICR_PENDBASER. PTZ is write-only.
     pub(crate) fn pendbaser(&self, v: &Vcpu<H::Vcpu>) -> u64 {
         v.redist.lpi.pendbaser.load(Ordering::Relaxed) & !PTZ

@@ -118,7 +118,7 @@ impl<H: Host> Domain<H> {
 
 impl<H: Host> Visit<H> for Apply<'_, H> {
     fn distributor(&mut self, _: &Framed<'_>, state: &DistributorState) -> Checked {
-        self.0.set_propbaser(state.propbaser);
+        self.0.restore_propbaser(state.propbaser);
         self.0.ctlr.store(state.ctlr, Ordering::Release);
         Ok(())
     }
@@ -136,10 +136,7 @@ impl<H: Host> Visit<H> for Apply<'_, H> {
         }
         let lpi = &v.redist.lpi;
         lpi.pendbaser.store(state.pendbaser, Ordering::Relaxed);
-        if state.ctlr != 0 {
-            domain.lpis.enable_one();
-            lpi.enabled.store(1, Ordering::Release);
-        }
+        lpi.enabled.store(state.ctlr, Ordering::Release);
         for ((n, irq), raw) in v.all_private().iter().enumerate().zip(0..) {
             if let Some(intid) = IntId::new(raw) {
                 domain.revive_private(v, intid, irq, &state.word(v.id(), n));
