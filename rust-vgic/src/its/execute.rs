@@ -39,11 +39,13 @@ pub(super) enum Mapping {
 
 /// Why something is mapped no longer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Gone {
+pub(super) enum Gone {
     /// A command says so.
     Command,
     /// The guest has taken the table away that has it.
     Table,
+    /// The ITS is reset: as by a command, but guest memory is left alone.
+    Reset,
 }
 
 impl<H: Host> Domain<H> {
@@ -311,12 +313,10 @@ impl<H: Host> Domain<H> {
         Progress::Done
     }
 
-    /// The guest has taken the table of devices away: none is mapped any more, nor are their events.
-    pub(super) fn unmap_devices(&self, its: &Its, budget: &mut Budget) -> Progress {
+    /// No device is mapped any more, nor are their events.
+    pub(super) fn unmap_devices(&self, its: &Its, budget: &mut Budget, how: Gone) -> Progress {
         while let Some(device) = its.device_from(0) {
-            if !budget.step()
-                || self.unmap_device(its, device, budget, Gone::Table) == Progress::Again
-            {
+            if !budget.step() || self.unmap_device(its, device, budget, how) == Progress::Again {
                 return Progress::Again;
             }
         }
@@ -490,7 +490,7 @@ impl<H: Host> Domain<H> {
         self.forget(its, at, mapped);
         if let Some(lpi) = self.lpis.get(mapped.intid) {
             match how {
-                Gone::Command => self.unmap_lpi(mapped.intid, lpi),
+                Gone::Command | Gone::Reset => self.unmap_lpi(mapped.intid, lpi),
                 Gone::Table => self.leave_lpi(mapped.intid, lpi),
             }
         }

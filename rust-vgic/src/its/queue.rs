@@ -12,6 +12,7 @@
 //! that; all of it goes where so many LPIs are pending and move from one vCPU to another.
 
 use super::command::{Entry, SIZE};
+use super::execute::Gone;
 use super::tables::Anew;
 use super::{Its, todo};
 use crate::domain::Domain;
@@ -195,7 +196,7 @@ impl<H: Host> Domain<H> {
             if !its.begin() {
                 return Progress::Again;
             }
-            let progress = self.unmap_devices(its, &mut budget);
+            let progress = self.unmap_devices(its, &mut budget, Gone::Table);
             its.end();
             if progress == Progress::Again {
                 return progress;
@@ -233,7 +234,9 @@ impl<H: Host> Domain<H> {
         if !budget.step() {
             return Progress::Again;
         }
-        if todo & todo::void(0) != 0 && self.unmap_devices(its, budget) == Progress::Again {
+        if todo & todo::void(0) != 0
+            && self.unmap_devices(its, budget, Gone::Table) == Progress::Again
+        {
             return Progress::Again;
         }
         let mut tables = its.tables.lock();

@@ -4,6 +4,7 @@
 //! Whatever it was at is left where it is: a command that has been begun is not done, and one of the queue not read. Guest memory
 //! is not touched. What is counted of errors stays, which is for a person to see and no state of an ITS.
 
+use super::execute::Gone;
 use super::queue::Budget;
 use super::{BASER_TYPES, Its, PAGE_SIZE};
 use crate::config::Error;
@@ -89,7 +90,7 @@ impl<H: Host> Domain<H> {
         }
         // Without tables in guest memory there is nothing that could be written to them.
         its.renew_registers();
-        let progress = self.unmap_devices(its, budget);
+        let progress = self.unmap_devices(its, budget, Gone::Reset);
         if progress == Progress::Done {
             its.tables.lock().unmap_collections();
         }
