@@ -154,6 +154,8 @@ pub(crate) struct Fake {
     pub(crate) memory: Mutex<HashMap<u64, [u8; 4096]>>,
     /// Reads of guest memory.
     pub(crate) reads: AtomicU32,
+    /// Writes to it.
+    pub(crate) writes: AtomicU32,
     /// What is mapped at the host's ITS: devices with their event bits, events with their LPIs.
     pub(crate) devices: Mutex<HashMap<(u16, u32), u32>>,
     pub(crate) events: Mutex<HashMap<(u16, u32, u32), IntId>>,
@@ -316,6 +318,10 @@ impl Host for Fake {
         page.is_some()
     }
     fn write_guest(&self, address: u64, from: &[u8]) -> bool {
+        self.writes.fetch_add(1, SeqCst);
+        assert!(address >> 52 == 0, "beyond any address: {address:#x}");
+        let last = address + from.len() as u64 - 1;
+        assert_eq!(address & !0xfff, last & !0xfff, "of two pages");
         let there = self.peek(address).is_some();
         if there {
             self.poke(address, from);

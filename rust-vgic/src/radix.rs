@@ -212,6 +212,11 @@ impl<T> Radix<T> {
 
     /// The first value at `index` or after it, and its index.
     pub(crate) fn next(&self, index: u32) -> Option<(u32, &T)> {
+        // Beyond the last there is none: steps would lead to the first again.
+        let bits = u32::from(self.steps).wrapping_mul(WAY_BITS);
+        if u64::from(index).wrapping_shr(bits) != 0 {
+            return None;
+        }
         Self::next_in(self.root.as_deref()?, index, self.steps.into())
     }
 
@@ -309,6 +314,22 @@ mod tests {
             assert_eq!(radix.insert(at, 2), Ok(None));
             assert_eq!(radix.remove(at), Some(2));
             assert_eq!(nodes(&radix.root), 0, "the reservation has ended");
+        }
+    }
+
+    /// Also where the number has no more bits than the steps have.
+    #[test]
+    fn nothing_comes_after_the_last() {
+        for bits in [4, 5, 8, 12, 16] {
+            let mut radix = Radix::new(bits);
+            let last = 1_u32.wrapping_shl(bits).wrapping_sub(1);
+            for index in [0, last] {
+                assert_eq!(radix.insert(index, index), Ok(None));
+            }
+            assert_eq!(radix.next(last), Some((last, &last)));
+            for index in [last.wrapping_add(1), 1 << 16, u32::MAX] {
+                assert_eq!(radix.next(index), None, "{index} of {bits} bits");
+            }
         }
     }
 

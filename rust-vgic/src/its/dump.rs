@@ -8,7 +8,7 @@ use crate::sync::Ordering;
 use core::fmt::{self, Write};
 
 impl Its {
-    /// Writes a line, without a lock.
+    /// Writes a line, or some, without a lock.
     ///
     /// # Errors
     /// Those of `out`.
@@ -37,6 +37,15 @@ impl Its {
                 ", {n} command errors, the last {:#x}",
                 self.last_error.load(Ordering::Relaxed)
             )?,
+        }
+        let counts = [&self.unsaved, &self.unread].map(|count| count.load(Ordering::Relaxed));
+        if counts != [0, 0] {
+            let [unsaved, unread] = counts;
+            writeln!(
+                out,
+                "  vGIC: ITS {}: entries of its tables: {unsaved} could not be written, {unread} were not good when they were read",
+                self.index,
+            )?;
         }
         match self.refused.last() {
             (0, _) => Ok(()),

@@ -6,7 +6,8 @@
 //! have, 512 for DeviceIDs of 16 bits, in eight traps.
 //!
 //! What is not good is the guest's own business: it is skipped and counted. So is what goes beyond the domain's limits, for which the
-//! architecture has no error here; it stays in memory, and out of the ITS. Of two events with one LPI the first has it.
+//! architecture has no error here: there is no command that could have one. The first are mapped, and what comes after stays in memory and
+//! out of the ITS. Of two events with one LPI the first has it.
 
 use super::command::Reason;
 use super::execute::Mapping;
@@ -23,7 +24,7 @@ use crate::progress::Progress;
 use crate::sync::Ordering;
 
 /// Steps that a read takes, and something that is mapped.
-const READ_STEPS: u32 = 8;
+const READ_STEPS: u32 = 4;
 const MAP_STEPS: u32 = 4;
 
 impl<H: Host> Domain<H> {
@@ -175,11 +176,14 @@ impl<H: Host> Domain<H> {
             next => device.wrapping_add(next.into()),
         };
         let device = device as u32;
-        if self.refill_device(its, device, entry).is_err() {
-            self.unread(its);
-            return Some(Filled::Devices(after));
+        match self.refill_device(its, device, entry) {
+            Ok(()) => Some(Filled::Events(device, 0, after)),
+            Err(why) => {
+                self.unread(its);
+                // No other would be mapped either.
+                (why != Reason::TooManyDevices).then_some(Filled::Devices(after))
+            }
         }
-        Some(Filled::Events(device, 0, after))
     }
 
     /// A device is mapped, or is already.
@@ -246,7 +250,12 @@ impl<H: Host> Domain<H> {
                         *place = intid;
                     }
                 }
-                Err(_) => self.unread(its),
+                Err(why) => {
+                    self.unread(its);
+                    if why == Reason::TooManyEvents {
+                        break Filled::Devices(after);
+                    }
+                }
             }
             if entry.next == 0 {
                 break Filled::Devices(after);

@@ -16,6 +16,9 @@ use crate::registers::{Access, IIDR, Row, Width, Written, rows};
 use crate::sync::Ordering;
 use crate::vcpu::Vcpu;
 
+/// GITS_IIDR: as the others', but that Revision is that of the layout of tables in memory ([`layout`](super::layout)), 0.
+const ABI: u64 = IIDR & !(0xf << 12);
+
 /// GITS_CTLR.Enabled and GITS_CTLR.Quiescent.
 const ENABLED: u64 = 1 << 0;
 const QUIESCENT: u64 = 1 << 31;
@@ -33,7 +36,7 @@ impl<H: Host + 'static> Domain<H> {
     const ITS_CONTROL: &'static [Row<H>] = rows! {
         // name       offset  bytes widths element first reset read              write                  exact
         GITS_CTLR      0x0000 0x0004 W  Word   0    0     Register(ctlr),         Register(set_ctlr),    Never;
-        GITS_IIDR      0x0004 0x0004 W  Word   0    IIDR  Reset,                  Ignored,               Never;
+        GITS_IIDR      0x0004 0x0004 W  Word   0    ABI   Reset,                  Ignored,               Never;
         GITS_TYPER     0x0008 0x0008 WD Double 0    0     Register(typer),        Ignored,               Never;
         GITS_CBASER    0x0080 0x0008 WD Double 0    0     Register(cbaser),       Register(set_cbaser),  Never;
         GITS_CWRITER   0x0088 0x0008 WD Double 0    0     Register(cwriter),      Register(set_cwriter), Never;

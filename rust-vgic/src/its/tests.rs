@@ -28,6 +28,8 @@ mod redistributor;
 mod refused;
 mod registers;
 mod reset;
+mod restore;
+mod tables;
 
 const VCPUS: usize = 4;
 const DEVICE_BITS: u32 = 8;
@@ -72,6 +74,13 @@ impl Rig {
     }
 
     fn with(lpis: LpiConfig, its: usize) -> Self {
+        let rig = Self::bare(lpis, its);
+        rig.enable(0);
+        rig
+    }
+
+    /// The same but for the ITSes, which are as at reset.
+    fn bare(lpis: LpiConfig, its: usize) -> Self {
         let its = vec![
             ItsConfig {
                 device_bits: DEVICE_BITS,
@@ -104,6 +113,7 @@ impl Rig {
         rig.domain.host().poke(DEVICES, &[0; 0x1000]);
         rig.domain.host().poke(COLLECTIONS, &[0; 0x1000]);
         rig.domain.host().poke(ITTS, &[0; 0x2_0000]);
+        rig.domain.host().poke(itt(255), &[0; 0x2000]);
         for n in 0..VCPUS as u32 {
             rig.domain
                 .host()
@@ -113,7 +123,6 @@ impl Rig {
             rig.redist(n, 0, 1);
         }
         rig.domain.dist_write(rig.domain.v(0), 0, Width::Word, 0b11);
-        rig.enable(0);
         rig
     }
 
@@ -126,6 +135,53 @@ impl Rig {
         self.write(its, BASER0, 1 << 63 | DEVICES);
         self.write(its, BASER1, 1 << 63 | COLLECTIONS);
         self.write(its, CTLR, 1);
+    }
+
+    /// Disables the ITS, and waits until it is quiescent; the number of reads that took.
+    fn off(&self) -> u32 {
+        self.write(0, CTLR, 0);
+        let reads = (0..100_000).take_while(|_| self.read(0, CTLR) & 1 << 31 == 0);
+        let reads = reads.count() as u32;
+        assert!(reads < 100_000, "never quiescent");
+        reads
+    }
+
+    /// Enables it; the number of traps that took.
+    fn on(&self) -> u32 {
+        let mut traps = 1;
+        while self.write(0, CTLR, 1) == Progress::Again {
+            traps += 1;
+            assert!(traps < 100_000, "no end");
+        }
+        traps
+    }
+
+    /// A page of a table goes elsewhere, and ones are where it was.
+    fn copy_page(&self, from: u64, to: u64) {
+        let host = self.domain.host();
+        let page: Vec<u8> = (from..from + 0x1000)
+            .map(|at| host.peek(at).unwrap())
+            .collect();
+        host.poke(from, &[0xff; 0x1000]);
+        host.poke(to, &page);
+    }
+
+    /// Disables the ITS and enables it again, its tables having gone elsewhere or not.
+    fn power(&self, devices: bool, collections: bool) {
+        self.off();
+        for (baser, moves) in [(BASER0, devices), (BASER1, collections)] {
+            let old = self.read(0, baser);
+            let from = old & 0xffff_ffff_f000;
+            let to = from ^ 0x8000;
+            if moves {
+                self.copy_page(from, to);
+                self.write(0, baser, old ^ 0x8000);
+                assert_eq!(self.read(0, baser), old ^ 0x8000);
+            } else {
+                self.write(0, baser, old);
+            }
+        }
+        self.on();
     }
 
     fn redist(&self, n: u32, offset: u64, value: u64) {

@@ -61,7 +61,7 @@ impl Model {
         self.collections.get(&icid).copied()
     }
 
-    fn reload(&mut self, intid: u32) {
+    pub(super) fn reload(&mut self, intid: u32) {
         let (priority, enabled) = self
             .configuration
             .get(&intid)

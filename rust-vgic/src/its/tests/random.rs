@@ -29,6 +29,10 @@ enum Step {
     Inject(u32),
     Configure(u32, u8, bool),
     Take(u32),
+    /// The ITS is disabled and enabled again, with its table of devices, or of collections, in another place meanwhile.
+    Power(bool, bool),
+    /// The domain is saved, and another that is restored from that takes its place. What is pending is not of its ITS.
+    Save,
 }
 
 /// A number that mostly is one of a few, so that commands meet.
@@ -64,6 +68,8 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (8192_u32..8200).prop_map(Step::Inject),
         6 => (8192_u32..8200, any::<u8>(), valid()).prop_map(|(n, p, e)| Step::Configure(n, p, e)),
         4 => (0_u32..4).prop_map(Step::Take),
+        2 => any::<(bool, bool)>().prop_map(|(d, c)| Step::Power(d, c)),
+        1 => Just(Step::Save),
     ]
 }
 
@@ -81,7 +87,9 @@ fn both(model: &mut Model, step: &Step) -> Option<([u64; 4], Result<(), Error>)>
         Step::Clear(e) => (of_event(CLEAR, e.0, e.1), m.set_pending(&SIZES, e, false)),
         Step::Inv(e) => (of_event(INV, e.0, e.1), m.inv(&SIZES, e)),
         Step::Invall(c) => (invall(c), m.invall(&SIZES, c)),
-        Step::Inject(_) | Step::Configure(..) | Step::Take(_) => return None,
+        Step::Inject(_) | Step::Configure(..) | Step::Take(_) | Step::Power(..) | Step::Save => {
+            return None;
+        }
     })
 }
 
@@ -114,6 +122,7 @@ fn check(rig: &Rig, model: &Model) -> Result<(), TestCaseError> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// Also if the ITS is disabled and enabled in between, wherever its tables are then.
     #[test]
     fn commands_do_what_the_model_says(steps in prop::collection::vec(step(), 1..120)) {
         let (mut rig, mut model) = (Rig::new(), Model::default());
@@ -136,6 +145,18 @@ proptest! {
                     let mut taken = rig.take(n);
                     taken.sort_unstable();
                     prop_assert_eq!(taken, model.take(n));
+                }
+                Step::Power(devices, collections) => {
+                    rig.power(devices, collections);
+                    if devices {
+                        // What an event is mapped to anew is configured as in memory.
+                        (8192..8200).for_each(|intid| model.reload(intid));
+                    }
+                }
+                Step::Save => {
+                    rig = super::restore::another(&rig, LIMITS).unwrap();
+                    model.lpis.values_mut().for_each(|lpi| lpi.pending = false);
+                    (8192..8200).for_each(|intid| model.reload(intid));
                 }
                 _ => {}
             }

@@ -50,6 +50,18 @@ fn by_host(rig: &Rig, on: bool) {
     rig.domain.host().refuses.store(on, SeqCst);
 }
 
+/// The last event that there can be of so many bits is told again, and no other after it.
+#[test]
+fn refused_mapd_ends_with_the_last_event() {
+    let mut rig = two_events();
+    rig.ok(mapd(8, 8, true));
+    rig.ok(mapti(8, 255, 8300, 1));
+    rig.domain.host().most_bits.store(8, SeqCst);
+    assert_eq!(rig.command(mapd(8, 9, true)) & 0xff, 0xff);
+    let events = rig.domain.host().events.lock().unwrap();
+    assert_eq!(events.get(&(0, 8, 255)), IntId::new(8300).as_ref());
+}
+
 #[test]
 fn refused_by_the_host_mapti_leaves_what_the_event_was() {
     let mut rig = two_events();
