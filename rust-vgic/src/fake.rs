@@ -79,7 +79,11 @@ pub(crate) struct Cpu {
     pub(crate) vmcr: AtomicU32,
     pub(crate) traps_dir: bool,
     pub(crate) vtr: u32,
+    /// Of Group 0 or, where a test does not tell them apart, of both.
     pub(crate) active_priorities: [AtomicU32; 4],
+    pub(crate) sre: AtomicU32,
+    /// Of Group 1.
+    pub(crate) ap1r: [AtomicU32; 4],
     /// Something was written that a memory-mapped CPU interface need not show yet.
     pub(crate) unseen: AtomicBool,
 }
@@ -123,7 +127,7 @@ impl CpuInterface for &Cpu {
         !0
     }
     fn read_active_priorities(&self, n: usize) -> u32 {
-        self.active_priorities[n].load(SeqCst)
+        self.active_priorities[n].load(SeqCst) | self.ap1r[n].load(SeqCst)
     }
 }
 
@@ -259,15 +263,18 @@ impl Host for Fake {
         let cpu = &self.cpus[vcpu];
         InterfaceState {
             vmcr: cpu.vmcr.load(SeqCst),
+            sre: cpu.sre.load(SeqCst),
             ap0r: [0, 1, 2, 3].map(|n| cpu.active_priorities[n].load(SeqCst)),
-            ..InterfaceState::default()
+            ap1r: [0, 1, 2, 3].map(|n| cpu.ap1r[n].load(SeqCst)),
         }
     }
     fn restore_interface(&self, vcpu: usize, state: &InterfaceState) {
         let cpu = &self.cpus[vcpu];
         cpu.vmcr.store(state.vmcr, SeqCst);
-        for (n, active) in cpu.active_priorities.iter().enumerate() {
-            active.store(state.ap0r[n] | state.ap1r[n], SeqCst);
+        cpu.sre.store(state.sre, SeqCst);
+        for n in 0..4 {
+            cpu.active_priorities[n].store(state.ap0r[n], SeqCst);
+            cpu.ap1r[n].store(state.ap1r[n], SeqCst);
         }
     }
     fn set_own_active(&self, phys: u16, on: bool) {

@@ -110,3 +110,6 @@ impl<H: Host> Domain<H> {
         if runs { Err(SaveError::Busy) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -228,15 +228,18 @@ impl<H: Host> Visit<H> for Check<'_, H> {
             priorities.zip(&state.target).zip(&state.route).enumerate()
         {
             let mapped = state.mapped.wrapping_shr(n as u32) & 1 != 0;
-            let none = (*priority, *target, *route) == (0, NOBODY, NOBODY);
+            let pending = state.latch.wrapping_shr(n as u32) & 1 != 0;
             if *priority & 7 != 0 || !mapped && *priority != 0 {
                 return Err(wrong("priority", Why::Value));
             }
-            if !self.is_vcpu(*target) || !mapped && !none && *target != NOBODY {
+            if !self.is_vcpu(*route) || !mapped && *route != NOBODY {
+                return Err(wrong("route", Why::Value));
+            }
+            if !self.is_vcpu(*target) || !mapped && *target != NOBODY {
                 return Err(wrong("target", Why::Value));
             }
-            if !self.is_vcpu(*route) || !mapped && !none {
-                return Err(wrong("route", Why::Value));
+            if !pending && target != route {
+                return Err(wrong("target", Why::Contradiction));
             }
         }
         Ok(())

@@ -131,6 +131,9 @@ impl Hardware {
         if s.flags & AT_RESET != 0 {
             return self.at_reset(s);
         }
+        if s.flags & AFRESH != 0 {
+            return Err(("flags", Why::Contradiction));
+        }
         if s.pmr & !u32::from(self.vtr.priority_mask()) != 0 {
             return Err(("pmr", Why::Mismatch));
         }

@@ -305,7 +305,8 @@ impl<H: Host> Domain<H> {
             set(&mut block.mapped, n, true);
             set(&mut block.owned, n, lpi.its().is_some());
             put(&mut block.priority, n, s.priority5() << 3);
-            put(&mut block.target, n, s.target().map_or(NOBODY, |v| v.raw()));
+            let target = if s.latch() { s.target() } else { lpi.route() };
+            put(&mut block.target, n, target.map_or(NOBODY, |v| v.raw()));
             put(&mut block.route, n, lpi.route().map_or(NOBODY, |v| v.raw()));
         }
         if let Some((last, block)) = begun {

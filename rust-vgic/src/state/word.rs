@@ -185,8 +185,14 @@ impl Word {
                 "host_pending",
                 Why::Contradiction,
             ),
+            // One that is active by a write and goes nowhere is with nobody.
             (
-                self.active != (self.holder != NOBODY),
+                self.holder != NOBODY && !self.active,
+                "holder",
+                Why::Contradiction,
+            ),
+            (
+                self.holder == NOBODY && self.active && self.target != NOBODY,
                 "holder",
                 Why::Contradiction,
             ),

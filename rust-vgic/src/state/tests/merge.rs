@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What comes between a reset and a restore is kept, and so is what a physical interrupt is at.
+
+use super::*;
+use crate::vcpu::Vcpu;
+
+fn spi(raw: u32) -> IntId {
+    IntId::new(raw).unwrap()
+}
+
+fn pending(d: &Domain<Fake>, raw: u32) -> bool {
+    let v: &Vcpu<usize> = d.v(0);
+    d.irq(v, spi(raw)).unwrap().state().pending()
+}
+
+#[test]
+fn what_comes_meanwhile_is_kept() {
+    let d = v3();
+    let v = d.v(0);
+    d.dist_write(v, 0, Width::Word, 2);
+    d.dist_write(v, 0x104, Width::Word, 0xffff);
+    // 32 to 39 are edges.
+    d.dist_write(v, 0xc08, Width::Word, 0xaaaa);
+    d.inject(None, spi(33), true);
+    d.inject(None, spi(41), true);
+    let stream = d.save_boxed().unwrap();
+    while d.reset() == Progress::Again {}
+    d.host().kicked();
+    // As after a reset all are levels.
+    d.inject(None, spi(34), true);
+    d.inject(None, spi(42), true);
+    assert_eq!(d.restore(&stream), Ok(()));
+    for (raw, is) in [
+        (33, true),
+        (41, true),
+        (34, false),
+        (42, true),
+        (35, false),
+        (43, false),
+    ] {
+        assert_eq!(pending(&d, raw), is, "{raw}");
+    }
+    let line = d.irq(v, spi(34)).unwrap().state().line();
+    assert!(line, "its line is up");
+    assert_eq!(d.host().kicked(), [0]);
+    d.host().cpus[0].vmcr.store(2 | 0xf0 << 24, SeqCst);
+    d.enter(0);
+    assert_eq!(d.loaded(0), [33, 41, 42]);
+}
+
+#[test]
+fn a_connected_interrupt_stays_active_and_is_connected_again() {
+    let d = v3();
+    let v = d.v(0);
+    let intid = d.connected_spi(40);
+    d.dist_write(v, 0, Width::Word, 2);
+    d.dist_write(v, 0x104, Width::Word, 0x100);
+    d.host().change(40, |phys| phys.active = true);
+    d.inject(None, intid, true);
+    let stream = d.save_boxed().unwrap();
+    while d.reset() == Progress::Again {}
+    assert!(!d.host().phys_state(40).active);
+    assert!(!d.host().phys_state(40).enabled);
+    assert_eq!(d.restore(&stream), Ok(()));
+    let phys = d.host().phys_state(40);
+    assert!(phys.active && phys.enabled, "{phys:?}");
+    assert_eq!(d.save_boxed().unwrap(), stream);
+    // Where it is not connected it is pending, and nothing of a host's is touched.
+    let other = v3();
+    assert_eq!(other.restore(&stream), Ok(()));
+    assert!(pending(&other, 40));
+    let word = other.irq(other.v(0), intid).unwrap().state();
+    assert!(!word.holds_phys());
+}
