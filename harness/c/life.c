@@ -7,6 +7,10 @@
 
 #include "half.h"
 
+#ifndef MOCK_PEER
+#include "exports.h"
+#endif
+
 struct domain *mock_domain_alloc(unsigned int id, unsigned int max_vcpus,
                                  unsigned int version, bool hardware, bool direct)
 {
@@ -45,6 +49,12 @@ void mock_domain_relinquish(struct domain *d, bool *more)
     ASSERT(d->is_dying);
     mock_its_release_devices(d);
     *more = domain_vgic_relinquish(d) == -ERESTART;
+}
+
+/* A part of a reset of ITS number its or, if there is none of that number, of all. */
+void mock_domain_reset(struct domain *d, unsigned int its, int *rc)
+{
+    *rc = its == ~0U ? rvgic_reset(d) : rvgic_reset_its(d, its);
 }
 #endif
 

@@ -192,6 +192,33 @@ impl Stage {
         machine.take_reports()
     }
 
+    /// All vCPUs are taken off their CPUs, all lines are lowered, and the vGIC is reset. vCPUs start anew when they are next played.
+    pub fn reset(&mut self) {
+        self.vcpus
+            .iter_mut()
+            .for_each(|player| *player = Player::default());
+        self.masks = true;
+        for intid in 32..32 + u32::from(self.head.spis) {
+            self.line(intid, false);
+        }
+        for vcpu in 0..self.vcpus.len() {
+            let v = self.domain.vcpu(vcpu);
+            v.program_vtimer();
+            v.take_upcall();
+            self.device(|| v.program_ptimer(false));
+            for ppi in 16..32 {
+                if ppi != Vcpu::VTIMER {
+                    self.device(|| self.domain.inject_private(&v, ppi, false));
+                }
+            }
+        }
+        self.settle();
+        if let Err(errno) = self.domain.reset(None) {
+            self.machine().report(format!("no reset: {errno:?}"));
+        }
+        self.domain.restart_vcpus();
+    }
+
     /// The machine.
     pub fn machine(&self) -> &Arc<Machine> {
         &self.domain.machine

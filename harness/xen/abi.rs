@@ -141,6 +141,36 @@ optional! {
     pass_time = mock_pass_time(ns: u64, expired: *mut bool);
 }
 
+/// A part of a reset of one ITS, or of all. [`ERESTART`]: there is more.
+pub(crate) fn reset(d: *mut RawDomain, its: Option<u32>) -> c_int {
+    let mut rc = -95;
+    if let Some(f) = peer::functions().mock_domain_reset {
+        // SAFETY: the mock passes a domain that it made and has not released.
+        vgic(Memory::Allowed, || unsafe {
+            f(d, its.unwrap_or(u32::MAX), &mut rc)
+        });
+    }
+    rc
+}
+
+/// All there is of a vGIC that is ours.
+pub(crate) fn image(d: *mut RawDomain) -> String {
+    unsafe extern "C" fn take(context: *mut c_void, text: *const u8, len: usize) {
+        // SAFETY: what is passed below.
+        let image = unsafe { &mut *context.cast::<String>() };
+        // SAFETY: the vGIC passes text.
+        let bytes = unsafe { std::slice::from_raw_parts(text, len) };
+        image.push_str(&String::from_utf8_lossy(bytes));
+    }
+    let mut image = String::new();
+    if let Some(f) = peer::functions().rvgic_mock_image {
+        let context = (&raw mut image).cast();
+        // SAFETY: the mock passes a domain that it made and has not released.
+        vgic(Memory::Allowed, || unsafe { f(d, take, context) });
+    }
+    image
+}
+
 /// Frees part of a dying domain's vGIC; true: there is more.
 pub(crate) fn relinquish(d: *mut RawDomain) -> bool {
     let mut more = false;

@@ -605,6 +605,48 @@ impl Domain {
 }
 
 impl Domain {
+    /// The toolstack resets the vGIC, or one ITS of it: the domain is paused for that, so none of its vCPUs may be on a CPU. How often
+    /// the vGIC was called.
+    ///
+    /// # Errors
+    /// What it answered.
+    pub fn reset(&self, its: Option<u32>) -> Result<u32, Errno> {
+        const ERESTART: i32 = 85;
+        for v in lock(&self.vcpus).iter().filter(|v| v.is_running()) {
+            let what = format!("vCPU {} runs while its vGIC is reset", v.id);
+            self.machine.report(what);
+        }
+        let mut calls = 1;
+        loop {
+            // One hypercall after another, on the last CPU.
+            let last = self.machine.pcpus().len() - 1;
+            match self.machine.hypervisor(last, || abi::reset(self.raw, its)) {
+                rc if rc == -ERESTART => calls += 1,
+                rc => return result(rc).map(|()| calls),
+            }
+        }
+    }
+
+    /// The toolstack has a guest start anew, with the vGIC that it has: all vCPUs as they were made.
+    pub fn restart_vcpus(&self) {
+        for v in lock(&self.vcpus).iter() {
+            v.set_down(false);
+            v.set_blocked(false);
+        }
+    }
+
+    /// CPU interfaces of all vCPUs start afresh, as after PSCI CPU_ON: a reset says so, too.
+    pub fn refresh_interfaces(&self) {
+        for v in lock(&self.vcpus).iter() {
+            abi::clear_pending(v.raw());
+        }
+    }
+
+    /// All there is of the vGIC: two of which it is the same are the same. Nothing may happen to it meanwhile.
+    pub fn image(&self) -> String {
+        abi::image(self.raw)
+    }
+
     /// A turn of `domain_kill()`: it dies, and no vCPU may run. True: there is more to be freed.
     pub fn kill(&self) -> bool {
         // SAFETY: alive.

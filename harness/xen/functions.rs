@@ -113,6 +113,10 @@ macro_rules! each_function {
                 fn vgic_vcpu_inject_irq(v: *mut RawVcpu, virq: c_uint);
                 fn vgic_maintenance_interrupt();
                 fn vgic_vcpu_off(v: *mut RawVcpu);
+                fn rvgic_mock_image(
+                    d: *mut RawDomain, take: unsafe extern "C" fn(*mut c_void, *const u8, usize), context: *mut c_void
+                );
+                fn mock_domain_reset(d: *mut RawDomain, its: c_uint, rc: *mut c_int);
                 fn rvgic_mock_word(d: *mut RawDomain, v: *mut RawVcpu, intid: c_uint, word: *mut u64);
                 fn mock_translate(d: *mut RawDomain, its: c_uint, device: u32, event: u32, lpi: *mut c_uint);
                 fn mock_do_lpi(lpi: c_uint);

@@ -23,7 +23,14 @@ impl Lpi {
         let at = [device, event].map(|number| number.load(Ordering::Relaxed));
         let owner = owner.load(Ordering::Relaxed);
         let route = route.load(Ordering::Relaxed);
-        let is_new = irq.state() == Self::AT_RESET && links == [NIL; 2] && at == [0; 2];
+        // What is not mapped has the configuration that was read last, and is going to have another one.
+        let state = irq.state();
+        let state = if state.mapped() {
+            state
+        } else {
+            state.with_enabled(false).with_priority5(0)
+        };
+        let is_new = state == Self::AT_RESET && links == [NIL; 2] && at == [0; 2];
         if is_new && owner == 0 && route == Self::NOWHERE {
             return Ok(());
         }
