@@ -151,7 +151,7 @@ impl<'a> Its<'a> {
     }
 
     /// Puts commands into the queue; `execute` gets what GITS_CWRITER is to be for them, and writes it.
-    pub(crate) fn submit(&self, commands: &[Command], execute: impl FnOnce(u64)) {
+    pub fn submit(&self, commands: &[Command], execute: impl FnOnce(u64)) {
         assert!(commands.len() as u64 * 32 < QUEUE_SIZE, "too many commands");
         let mut written = lock(&self.written);
         for command in commands {

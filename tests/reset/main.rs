@@ -6,7 +6,6 @@ mod guests;
 mod scripts;
 mod threads;
 
-use std::sync::Arc;
 use vgic_harness::guests::guest::GuestCpu;
 use vgic_harness::guests::its::{self, FIRST_LPI, Its};
 use vgic_harness::guests::linux;
