@@ -611,19 +611,27 @@ impl Domain {
     /// # Errors
     /// What it answered.
     pub fn reset(&self, its: Option<u32>) -> Result<u32, Errno> {
+        let mut calls = 1;
+        while self.reset_part(its)? {
+            calls += 1;
+        }
+        Ok(calls)
+    }
+
+    /// One hypercall of that, on the last CPU. True: there is more.
+    ///
+    /// # Errors
+    /// What the vGIC answered.
+    pub fn reset_part(&self, its: Option<u32>) -> Result<bool, Errno> {
         const ERESTART: i32 = 85;
         for v in lock(&self.vcpus).iter().filter(|v| v.is_running()) {
             let what = format!("vCPU {} runs while its vGIC is reset", v.id);
             self.machine.report(what);
         }
-        let mut calls = 1;
-        loop {
-            // One hypercall after another, on the last CPU.
-            let last = self.machine.pcpus().len() - 1;
-            match self.machine.hypervisor(last, || abi::reset(self.raw, its)) {
-                rc if rc == -ERESTART => calls += 1,
-                rc => return result(rc).map(|()| calls),
-            }
+        let last = self.machine.pcpus().len() - 1;
+        match self.machine.hypervisor(last, || abi::reset(self.raw, its)) {
+            rc if rc == -ERESTART => Ok(true),
+            rc => result(rc).map(|()| false),
         }
     }
 

@@ -20,7 +20,7 @@ fn one_trap<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// A filled domain whose vCPU is gone.
-fn filled(place: fn(u32) -> (u32, u32)) -> Domain {
+pub fn filled(place: fn(u32) -> (u32, u32)) -> Domain {
     let machine = Machine::power_on(Profile::GICV3);
     let domain = Domain::with_vcpus(&machine, Config::guest(3, 1).with_msi()).expect("a domain");
     assert_eq!(domain.set_limits(LPIS, 0x1_0000, LPIS), Ok(()));

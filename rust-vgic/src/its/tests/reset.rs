@@ -3,6 +3,7 @@
 
 use super::commands::two_events;
 use super::*;
+use crate::irq::NIL;
 
 /// All that there is of ITS number `its`.
 fn image(domain: &Domain<Fake>, its: usize) -> String {
@@ -171,4 +172,38 @@ fn enable_lpis_cleared_takes_them_out_of_list_registers_and_queues() {
     rig.redist(1, 0x78, table | 1 << 62);
     rig.redist(1, 0, 1);
     assert_eq!(rig.take(1), []);
+}
+
+/// More LPIs than are taken off a vCPU's lists in one hold of its lock, some of them sorted and some not.
+#[test]
+fn reset_of_all_takes_several_calls_where_much_waits() {
+    const SORTED: u32 = 900;
+    const ALL: u32 = 1500;
+    let mut rig = Rig::new();
+    rig.ok(mapc(1, 1, true));
+    rig.ok(mapd(7, EVENT_BITS, true));
+    rig.ok(mapd(8, EVENT_BITS, true));
+    for n in 0..ALL {
+        rig.configure(8192 + n, (n % 32) as u8 * 8, true);
+        rig.ok(mapti(7 + n / 1000, n % 1000, 8192 + n, 1));
+    }
+    (0..SORTED).for_each(|n| rig.inject(8192 + n));
+    rig.domain.host().cpus[1].vmcr.store(0xff00_0003, SeqCst);
+    for _ in 0..8 {
+        rig.domain.enter(1);
+        rig.domain.leave(1);
+    }
+    assert_eq!(rig.domain.v(1).lock.lock().unsorted(), 0);
+    (SORTED..ALL).for_each(|n| rig.inject(8192 + n));
+    let all = std::iter::repeat_with(|| rig.domain.reset());
+    let calls = 1 + all.take_while(|p| *p == Progress::Again).count();
+    assert!((4..30).contains(&calls), "{calls}");
+    for (intid, lpi) in rig.domain.lpis.all(0) {
+        let s = lpi.irq.state();
+        assert!(s.is_idle() && !s.mapped(), "{}: {s:?}", intid.raw());
+    }
+    let lists = format!("{:?}", rig.domain.v(1).lock.lock());
+    assert_eq!(lists, format!("{:?}", crate::list::Lists::new()));
+    let inboxes = &rig.domain.v(1).inboxes;
+    assert!(inboxes.iter().all(|inbox| inbox.load(SeqCst) == NIL));
 }
