@@ -18,6 +18,7 @@
 //! | `state::check` | is it of such a domain, and can all of it be? |
 //! | `state::word` | one interrupt |
 //! | `state::restore` | a domain is restored |
+//! | `state::access` | register by register |
 //!
 //! # What is where
 //!
@@ -30,6 +31,7 @@
 //! No vCPU runs, while a domain is saved and while it is restored, and what each was is where [`Host::save_interface`] finds it. Lines may
 //! rise and fall meanwhile, and messages arrive.
 
+mod access;
 mod check;
 mod error;
 mod interface;
@@ -41,6 +43,7 @@ mod stream;
 mod walk;
 mod word;
 
+pub use access::Block;
 pub use error::{RestoreError, Why};
 pub use records::{
     CpuInterfaceState, DistributorState, HeaderState, ItsState, LpiState, MAGIC, MsiFrameState,
