@@ -145,8 +145,6 @@ impl Refused {
     }
 }
 
-pub(crate) use queue::VALID;
-
 impl Its {
     /// Is no device mapped?
     pub(crate) fn is_empty(&self) -> bool {

@@ -30,11 +30,16 @@ mod delivery;
 mod image;
 mod registers;
 
-pub(crate) use registers::{PENDBASER_MASK, PROPBASER_MASK};
 mod reset;
 
+/// GICR_PROPBASER and GICR_PENDBASER: the bits that are kept.
+pub(crate) const PROPBASER_MASK: u64 =
+    0b111 << 56 | 0xf_ffff_ffff_f000 | 0b11 << 10 | 0b111 << 7 | 0x1f;
+pub(crate) const PENDBASER_MASK: u64 =
+    1 << 62 | 0b111 << 56 | 0xf_ffff_ffff_0000 | 0b11 << 10 | 0b111 << 7;
+
 /// LPIs on a page of the table. A model has few: each of their words costs loom time.
-pub(crate) const PAGE: usize = if cfg!(loom) { 4 } else { 256 };
+const PAGE: usize = if cfg!(loom) { 4 } else { 256 };
 
 /// An LPI, and what the ITS that has mapped it knows of it.
 pub(crate) struct Lpi {

@@ -8,6 +8,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | `state::record` | which records there are |
 //! | `state::stream` | how records are framed, and how a record is its bytes |
 //! | `state::records` | the records |
 //! | `state::error` | why a stream is refused |
@@ -36,6 +37,7 @@ mod check;
 mod error;
 mod interface;
 mod its;
+mod record;
 mod records;
 mod restore;
 mod save;
@@ -45,11 +47,12 @@ mod word;
 
 pub use access::Block;
 pub use error::{RestoreError, Why};
+pub use record::Record;
 pub use records::{
     CpuInterfaceState, DistributorState, HeaderState, ItsState, LpiState, MAGIC, MsiFrameState,
     NOBODY, RedistributorState, SpiState,
 };
-pub use stream::{DESCRIPTOR, Field, Record, VERSION};
+pub use stream::{DESCRIPTOR, Field, VERSION};
 
 use crate::domain::Domain;
 use crate::host::Host;

@@ -7,7 +7,7 @@
 //! the last one stopped. Where that cannot be had, reads of GICR_CTLR and GICR_SYNCR do it, as guests do that wait for
 //! RWP and Busy.
 
-use super::PAGE;
+use super::{PAGE, PENDBASER_MASK, PROPBASER_MASK};
 use crate::domain::Domain;
 use crate::host::Host;
 use crate::intid::IntId;
@@ -26,11 +26,6 @@ const ENOUGH: u32 = 128;
 /// A lot without LPIs counts as so many: its part of the table is read or written all the same.
 const WINDOW_COST: u32 = 2;
 
-/// GICR_PROPBASER and GICR_PENDBASER: the bits that are kept.
-pub(crate) const PROPBASER_MASK: u64 =
-    0b111 << 56 | 0xf_ffff_ffff_f000 | 0b11 << 10 | 0b111 << 7 | 0x1f;
-pub(crate) const PENDBASER_MASK: u64 =
-    1 << 62 | 0b111 << 56 | 0xf_ffff_ffff_0000 | 0b11 << 10 | 0b111 << 7;
 /// GICR_PENDBASER.PTZ: the table is all zero.
 const PTZ: u64 = 1 << 62;
 

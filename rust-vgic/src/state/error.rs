@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Why a stream is not restored.
 
-use super::stream::Record;
+use super::record::Record;
 use core::fmt;
 
 /// Why a stream was refused. The domain is as it was.

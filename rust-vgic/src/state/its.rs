@@ -3,8 +3,11 @@
 
 use super::error::Why;
 use super::records::ItsState;
-use crate::its::{Its, ItsRegisters, VALID};
+use crate::its::{Its, ItsRegisters};
 use crate::sync::Ordering;
+
+/// GITS_BASER.Valid.
+const VALID: u64 = 1 << 63;
 
 impl ItsState {
     /// The registers, as who reads tables wants them.

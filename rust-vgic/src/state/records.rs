@@ -3,7 +3,8 @@
 //!
 //! In a field of 32 bits or of 32 elements in which nothing else is said, element n is of the n-th interrupt of the record.
 
-use super::stream::{Bytes, Field, Plain, Reader, Record, State, length, placed, record};
+use super::record::Record;
+use super::stream::{Bytes, Field, Plain, Reader, State, length, placed, record};
 
 /// [`HeaderState::magic`]: "rVGC".
 pub const MAGIC: u32 = 0x4347_5672;

@@ -2,12 +2,13 @@
 //! A stream is gone through record by record, in the one order that there is: once to check it, once to do what it says.
 
 use super::error::{RestoreError, Why};
+use super::record::Record;
 use super::records::{
     CpuInterfaceState, DistributorState, HeaderState, ItsState, LpiState, MsiFrameState,
     RedistributorState, SpiState,
 };
 use super::save::BLOCK;
-use super::stream::{Framed, Record, Records};
+use super::stream::{Framed, Records};
 use crate::domain::Domain;
 use crate::host::Host;
 use crate::intid::IntId;
