@@ -35,6 +35,8 @@ const SPI_COST: u32 = 4;
 /// A lot of what is on a vCPU's lists.
 const LOT_COST: u32 = 512;
 
+const CLASSES: [Class; 4] = [Class::Group0, Class::Group1, Class::Active, Class::ByWrite];
+
 /// What is gone through, in this order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
@@ -229,28 +231,25 @@ impl<H: Host> Domain<H> {
             if lists.unsorted() != 0 {
                 return true;
             }
-            let mut more = false;
-            for class in [Class::Group0, Class::Group1, Class::Active, Class::ByWrite] {
-                let mut lot = [NIL; BATCH];
-                let mut taken = 0_usize;
-                for place in &mut lot {
-                    let first = lists.first(class);
-                    let Some((intid, irq)) = first.and_then(|(_, n)| Some((n, self.node(v, n)?)))
-                    else {
-                        break;
-                    };
-                    lists.remove(irq, |n| self.node(v, n));
-                    *place = intid;
-                    taken = taken.wrapping_add(1);
-                }
-                for &intid in lot.iter().take(taken) {
-                    if let Some(irq) = self.node(v, intid) {
-                        self.rehome(v, intid, irq, lists, moved);
-                    }
-                }
-                // What stays is less than a lot: an SGI of a GICv2, which is enabled.
-                more |= taken == BATCH;
+            let mut lot = [NIL; BATCH];
+            let mut taken = 0_usize;
+            for place in &mut lot {
+                let first = CLASSES.into_iter().find_map(|class| lists.first(class));
+                let Some((intid, irq)) = first.and_then(|(_, n)| Some((n, self.node(v, n)?)))
+                else {
+                    break;
+                };
+                lists.remove(irq, |n| self.node(v, n));
+                *place = intid;
+                taken = taken.wrapping_add(1);
             }
+            for &intid in lot.iter().take(taken) {
+                if let Some(irq) = self.node(v, intid) {
+                    self.rehome(v, intid, irq, lists, moved);
+                }
+            }
+            // What comes back to them is less than a lot: SGIs of a GICv2, which are enabled.
+            let more = taken == BATCH;
             if !more {
                 v.renew();
             }
