@@ -131,7 +131,7 @@ mod tests {
             itt: 0xa_bcde_f012_3400,
             event_bits: 17,
         };
-        let word = 1 << 63 | 0x3ffe << 49 | 0xa_bcde_f012_34 << 5 | 16;
+        let word = 1 << 63 | 0x3ffe << 49 | 0x0abc_def0_1234 << 5 | 16;
         assert_eq!(device.encode(), word, "{word:#x}");
         assert_eq!(DeviceEntry::decode(word), Some(device));
         assert_eq!(DeviceEntry::decode(word & !VALID), None);
