@@ -13,6 +13,8 @@ use crate::lr::{Format, Vtr};
 
 /// [`CpuInterfaceState::flags`]: the vCPU's interface starts afresh on its next entry.
 pub(super) const AFRESH: u32 = 1 << 0;
+/// [`CpuInterfaceState::flags`]: the same, and what is private and active stays so.
+pub(super) const RESUMED: u32 = 1 << 2;
 /// [`CpuInterfaceState::flags`]: it is as at reset.
 pub(super) const AT_RESET: u32 = 1 << 1;
 
@@ -73,14 +75,9 @@ impl Hardware {
         (seen == all).then(|| split(gathered))
     }
 
-    /// What the stream is to say. `group1`: the active priorities, as the stream has them, of what was acknowledged in Group 1, for
-    /// hardware that does not say which is whose.
-    pub(super) fn save(
-        self,
-        raw: &InterfaceState,
-        afresh: bool,
-        group1: u128,
-    ) -> CpuInterfaceState {
+    /// What the stream is to say. `afresh`: [`AFRESH`] or [`RESUMED`], if so. `group1`: the active priorities, as the stream has them,
+    /// of what was acknowledged in Group 1, for hardware that does not say which is whose.
+    pub(super) fn save(self, raw: &InterfaceState, afresh: u32, group1: u128) -> CpuInterfaceState {
         let none = [0; 4];
         let untouched = raw.vmcr == 0 && raw.ap0r == none && raw.ap1r == none;
         let (mut ap0r, mut ap1r) = (self.spread(raw.ap0r), self.spread(raw.ap1r));
@@ -92,7 +89,7 @@ impl Hardware {
         let v2 = bit(vmcr & ACK_CTL != 0, 4) | bit(vmcr & FIQ_EN != 0, 8);
         let v3 = self.version == Version::V3;
         CpuInterfaceState {
-            flags: bit(afresh, AFRESH) | bit(untouched, AT_RESET),
+            flags: afresh | bit(untouched, AT_RESET),
             sre: if v3 { raw.sre & SRE } else { 0 },
             ctlr: bit(vmcr & CBPR != 0, 1) | bit(vmcr & EOIMODE != 0, 2) | if v3 { 0 } else { v2 },
             igrpen: vmcr & 3,
@@ -115,7 +112,7 @@ impl Hardware {
         let v3 = self.version == Version::V3;
         let ctlr = if v3 { 0b11 } else { 0b1111 };
         let known = [
-            ("flags", s.flags, AFRESH | AT_RESET),
+            ("flags", s.flags, AFRESH | RESUMED | AT_RESET),
             ("sre", s.sre, if v3 { SRE } else { 0 }),
             ("ctlr", s.ctlr, ctlr),
             ("igrpen", s.igrpen, 0b11),
@@ -201,3 +198,6 @@ pub(super) fn join(active: [u32; 4]) -> u128 {
 fn split(active: u128) -> [u32; 4] {
     [0, 32, 64, 96].map(|at| active.wrapping_shr(at) as u32)
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,6 +100,7 @@ record! {
     CpuInterfaceState = CpuInterface {
         /// Bit 0: the vCPU has been switched on, and its interface starts afresh when it is entered. Bit 1: nothing was ever written,
         /// and every register has the value at reset that the host gives it.
+        /// Bit 2: the domain has been suspended and goes on, and the interface starts afresh as well, but what is active stays so.
         flags: u32,
         /// ICC_SRE_EL1; 0 with a GICv2.
         sre: u32,

@@ -3,7 +3,7 @@
 
 use super::check::Check;
 use super::error::{RestoreError, Why};
-use super::interface::AFRESH;
+use super::interface::{AFRESH, RESUMED};
 use super::records::{
     CpuInterfaceState, DistributorState, ItsState, LpiState, RedistributorState, SpiState,
 };
@@ -158,11 +158,13 @@ impl<H: Host> Visit<H> for Apply<'_, H> {
             // What it takes is known from now on, as it was.
             domain.vmcr_changed(v, raw.vmcr);
         }
-        if state.flags & AFRESH == 0 {
-            // A reset would have it start afresh.
-            v.flags.fetch_and(!Flags::RESET.bits(), Ordering::AcqRel);
-        } else {
-            v.raise(Flags::RESET);
+        for (flag, bit) in [(Flags::RESET, AFRESH), (Flags::RESUME, RESUMED)] {
+            if state.flags & bit == 0 {
+                // A reset would have it start afresh.
+                v.flags.fetch_and(!flag.bits(), Ordering::AcqRel);
+            } else {
+                v.raise(flag);
+            }
         }
         // Its own lines are looked at, and whatever hangs on one.
         v.raise(Flags::LOOK | Flags::DIRTY | Flags::LINES | Flags::ORPHAN);

@@ -4,7 +4,7 @@
 //! The words are as they are out of the list registers ([`State::unload`]): what a list register carries is the word's then.
 
 use super::SaveError;
-use super::interface::Hardware;
+use super::interface::{AFRESH, Hardware, RESUMED};
 use super::records::{
     CpuInterfaceState, DistributorState, HeaderState, LpiState, MAGIC, MsiFrameState, NOBODY,
     RedistributorState, SpiState,
@@ -195,9 +195,14 @@ impl<H: Host> Domain<H> {
             self.host.save_interface(handle)
         });
         let flags = Flags::from_bits_retain(v.flags.load(Ordering::Relaxed));
-        let afresh = flags.contains(Flags::RESET);
+        let mut afresh = 0;
+        for (flag, bit) in [(Flags::RESET, AFRESH), (Flags::RESUME, RESUMED)] {
+            if flags.contains(flag) {
+                afresh |= bit;
+            }
+        }
         // Whatever it is, it will not be seen.
-        let raw = if afresh {
+        let raw = if afresh != 0 {
             InterfaceState {
                 sre: raw.sre,
                 ..InterfaceState::default()
