@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 pub type Job = fn(usize) -> Outcome<usize>;
 
 /// How long a job may take.
-const LIMIT: u64 = 12_000;
+const LIMIT: u64 = 30_000;
 
 static REQUESTED: AtomicUsize = AtomicUsize::new(0);
 static DONE: AtomicUsize = AtomicUsize::new(0);

@@ -221,7 +221,7 @@ fn take(own: usize) {
 fn doze(round: u64) {
     let end = timer::now() + timer::microseconds(PAUSE);
     while timer::now() < end {
-        if round % 4 != 0 && !STOPPING.load(SeqCst) {
+        if !round.is_multiple_of(4) && !STOPPING.load(SeqCst) {
             cpu::wait_for_interrupt();
         } else {
             cpu::wait_for_event();
@@ -308,7 +308,7 @@ fn send(round: u64) -> Outcome {
         });
         return Ok(());
     }
-    if round % 8 == 0 {
+    if round.is_multiple_of(8) {
         let event = (round / 8 % MESSAGES as u64) as u32;
         its::put(&movi(SOURCE, event, (round / 64 % 2) as u16));
     }
