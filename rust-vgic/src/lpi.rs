@@ -82,9 +82,12 @@ pub(crate) enum NoPage {
     Memory,
 }
 
+/// A page, and whether it is for what is mapped.
+type Made = (Box<[Lpi; PAGE]>, bool);
+
 /// Pages of LPIs that a domain has none for, made beforehand.
 pub(crate) struct Pages {
-    made: Box<[Option<(Box<[Lpi; PAGE]>, bool)>]>,
+    made: Box<[Option<Made>]>,
     /// How many of them are for what is mapped, and for what is only pending.
     mapped: u32,
     pending: u32,

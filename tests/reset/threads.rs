@@ -24,7 +24,7 @@ fn storm(domain: &Domain, cpu: usize, has_its: bool, stop: &AtomicBool, count: &
         machine.hypervisor(cpu, || domain.inject(spi, true));
         machine.hypervisor(cpu, || domain.inject(spi, false));
         let wired = WIRED[n as usize % WIRED.len()] as u16;
-        machine.gic.set_line(wired, n % 2 == 0);
+        machine.gic.set_line(wired, n & 1 == 0);
         let v = domain.vcpu(n as usize % 2);
         machine.hypervisor(cpu, || domain.inject_private(&v, SGI, true));
         if has_its {

@@ -115,7 +115,7 @@ impl World {
             }
             26..=28 => {
                 let iar = self.cpus[n].ack();
-                if iar < 1020 || iar >= FIRST_LPI {
+                if !(1020..FIRST_LPI).contains(&iar) {
                     self.active[n].push(iar);
                 }
                 format!("ack {n}: {iar}")

@@ -92,12 +92,10 @@ impl Its {
 
 /// The entry at a place in what was read.
 pub(super) fn entry_of(window: &[u8], n: usize) -> u64 {
-    let mut bytes = [0; ENTRY as usize];
-    let (chunks, width) = (window.chunks_exact(bytes.len()), bytes.len());
-    if let Some(found) = chunks.skip(n).next().filter(|chunk| chunk.len() == width) {
-        bytes.copy_from_slice(found);
-    }
-    u64::from_le_bytes(bytes)
+    const WIDTH: usize = ENTRY as usize;
+    let found = window.chunks_exact(WIDTH).nth(n);
+    let bytes = found.and_then(|found| <[u8; WIDTH]>::try_from(found).ok());
+    u64::from_le_bytes(bytes.unwrap_or_default())
 }
 
 impl<H: Host> Domain<H> {
@@ -119,7 +117,7 @@ impl<H: Host> Domain<H> {
         most: u64,
         window: &mut [u8; WINDOW],
     ) -> Option<usize> {
-        let rest = (WINDOW as u64).wrapping_sub(at % WINDOW as u64) / ENTRY;
+        let rest = (WINDOW as u64).wrapping_sub(at & (WINDOW as u64).wrapping_sub(1)) / ENTRY;
         let count = rest.min(most) as usize;
         let part = window.get_mut(..count.saturating_mul(ENTRY as usize))?;
         self.read_table(at, part).then_some(count)
@@ -139,7 +137,7 @@ impl<H: Host> Domain<H> {
         let rest = per_page.saturating_sub(within);
         let mut first = [0; FIRST * ENTRY as usize];
         let most = if ahead { FIRST as u64 } else { 1 };
-        let count = most.wrapping_sub(index % most);
+        let count = most.wrapping_sub(index & most.wrapping_sub(1));
         let count = count.min(place.entries.saturating_sub(index));
         let bytes = first.get_mut(..count.wrapping_mul(ENTRY) as usize);
         if !bytes.is_some_and(|bytes| self.read_table(in_table(index), bytes)) {

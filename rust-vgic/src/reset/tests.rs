@@ -29,7 +29,12 @@ fn assert_same(domain: &Domain<Fake>, new: &Domain<Fake>, when: &dyn std::fmt::D
     if left != right {
         let mut lines = left.lines().zip(right.lines());
         let differs = lines.find(|(a, b)| a != b);
-        panic!("{when:?}: {differs:#?}");
+        assert_eq!(
+            left.lines().count(),
+            right.lines().count(),
+            "{when:?}: {differs:#?}"
+        );
+        assert!(differs.is_none(), "{when:?}: {differs:#?}");
     }
 }
 

@@ -150,7 +150,7 @@ impl<H: Host + 'static> Domain<H> {
     /// As [`Domain::get_register`]; also [`Error::Invalid`] for another `first`.
     pub fn line_levels(&self, vcpu: VcpuId, first: u32) -> Result<u32, Error> {
         let v = self.viewed(vcpu)?;
-        let lines = first % 32 == 0 && IntId::new(first).is_some_and(|first| !first.is_lpi());
+        let lines = first & 31 == 0 && IntId::new(first).is_some_and(|first| !first.is_lpi());
         if !lines {
             return Err(Error::Invalid);
         }

@@ -78,7 +78,11 @@ impl<'a> Bytes<'a> {
         let end = self.at.saturating_add(bytes.len());
         if let Some(buffer) = self.buffer.as_deref_mut() {
             match buffer.get_mut(self.at..end) {
-                Some(place) => place.copy_from_slice(bytes),
+                // Not copy_from_slice(), which has a panic in it.
+                Some(place) => place
+                    .iter_mut()
+                    .zip(bytes)
+                    .for_each(|(to, from)| *to = *from),
                 None => self.full = true,
             }
         }

@@ -132,7 +132,7 @@ fn used_v3() -> Domain<Fake> {
         };
         redist(0x14, Width::Word, n * 2);
         redist(0x70, Width::Double, PROPS | 13);
-        redist(0x78, Width::Double, 1 << 62 | 0x60_0000 + n * 0x1_0000);
+        redist(0x78, Width::Double, 1 << 62 | (0x60_0000 + n * 0x1_0000));
         redist(0x0, Width::Word, 1);
         redist(0x1_0100, Width::Word, 0xffff_00ff);
         redist(0x1_0400, Width::Word, 0x8008_6050);

@@ -9,9 +9,7 @@ const QUIESCENT: u64 = 1 << 31;
 
 pub(super) fn word(rig: &Rig, at: u64) -> u64 {
     let host = rig.domain.host();
-    u64::from_le_bytes(std::array::from_fn(|n| {
-        host.peek(at + n as u64).expect("in memory")
-    }))
+    u64::from_le_bytes(std::array::from_fn(|n| host.peek(at + n as u64).unwrap()))
 }
 
 pub(super) fn put_word(rig: &Rig, at: u64, word: u64) {
