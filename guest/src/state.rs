@@ -399,21 +399,34 @@ fn say_counts() {
     );
 }
 
+fn tick(ack: Ack) {
+    Timer::Virtual.arm(50);
+    gic::end(ack);
+    exception::set_handler(tick);
+}
+
+/// Until somebody says that it begins, the machine is the others'.
+fn wait_to_begin() -> bool {
+    exception::set_handler(tick);
+    gic::enable(Timer::Virtual.intid());
+    Timer::Virtual.arm(50);
+    cpu::unmask_irqs();
+    let begun = timer::within(PATIENCE * 1000, || {
+        cpu::wait_for_interrupt();
+        load(PHASE) >= BEGUN
+    });
+    cpu::mask_irqs();
+    Timer::Virtual.stop();
+    begun
+}
+
 fn serve(seconds: Option<u64>) -> Outcome {
     cases::clean()?;
     make_spis();
     make_messages()?;
     store(MAGIC, MAGIC_VALUE);
     println!("guest: ready to count what it sends");
-    // Until then the machine is the others'.
-    gic::enable(Timer::Virtual.intid());
-    let begun = seconds.is_some()
-        || timer::within(PATIENCE * 1000, || {
-            Timer::Virtual.arm(10);
-            cpu::wait_for_interrupt();
-            load(PHASE) >= BEGUN
-        });
-    Timer::Virtual.stop();
+    let begun = seconds.is_some() || wait_to_begin();
     check!(begun, "nobody has come in {PATIENCE} seconds");
     second::start(job_count, 0)?;
     take(0);
