@@ -7,7 +7,7 @@
 use super::Its;
 use super::command::{Command, Reason};
 use super::queue::Budget;
-use super::tables::{Anew, Device, Mapped};
+use super::tables::{Anew, Device, Gone, Mapped};
 use crate::domain::Domain;
 use crate::host::{Backing, Host};
 use crate::intid::{IntId, VcpuId};
@@ -35,17 +35,6 @@ pub(super) type Executed = Result<Progress, Reason>;
 pub(super) enum Mapping {
     Command(Option<VcpuId>),
     Table(Option<VcpuId>),
-}
-
-/// Why something is mapped no longer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Gone {
-    /// A command says so.
-    Command,
-    /// The guest has taken the table away that has it.
-    Table,
-    /// The ITS is reset: as by a command, but guest memory is left alone.
-    Reset,
 }
 
 impl<H: Host> Domain<H> {

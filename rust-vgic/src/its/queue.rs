@@ -12,8 +12,7 @@
 //! that; all of it goes where so many LPIs are pending and move from one vCPU to another.
 
 use super::command::{Entry, SIZE};
-use super::execute::Gone;
-use super::tables::Anew;
+use super::tables::{Anew, Gone};
 use super::{Its, todo};
 use crate::domain::Domain;
 use crate::host::{Backing, Host};

@@ -4,8 +4,8 @@
 //! Whatever it was at is left where it is: a command that has been begun is not done, and one of the queue not read. Guest memory
 //! is not touched. What is counted of errors stays, which is for a person to see and no state of an ITS.
 
-use super::execute::Gone;
 use super::queue::Budget;
+use super::tables::Gone;
 use super::{BASER_TYPES, Its, PAGE_SIZE};
 use crate::config::Error;
 use crate::domain::Domain;

@@ -83,6 +83,17 @@ impl Filled {
     pub(super) const START: Self = Self::Collections;
 }
 
+/// Why something is mapped no longer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// A command says so.
+    Command,
+    /// The guest has taken the table away that has it.
+    Table,
+    /// The ITS is reset: as by a command, but guest memory is left alone.
+    Reset,
+}
+
 /// A collection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Collection {

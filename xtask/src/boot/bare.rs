@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `guest`: the bare-metal test guest (guest/) as the only domain on Xen, and what it says of its interrupt controller.
 
-use crate::boot::arguments::{BootArguments, Gic};
+use crate::boot::arguments::{BootArguments, Gic, StateArguments};
 use crate::boot::console::{Line, Speaker};
 use crate::boot::count::{self, Counter};
 use crate::boot::dtb::{self, Module};
 use crate::boot::machine::{self, End, Wish, loader, path};
 use crate::boot::qemu::{self, Qemu};
-use crate::boot::state::StateArguments;
 use crate::command::run;
 use crate::hypervisor::arguments::{Vgic, XenArguments};
 use crate::hypervisor::core_library;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `latency`: how long it takes until the test guest's handler runs, with ours and with Xen's C vGICs, instructions counted.
 
-use crate::boot::arguments::{BootArguments, Gic};
+use crate::boot::arguments::{BootArguments, Gic, StateArguments};
 use crate::boot::bare::{self, Alone};
 use crate::boot::qemu;
-use crate::boot::state::StateArguments;
 use crate::hypervisor::arguments::{TreeArguments, Vgic, XenArguments};
 use crate::hypervisor::xen;
 use crate::table;

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `record`: boots Dom0 on a Xen with the recorder, takes the recorder's memory out of the machine, and makes a recording of it.
 
-use crate::boot::arguments::{BootArguments, Disk, DiskChoice, Gic};
+use crate::boot::arguments::{BootArguments, Disk, DiskChoice, Gic, StateArguments};
 use crate::boot::clean;
 use crate::boot::console::Line;
 use crate::boot::guest_report::mark;
 use crate::boot::linux::{self, Parts};
 use crate::boot::machine::{self, End, Wish};
-use crate::boot::state::StateArguments;
 use crate::file::write_whole;
 use crate::hypervisor::arguments::{TreeArguments, Vgic, XenArguments};
 use crate::paths;

@@ -1,79 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Domains whose interrupt controller is saved and restored, reset, or kept through a suspend, while they are alive (guest/life/state.c):
-//! what is asked for, what each domain is told, and what must come of it.
+//! what must come of it.
 
+use crate::boot::arguments::StateArguments;
 use crate::boot::bare;
 use crate::boot::guest_report::GuestReport;
 use crate::boot::life;
 use crate::boot::machine::Run;
 use crate::boot::verdict::Check;
-use clap::Args;
-
-/// How often what is done.
-#[derive(Args, Clone, Debug, Default)]
-pub struct StateArguments {
-    /// Save the vGIC of the test guest, a domain more, to a file, reset it and restore it, N times while it counts all its interrupts
-    /// (with --domu-its messages, too)
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub copies: u32,
-    /// Have the test guest, a domain more, reset its system after all its cases, and begin it anew with its vGIC reset, N times
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub resets: u32,
-    /// Each DomU suspends itself to RAM N times, and Dom0 resumes it (Xen 4.22 or later)
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub suspends: u32,
-}
-
-impl StateArguments {
-    /// What is wrong with them, in one sentence; there are so many DomUs, and `messages` go to the test guest.
-    pub fn problem(&self, domus: u32, messages: u32) -> Option<String> {
-        let all = [
-            ("copies", self.copies),
-            ("resets", self.resets),
-            ("suspends", self.suspends),
-        ];
-        if let Some((name, n)) = all.into_iter().find(|(_, n)| *n > 10_000) {
-            return Some(format!("--{name} {n}: give 0 to 10000"));
-        }
-        let tasks = [self.copies, self.resets, messages];
-        if tasks.into_iter().filter(|n| *n > 0).count() > 1 {
-            return Some("the test guest does one thing: --copies, --resets or --messages".into());
-        }
-        if self.suspends > 0 && domus == 0 {
-            return Some("--suspends is about DomUs: leave out --domus 0".into());
-        }
-        None
-    }
-
-    /// What the test guest is told, if it is to do one of these; `limits` are its ITS's.
-    pub fn bootargs(&self, limits: Option<&str>) -> Option<String> {
-        if self.copies > 0 {
-            return Some(format!("copies={}", self.copies));
-        }
-        let limits = limits.map(|l| format!(" {l}")).unwrap_or_default();
-        (self.resets > 0).then(|| format!("resets={}{limits}", self.resets))
-    }
-
-    /// What Dom0 is told, of so many DomUs.
-    pub fn dom0(&self, domus: u32) -> String {
-        let suspends = self.suspends * domus;
-        format!(
-            "copies={} resets={} suspends={suspends}",
-            self.copies, self.resets
-        )
-    }
-
-    /// The part of a log's name.
-    pub fn suffix(&self) -> String {
-        let all = [
-            ("copies", self.copies),
-            ("resets", self.resets),
-            ("suspends", self.suspends),
-        ];
-        let some = all.into_iter().filter(|(_, n)| *n > 0);
-        some.map(|(name, _)| format!("-{name}")).collect()
-    }
-}
 
 /// What Dom0's program says must be that it has done it so often.
 fn program(dom0: &GuestReport, what: &str, n: u32, name: &str) -> Check {
