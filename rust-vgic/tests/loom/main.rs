@@ -6,8 +6,6 @@
 //! Each model runs a domain of one or two vCPUs on loom's threads, in a host that does what a hypervisor does:
 //! a kick unblocks the vCPU, and if it is running sends an inter-processor interrupt. At the end, a vCPU that was
 //! interrupted leaves the guest and enters it once more; then every interrupt must be where it belongs, once.
-//!
-//! The core knows no reset of a whole domain: a vCPU's CPU interface starts afresh when it is switched on, and nothing else does.
 #![cfg(loom)]
 
 mod done;
@@ -18,5 +16,6 @@ mod machine;
 mod one_of_n;
 mod owed;
 mod registers;
+mod reset;
 mod routing;
 mod timer;
