@@ -39,7 +39,7 @@ fn boot(d: &Vgic) {
 /// either, and the next one is there, once.
 #[test]
 fn reset_against_an_edge() {
-    explore(2, || {
+    explore(5, || {
         let d = domain_in_use();
         let other = d.clone();
         let t = thread::spawn(move || {
@@ -61,7 +61,7 @@ fn reset_against_an_edge() {
 /// An SGI of a GICv2 can be delivered as soon as it is reset: if it comes after that, it is there, and it comes again in any case.
 #[test]
 fn reset_against_what_can_be_delivered_at_once() {
-    explore(2, || {
+    explore(5, || {
         let d = domain_in_use();
         let other = d.clone();
         let t = thread::spawn(move || inject_private(&other, 0, SGI, true));
@@ -92,7 +92,7 @@ fn reset_against_what_can_be_delivered_at_once() {
 /// A physical interrupt fires meanwhile: it is inactive afterwards, or pending for the next guest, which is to end it.
 #[test]
 fn reset_against_a_physical_interrupt() {
-    explore(2, || {
+    explore(5, || {
         let d = hardware_domain();
         fire(&d);
         enter(&d, 0);
