@@ -7,6 +7,7 @@ mod cycles;
 mod memory;
 mod registers;
 pub mod row;
+mod state;
 mod whole;
 
 use crate::bench::row::Row;
@@ -18,6 +19,7 @@ pub fn rows() -> Vec<Row> {
     rows.extend(commands::rows());
     rows.extend(whole::rows());
     rows.extend(memory::rows());
+    rows.extend(state::rows());
     rows
 }
 
@@ -65,6 +67,18 @@ mod tests {
                 assert_eq!((value("reads"), value("writes")), (f64::from(n), 0.0));
             }
         }
+    }
+
+    #[test]
+    fn saving_is_linear_in_lpis() {
+        let bytes = |n: u32| {
+            let name = format!("v3: a stream with {n} LPIs");
+            let row = rows_of(&name).pop().expect("the row");
+            row.run(true).expect("a run").expect("ours").value()
+        };
+        // A record of 128 bytes for each 32 of them.
+        assert_eq!(bytes(1000) - bytes(1), f64::from(31 * 128));
+        assert_eq!(bytes(32_000) - bytes(1), f64::from(999 * 128));
     }
 
     #[test]
