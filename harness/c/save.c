@@ -56,6 +56,17 @@ void mock_save(struct domain *d, void *to, size_t size, size_t *written, int *rc
     } while ( *rc == -ERESTART );
 }
 
+/* Into the same domain, whose vGIC is reset before. */
+void mock_restore_again(struct domain *d, const void *from, size_t size, int *rc)
+{
+    do {
+        *rc = rvgic_reset(d);
+    } while ( *rc == -ERESTART );
+
+    if ( !*rc )
+        *rc = rvgic_restore(d, from, size);
+}
+
 void mock_restore(struct domain *d, const void *from, size_t size, int *rc)
 {
     *rc = rvgic_restore(d, from, size);

@@ -148,7 +148,12 @@ pub fn play(head: &Head, way: Variation, ops: &[Op]) -> Result<Option<Finding>> 
         if way.moves != 0 && random.u8(..8) == 0 {
             let there = way.elsewhere(head.gic, &mut random);
             let profile = script::profile(&scene(head, there));
-            stage = match stage.moved_to(profile) {
+            let done = if random.u8(..3) == 0 {
+                stage.copied().map(|()| stage)
+            } else {
+                stage.moved_to(profile)
+            };
+            stage = match done {
                 Ok(stage) => stage,
                 Err(why) => {
                     let what = format!("before `{op}` it is moved to {there:?}: {why:#}");

@@ -129,6 +129,30 @@ impl Stage {
         })
     }
 
+    /// The domain stays where it is, and is saved, reset and restored.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub fn copied(&mut self) -> Result<()> {
+        for player in &mut self.vcpus {
+            player.cpu.iter_mut().for_each(GuestCpu::preempt);
+        }
+        let stream = match self.domain.save() {
+            Ok(stream) => stream,
+            Err(errno) => bail!("it cannot be saved: {errno:?}"),
+        };
+        if self.domain.restore_again(&stream).is_err() {
+            bail!("it is refused: {}", self.machine().take_console());
+        }
+        for player in self.vcpus.iter_mut().filter(|p| !p.preempted) {
+            if let Some(cpu) = &mut player.cpu {
+                cpu.try_wake();
+            }
+        }
+        self.settle();
+        Ok(())
+    }
+
     /// The domain goes to a new machine: it is saved there, and a new one is restored here. What the machine before reports is an
     /// error, and so is a refusal.
     ///

@@ -194,9 +194,14 @@ pub(crate) fn save(d: *mut RawDomain, to: &mut [u8], written: &mut usize, rc: &m
     true
 }
 
-/// `rvgic_restore()`; true: there is one.
-pub(crate) fn restore(d: *mut RawDomain, from: &[u8], rc: &mut c_int) -> bool {
-    let Some(f) = peer::functions().mock_restore else {
+/// `rvgic_restore()`, into a vGIC that is reset before or not; true: there is one.
+pub(crate) fn restore(d: *mut RawDomain, again: bool, from: &[u8], rc: &mut c_int) -> bool {
+    let functions = peer::functions();
+    let (first, again) = (
+        functions.mock_restore,
+        functions.mock_restore_again.filter(|_| again),
+    );
+    let Some(f) = again.or(first) else {
         return false;
     };
     let (start, size) = (from.as_ptr().cast(), from.len());

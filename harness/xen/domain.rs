@@ -491,9 +491,21 @@ impl Domain {
     /// # Errors
     /// What the vGIC answers.
     pub fn restore(&self, stream: &[u8]) -> Result<(), Errno> {
+        self.restored(stream, false)
+    }
+
+    /// The same of a vGIC that is reset before.
+    ///
+    /// # Errors
+    /// What the vGIC answers.
+    pub fn restore_again(&self, stream: &[u8]) -> Result<(), Errno> {
+        self.restored(stream, true)
+    }
+
+    fn restored(&self, stream: &[u8], again: bool) -> Result<(), Errno> {
         let mut rc = 0;
         self.machine
-            .hypervisor(0, || abi::restore(self.raw, stream, &mut rc));
+            .hypervisor(0, || abi::restore(self.raw, again, stream, &mut rc));
         result(rc)
     }
 

@@ -144,6 +144,7 @@ macro_rules! each_function {
                 fn mock_timers_set(v: *mut RawVcpu, words: *const u64);
                 fn mock_save_size(d: *mut RawDomain, size: *mut i64);
                 fn mock_save(d: *mut RawDomain, to: *mut c_void, size: usize, written: *mut usize, rc: *mut c_int);
+                fn mock_restore_again(d: *mut RawDomain, from: *const c_void, size: usize, rc: *mut c_int);
                 fn mock_restore(d: *mut RawDomain, from: *const c_void, size: usize, rc: *mut c_int);
             }
             // What Xen's driver of the list registers keeps of a vCPU that does not run.
