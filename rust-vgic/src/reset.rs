@@ -67,8 +67,8 @@ impl Stage {
 
 /// How far a part of a stage has got.
 enum Step {
-    /// The stage is done.
-    End,
+    /// The stage is done, and so much with it.
+    End(u32),
     /// It goes on with this one; so much was done.
     Next(u32, u32),
     /// Not in this call.
@@ -106,7 +106,10 @@ impl<H: Host> Domain<H> {
                 return Progress::Done;
             };
             match self.reset_step(*stage, next) {
-                Step::End => self.resetting.set(number.wrapping_add(1), 0),
+                Step::End(cost) => {
+                    self.resetting.set(number.wrapping_add(1), 0);
+                    done = done.saturating_add(cost);
+                }
                 Step::Next(next, cost) => {
                     self.resetting.set(number, next);
                     done = done.saturating_add(cost);
@@ -121,13 +124,15 @@ impl<H: Host> Domain<H> {
         match stage {
             Stage::Off => {
                 self.reset_enables();
-                Step::End
+                Step::End(0)
             }
             Stage::Itses if self.reset_itses() == Progress::Again => Step::Wait,
-            Stage::Itses => Step::End,
+            // They have a budget of their own, as in a trap.
+            Stage::Itses if self.lpis.exist() => Step::End(ENOUGH),
+            Stage::Itses => Step::End(0),
             Stage::Lpis => match self.reset_lpis(next) {
                 Some((next, looked)) => Step::Next(next, looked),
-                None => Step::End,
+                None => Step::End(0),
             },
             Stage::Spis => match self.spi_at(next) {
                 Some((intid, irq)) => {
@@ -136,7 +141,7 @@ impl<H: Host> Domain<H> {
                 }
                 // There are more SPIs in their table than there are numbers.
                 None if next < self.spis_and_espis() => Step::Next(next.wrapping_add(1), 1),
-                None => Step::End,
+                None => Step::End(0),
             },
             Stage::Private => self.of_vcpu(next, |v| {
                 self.reset_private(v);
@@ -148,14 +153,14 @@ impl<H: Host> Domain<H> {
                 // A redistributor sleeps at reset.
                 self.takers.renew(self.version == Version::V2);
                 self.writes.renew();
-                Step::End
+                Step::End(0)
             }
         }
     }
 
     /// vCPU number `next`, created or not.
     fn of_vcpu(&self, next: u32, step: impl FnOnce(&Vcpu<H::Vcpu>) -> Step) -> Step {
-        self.vcpus.get(next as usize).map_or(Step::End, step)
+        self.vcpus.get(next as usize).map_or(Step::End(0), step)
     }
 
     fn reset_enables(&self) {

@@ -39,9 +39,9 @@ fn many_spis() -> Domain {
         assert_eq!(domain.route(spi, spi, true), Ok(()));
     }
     let cpus = linux::boot(&domain);
-    for spi in (32_u32..992).step_by(32) {
+    for spi in (32..992_u64).step_by(32) {
         for array in [gicd::ISENABLER, gicd::ISPENDR, gicd::ISACTIVER] {
-            cpus[0].gicd_write(array + u64::from(spi) / 8, !0);
+            cpus[0].gicd_write(array + spi / 8, !0);
         }
     }
     domain

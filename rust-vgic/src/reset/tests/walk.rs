@@ -255,7 +255,23 @@ pub(super) fn own_ppi(domain: &Domain<Fake>, f: impl FnOnce(&Vcpu<usize>, IntId)
 }
 
 pub(super) fn steps(kind: Kind, chance: &mut Chance, count: usize) -> Vec<Step> {
-    (0..count).map(|_| any(kind, chance)).collect()
+    let mut steps = Vec::new();
+    if kind == Kind::Its {
+        // Something is mapped, of the host's and of a device model.
+        for icid in 0..3 {
+            steps.push(Step::Command(0, [0x09, 0, 1 << 63 | icid << 16 | icid, 0]));
+        }
+        for device in [1, 5] {
+            steps.push(Step::Command(0, [0x08 | device << 32, 9, 1 << 63, 0]));
+            for event in 0..4 {
+                let lpi = 8192 + device * 4 + event;
+                let words = [0x0a | device << 32, lpi << 32 | event, event % 3, 0];
+                steps.push(Step::Command(0, words));
+            }
+        }
+    }
+    steps.extend((0..count).map(|_| any(kind, chance)));
+    steps
 }
 
 fn any(kind: Kind, chance: &mut Chance) -> Step {
@@ -275,7 +291,8 @@ fn any(kind: Kind, chance: &mut Chance) -> Step {
             let array = chance.of(&[
                 0, 0x80, 0x100, 0x180, 0x200, 0x280, 0x300, 0x380, 0x400, 0x800, 0xc00, 0xf00,
             ]);
-            let array = array + chance.below(16) as u32 * 4;
+            let next = chance.of(&[0, 4]) * chance.below(16) as u32;
+            let array = array + next;
             Step::Dist(n, array, width, value)
         }
         5 if v3 => {
