@@ -14,6 +14,8 @@ mod domu;
 mod many;
 #[path = "budget/reset.rs"]
 mod reset;
+#[path = "budget/tables.rs"]
+mod tables;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -331,7 +333,7 @@ const VARIABLE: &str = "VGIC_BUDGET_WORKLOAD";
 #[ignore = "run under Valgrind by the others"]
 fn workload() {
     let name = std::env::var(VARIABLE).expect("the name of a workload");
-    if many::run(&name) || domu::run(&name) || reset::run(&name) {
+    if many::run(&name) || domu::run(&name) || reset::run(&name) || tables::run(&name) {
         return;
     }
     let machine = Machine::power_on(Profile::GICV3.with_itses(1));

@@ -82,7 +82,7 @@ pub(crate) enum NoPage {
     Memory,
 }
 
-/// A page, and whether it is for what is mapped.
+/// A page that was made beforehand, and whether it is for what is mapped.
 type Made = (Box<[Lpi; PAGE]>, bool);
 
 /// Pages of LPIs that a domain has none for, made beforehand.

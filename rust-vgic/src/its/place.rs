@@ -13,6 +13,7 @@ pub(super) const INDIRECT: u64 = 1 << 62;
 
 /// How much of a table is read or written at a time: what a page of 4 KiB has a whole number of, and a stack has room for.
 pub(super) const WINDOW: usize = 0x400;
+const WINDOW_MASK: u64 = WINDOW as u64 - 1;
 /// Entries of the first level that are looked at together.
 const FIRST: usize = 32;
 /// No address has more bits.
@@ -117,7 +118,7 @@ impl<H: Host> Domain<H> {
         most: u64,
         window: &mut [u8; WINDOW],
     ) -> Option<usize> {
-        let rest = (WINDOW as u64).wrapping_sub(at & (WINDOW as u64).wrapping_sub(1)) / ENTRY;
+        let rest = (WINDOW as u64).wrapping_sub(at & WINDOW_MASK) / ENTRY;
         let count = rest.min(most) as usize;
         let part = window.get_mut(..count.saturating_mul(ENTRY as usize))?;
         self.read_table(at, part).then_some(count)

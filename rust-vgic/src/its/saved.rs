@@ -191,7 +191,7 @@ impl ItsRegisters {
             basers,
         } = *self;
         let size = (cbaser as u32 & 0xff).wrapping_add(1).wrapping_mul(0x1000);
-        let in_queue = |offset: u32| offset < size && offset & 31 == 0;
+        let in_queue = |offset: u32| offset < size && offset & 0x1f == 0;
         let bad = |n: usize| {
             let fixed = BASER_TYPES.get(n).copied().unwrap_or(0);
             let baser = basers.get(n).copied().unwrap_or(0);

@@ -7,9 +7,6 @@ use super::*;
 use crate::its::{ItsRegisters, TableError, TableFault as Fault, TableName as Table};
 use proptest::prelude::*;
 
-/// Words that are put in memory, limits, and what is found where.
-type Case<'a> = (&'a [(u64, u64)], LpiConfig, Table, u32, Fault);
-
 /// All of a guest's memory.
 fn memory_of(rig: &Rig) -> std::collections::HashMap<u64, [u8; 4096]> {
     rig.domain.host().memory.lock().unwrap().clone()
@@ -153,6 +150,7 @@ fn refused_tables_leave_the_domain_as_it_was() {
         },
         ..LIMITS
     };
+    type Case<'a> = (&'a [(u64, u64)], LpiConfig, Table, u32, Fault);
     let cases: [Case<'_>; 17] = [
         (
             &[(COLLECTIONS, 1 << 63 | 1 << 52)],

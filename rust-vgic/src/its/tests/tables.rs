@@ -301,6 +301,16 @@ fn stale_entries_are_not_read_back() {
         assert_eq!(rig.command(of_event(INT, 7, 0)), error, "{name}");
         assert_eq!(lost(&rig), (0, 0));
     }
+    // One that is far from any other, so that nothing is written over it.
+    let mut rig = two_events();
+    rig.ok(mapd(255, 5, true));
+    rig.power(false, false);
+    rig.ok(mapd(255, 5, false));
+    rig.power(true, true);
+    assert_eq!(rig.command(of_event(INT, 255, 0)), 0x01_0304);
+    rig.ok(mapd(7, 5, false));
+    rig.power(true, true);
+    assert_eq!(at_host(&rig), (vec![], vec![]));
     let mut rig = two_events();
     rig.power(false, false);
     rig.ok(mapc(1, 0, false));
