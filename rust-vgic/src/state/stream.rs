@@ -78,7 +78,7 @@ impl<'a> Bytes<'a> {
         let end = self.at.saturating_add(bytes.len());
         if let Some(buffer) = self.buffer.as_deref_mut() {
             match buffer.get_mut(self.at..end) {
-                // Not copy_from_slice(), which has a panic in it.
+                // Not copy_from_slice(), which asks once more, and panics.
                 Some(place) => place
                     .iter_mut()
                     .zip(bytes)
