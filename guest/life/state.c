@@ -21,7 +21,7 @@
 #include "domctl.h"
 
 /* How long to wait: for what an interrupt does, and for a domain to come to its end. */
-enum { PATIENCE_MS = 60000, END_MS = 3600000, STEP_MS = 5 };
+enum { PATIENCE_MS = 60000, GIVEN_UP_MS = 40000, END_MS = 3600000, STEP_MS = 5 };
 /* The most that a stream and an image may take. */
 enum { ROOM = 4 << 20 };
 /* Where they are. */
@@ -111,6 +111,35 @@ static long send_message(void)
 	return dm_op();
 }
 
+static uint64_t copied;
+
+static _Noreturn void fail_copy(const char *what, uint64_t seen, uint64_t wanted)
+{
+	struct line line = { .length = 0 };
+
+	add(&line, "state: FAILED ");
+	add(&line, what);
+	add(&line, ", after ");
+	add_number(&line, copied);
+	add(&line, " copies: ");
+	add_number(&line, seen);
+	add(&line, ", expected ");
+	add_number(&line, wanted);
+	add(&line, "; CPUs 0 and 1 have taken ");
+	add_number(&line, look(STATE_PROGRESS));
+	add(&line, " and ");
+	add_number(&line, look(STATE_PROGRESS + 8));
+	add(&line, " interrupts, lines ");
+	add_number(&line, look(STATE_LINES_TAKEN));
+	add(&line, ", messages ");
+	add_number(&line, look(STATE_MESSAGES_TAKEN));
+	/* The guest says what it has counted. */
+	tell(STATE_PHASE, STATE_STOP);
+	sleep_ms(GIVEN_UP_MS);
+	print(&line);
+	end(1);
+}
+
 /* Waits until a counter of the guest's has come so far. */
 static void wait_for(const char *what, size_t counter, uint64_t wanted)
 {
@@ -118,11 +147,11 @@ static void wait_for(const char *what, size_t counter, uint64_t wanted)
 
 	while (look(counter) < wanted) {
 		if (now_ms() > deadline || look(STATE_VERDICT))
-			fail(what, 0);
+			fail_copy(what, look(counter), wanted);
 		sleep_ms(1);
 	}
 	if (look(counter) > wanted && counter < STATE_PROGRESS)
-		fail("what was sent once has come twice", 0);
+		fail_copy("what was sent once has come twice", look(counter), wanted);
 }
 
 static void compare(const char *what, const uint8_t *one, uint32_t length, const uint8_t *two, uint32_t other_length)
@@ -202,15 +231,15 @@ static uint32_t copy(uint64_t n)
 /* Once it is taken, as often as it was sent, the line is low again, and so may be raised again. */
 static void settle(void)
 {
-	wait_for("a line that rose is lost", STATE_LINES_TAKEN, lines);
-	set_line(0);
-	tell(STATE_LINES_LOWERED, lines);
-	wait_for("a message is lost", STATE_MESSAGES_TAKEN, messages);
 	for (size_t cpu = 0; cpu < 2; cpu++) {
 		size_t at = STATE_PROGRESS + cpu * 8;
 
 		wait_for("a CPU takes no more interrupts", at, look(at) + 20);
 	}
+	wait_for("a line that rose is lost", STATE_LINES_TAKEN, lines);
+	set_line(0);
+	tell(STATE_LINES_LOWERED, lines);
+	wait_for("a message is lost", STATE_MESSAGES_TAKEN, messages);
 }
 
 static void copies(uint64_t count)
@@ -227,6 +256,7 @@ static void copies(uint64_t count)
 		sleep_ms((uint32_t)(n * 7 % 13));
 		size = copy(n);
 		settle();
+		copied++;
 	}
 	tell(STATE_PHASE, STATE_STOP);
 	for (int64_t deadline = now_ms() + PATIENCE_MS; !look(STATE_VERDICT); sleep_ms(1))
