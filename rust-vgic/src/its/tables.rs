@@ -23,7 +23,7 @@ pub(super) struct Mapped {
 }
 
 /// A device that MAPD has mapped.
-#[derive(Debug)]
+#[cfg_attr(not(target_os = "none"), derive(Debug))]
 pub(super) struct Device {
     pub(super) event_bits: u32,
     /// Software: the host is not told of its events, and `host_bits` means nothing.
