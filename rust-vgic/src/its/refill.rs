@@ -3,7 +3,7 @@
 //! are those of a kernel that begins, others a copy of what the ITS has written before, see [`persist`](super::persist).
 //!
 //! A lot at a time, before any command. Tables that are zero take a read of guest memory for each 128 entries that they
-//! have, 512 for DeviceIDs of 16 bits, in eight traps.
+//! have, 512 for DeviceIDs of 16 bits, in nine traps.
 //!
 //! What is not good is the guest's own business: it is skipped and counted. So is what goes beyond the domain's limits, for which the
 //! architecture has no error here: there is no command that could have one. The first are mapped, and what comes after stays in memory and
