@@ -197,7 +197,7 @@ static void must_send_message(void)
 static uint32_t copy(uint64_t n)
 {
 	const int there = look(STATE_DOORBELL) != 0, its = there && look(STATE_DATA) < 32;
-	uint32_t size, again;
+	uint32_t size;
 
 	if (n % 3 == 0)
 		raise();
@@ -205,8 +205,6 @@ static uint32_t copy(uint64_t n)
 		must_send_message();
 	about("pause the guest", DOMCTL_PAUSE);
 	size = save(stream);
-	again = save(other);
-	compare("the same vGIC is saved in two ways", stream, size, other, again);
 	if (write_file(STREAM_FILE, stream, size) != size)
 		fail("cannot write " STREAM_FILE, 0);
 	reset();
