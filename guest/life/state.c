@@ -248,6 +248,8 @@ static void copies(uint64_t count)
 
 	find_guest(STATE_PAGE, STATE_MAGIC_VALUE, "no domain waits to be saved");
 	tell(STATE_PHASE, STATE_BEGUN);
+	/* Until it counts, nobody would lower a line. */
+	settle();
 	began = now_ms();
 	for (uint64_t n = 0; n < count; n++) {
 		/* At other moments of what the guest does. */
