@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Plays operations on the mock Xen, step by step on one thread, and says what is seen of each.
 
-use crate::guests::guest::{Abort, GuestCpu};
+mod player;
+
+pub(crate) use player::pick;
+
+use crate::guests::guest::GuestCpu;
 use crate::machine::profile::Profile;
 use crate::notes;
 use crate::xen::abi;
@@ -11,12 +15,13 @@ use crate::xen::peer;
 use crate::xen::vcpu::Vcpu;
 use crate::xen::vtimer::{CNT_ENABLE, CNT_MASK};
 use anyhow::{Result, bail};
+use player::{Player, address, done, loaded, set, sysreg};
 use recording::script::Timer;
-use recording::{Field, Frame, Head, Op, Register, Size, SysReg};
+use recording::{Head, Op};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::machine::cpuif::{Group, SPURIOUS};
+use crate::machine::cpuif::Group;
 
 /// What is seen of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +34,7 @@ pub enum Seen {
     Aborted,
     /// The guest would take an undefined instruction.
     Undefined,
-    /// What was acknowledged; [`SPURIOUS`] for nothing.
+    /// What was acknowledged; 1023 for nothing.
     Taken(u32),
     /// Whether an interrupt was signalled.
     Signal(bool),
@@ -37,17 +42,6 @@ pub enum Seen {
     Away,
     /// Who plays cannot do that.
     Unknown,
-}
-
-/// A vCPU being played.
-#[derive(Default)]
-struct Player {
-    cpu: Option<GuestCpu>,
-    preempted: bool,
-    /// Acknowledged and not ended, innermost last.
-    active: Vec<u32>,
-    /// Ended with EOImode 1, and not deactivated.
-    dropped: Vec<u32>,
 }
 
 /// A domain on a machine that operations are played on.
@@ -557,54 +551,6 @@ impl Stage {
     }
 }
 
-impl Player {
-    /// By the registers of a group, or of that which Linux uses.
-    fn ack(&mut self, group: Option<Group>) -> Seen {
-        let Some(cpu) = &self.cpu else {
-            return Seen::Away;
-        };
-        let iar = cpu.ack_group(group.unwrap_or(cpu.group()));
-        if !(1020..=SPURIOUS).contains(&iar) {
-            self.active.push(iar);
-        }
-        Seen::Taken(iar)
-    }
-
-    fn eoi(&mut self, group: Option<Group>, intid: Option<u32>) -> Seen {
-        let Some(cpu) = &self.cpu else {
-            return Seen::Away;
-        };
-        if let Some(iar) = pick(&mut self.active, intid) {
-            cpu.eoi_group(group.unwrap_or(cpu.group()), iar);
-            if cpu.interface(|i| i.eoimode()) {
-                self.dropped.push(iar);
-            }
-        }
-        Seen::Done
-    }
-
-    fn dir(&mut self, intid: Option<u32>) -> Seen {
-        let Some(cpu) = &self.cpu else {
-            return Seen::Away;
-        };
-        if let Some(iar) = pick(&mut self.dropped, intid) {
-            cpu.dir(iar);
-        }
-        Seen::Done
-    }
-}
-
-/// Takes an INTID out of the list: the last if none is named. One that is named and not there is nobody's but is meant.
-pub(crate) fn pick(list: &mut Vec<u32>, intid: Option<u32>) -> Option<u32> {
-    let Some(intid) = intid else {
-        return list.pop();
-    };
-    if let Some(n) = list.iter().rposition(|n| *n == intid) {
-        list.remove(n);
-    }
-    Some(intid)
-}
-
 /// A small machine with what a head says.
 fn machine(head: &Head) -> Profile {
     let base = if head.gic == 2 {
@@ -619,51 +565,4 @@ fn machine(head: &Head) -> Profile {
         tds: head.gic == 3,
         ..base
     }
-}
-
-fn address(cpu: &GuestCpu, register: Register) -> Option<u64> {
-    let base = match register.frame {
-        Frame::Gicd => cpu.gicd(),
-        Frame::Gicr(vcpu) => cpu.gicr_of(vcpu.into())?,
-        Frame::GiccDir if cpu.vcpu.gic_version == 2 => cpu.gicc_dir(),
-        Frame::GiccDir => return None,
-    };
-    Some(base + u64::from(register.offset))
-}
-
-fn done(result: Result<(), Abort>) -> Seen {
-    result.map_or(Seen::Aborted, |()| Seen::Done)
-}
-
-fn loaded(result: Result<u64, Abort>, size: Size) -> Seen {
-    result.map_or(Seen::Aborted, |value| Seen::Value(value & size.mask()))
-}
-
-fn sysreg(cpu: &GuestCpu, register: SysReg, value: u64) -> Seen {
-    // One that does not trap is the CPU interface's own.
-    let own = cpu.vcpu.gic_version == 3 && !cpu.interface(|i| i.dir_traps());
-    if register == SysReg::Dir && own {
-        cpu.dir(value as u32);
-        return Seen::Done;
-    }
-    // With a GICv2 they are undefined before Xen is asked, and its C vGICs do not expect to be.
-    let asked = peer::is_ours() || cpu.vcpu.gic_version == 3;
-    if asked && cpu.write_sysreg(register, false, value) {
-        Seen::Done
-    } else {
-        Seen::Undefined
-    }
-}
-
-fn set(cpu: &GuestCpu, field: Field, value: u8) -> Seen {
-    let on = value != 0;
-    match field {
-        Field::Pmr => cpu.set_pmr(value),
-        Field::Group0 => cpu.interface(|i| i.set_group_enable(Group::G0, on)),
-        Field::Group1 => cpu.interface(|i| i.set_group_enable(Group::G1, on)),
-        Field::EoiMode => cpu.set_eoimode(on),
-        Field::Bpr0 => cpu.interface(|i| i.set_bpr(Group::G0, value.into())),
-        Field::Bpr1 => cpu.interface(|i| i.set_bpr(Group::G1, value.into())),
-    }
-    Seen::Done
 }
