@@ -3,6 +3,7 @@
 
 mod player;
 
+pub use player::Seen;
 pub(crate) use player::pick;
 
 use crate::guests::guest::GuestCpu;
@@ -22,27 +23,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::machine::cpuif::Group;
-
-/// What is seen of an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// Nothing: it is done.
-    Done,
-    /// What a load or a look at the interface gave.
-    Value(u64),
-    /// The guest would take a data abort.
-    Aborted,
-    /// The guest would take an undefined instruction.
-    Undefined,
-    /// What was acknowledged; 1023 for nothing.
-    Taken(u32),
-    /// Whether an interrupt was signalled.
-    Signal(bool),
-    /// The vCPU is blocked, off or preempted, and does nothing.
-    Away,
-    /// Who plays cannot do that.
-    Unknown,
-}
 
 /// A domain on a machine that operations are played on.
 pub struct Stage {

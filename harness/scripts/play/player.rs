@@ -1,11 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A vCPU that is played: what its guest has acknowledged, and what it loads, stores and sets.
 
-use super::Seen;
 use crate::guests::guest::{Abort, GuestCpu};
 use crate::machine::cpuif::{Group, SPURIOUS};
 use crate::xen::peer;
 use recording::{Field, Frame, Register, Size, SysReg};
+
+/// What is seen of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing: it is done.
+    Done,
+    /// What a load or a look at the interface gave.
+    Value(u64),
+    /// The guest would take a data abort.
+    Aborted,
+    /// The guest would take an undefined instruction.
+    Undefined,
+    /// What was acknowledged; 1023 for nothing.
+    Taken(u32),
+    /// Whether an interrupt was signalled.
+    Signal(bool),
+    /// The vCPU is blocked, off or preempted, and does nothing.
+    Away,
+    /// Who plays cannot do that.
+    Unknown,
+}
 
 /// A vCPU being played.
 #[derive(Default)]
