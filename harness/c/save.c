@@ -43,17 +43,17 @@ void mock_timers_set(struct vcpu *v, const uint64_t *words)
     v->arch.phys_timer.timer.set = words[4];
 }
 
+/* As the domctl does it, which is continued. */
 void mock_save_size(struct domain *d, int64_t *size)
 {
-    *size = rvgic_save_size(d);
+    do {
+        *size = rvgic_save_size(d);
+    } while ( *size == -ERESTART );
 }
 
-/* As the domctl does it, which is continued. */
 void mock_save(struct domain *d, void *to, size_t size, size_t *written, int *rc)
 {
-    do {
-        *rc = rvgic_save(d, to, size, written);
-    } while ( *rc == -ERESTART );
+    *rc = rvgic_save(d, to, size, written);
 }
 
 /* Into the same domain, whose vGIC is reset before. */

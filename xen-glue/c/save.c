@@ -78,15 +78,19 @@ static int reset(struct domain *d, const struct xen_domctl_vgic_reset *r)
 }
 
 /*
- * Where it stops for others and is continued, nothing of what it has written is
- * kept: the Rust half has the stream ready in one go, at the last.
+ * What takes long comes before the stream has a buffer: how large it has to be is
+ * known only then. With the vCPUs paused it stays that large.
  */
 static int save(struct domain *d, struct xen_domctl_hvmcontext *c)
 {
-    int64_t size = rvgic_save_size(d);
     size_t written = 0;
     uint8_t *stream;
+    int64_t size;
     int rc;
+
+    do
+        size = rvgic_save_size(d);
+    while ( size == -ERESTART && !stops_here(d) );
 
     if ( size < 0 )
         return size;
@@ -108,10 +112,7 @@ static int save(struct domain *d, struct xen_domctl_hvmcontext *c)
     if ( !stream )
         return -ENOMEM;
 
-    do
-        rc = rvgic_save(d, stream, size, &written);
-    while ( rc == -ERESTART && !stops_here(d) );
-
+    rc = rvgic_save(d, stream, size, &written);
     if ( !rc )
     {
         c->size = written;
@@ -139,9 +140,7 @@ static int restore(struct domain *d, const struct xen_domctl_hvmcontext *c)
     if ( copy_from_guest(stream, c->buffer, c->size) )
         rc = -EFAULT;
     else
-        do
-            rc = rvgic_restore(d, stream, c->size);
-        while ( rc == -ERESTART && !stops_here(d) );
+        rc = rvgic_restore(d, stream, c->size);
 
     vfree(stream);
 

@@ -16,23 +16,29 @@ fn errno(error: SaveError) -> c_int {
     }
 }
 
-/// How many bytes `rvgic_save()` needs now, or a negative error number.
+/// How many bytes `rvgic_save()` needs, or a negative error number. -ERESTART: call it again, before the domain is unpaused.
+///
+/// What has been begun is done first, as it may map more: a pending table that is being read. So guest memory is written to here,
+/// too: the tables of ITSes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rvgic_save_size(d: *mut domain) -> i64 {
     // SAFETY: alive, see above.
     let Some(vgic) = (unsafe { vgic_of(d) }) else {
         return i64::from(-EINVAL);
     };
+    match vgic.prepare_save() {
+        Ok(Progress::Done) => {}
+        Ok(Progress::Again) => return i64::from(-ERESTART),
+        Err(error) => return errno(error).into(),
+    }
     match vgic.save_size() {
         Ok(size) => i64::try_from(size).unwrap_or(i64::MAX),
         Err(error) => errno(error).into(),
     }
 }
 
-/// Saves to `size` bytes at `to`; `*written` says how many it took. 0; -ERESTART: call it again, before the domain is unpaused;
-/// -ENOSPC, -EBUSY: nothing is to be made of what is there.
-///
-/// Writes to guest memory, too: the tables of ITSes.
+/// Saves to `size` bytes at `to`; `*written` says how many it took. `rvgic_save_size()` comes before it, and the domain stays paused
+/// in between. 0; -ENOSPC, -EBUSY: nothing is to be made of what is there.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rvgic_save(
     d: *mut domain,
@@ -46,11 +52,6 @@ pub unsafe extern "C" fn rvgic_save(
     };
     if to.is_null() || written.is_null() {
         return -EINVAL;
-    }
-    match vgic.prepare_save() {
-        Ok(Progress::Done) => {}
-        Ok(Progress::Again) => return -ERESTART,
-        Err(error) => return errno(error),
     }
     // SAFETY: the caller has so many bytes there, that nobody else uses.
     let buffer = unsafe { core::slice::from_raw_parts_mut(to.cast::<u8>(), size) };
