@@ -236,6 +236,8 @@ mod todo {
     pub(super) const PARTLY: u32 = 1 << 5;
     /// All of it is written though the ITS may be enabled: somebody saves the domain.
     pub(super) const WRITES: u32 = 1 << 6;
+    /// It is as with [`DIRTY`], but the ITS is disabled and may be quiescent: it is written when it is disabled the next time.
+    pub(super) const LATER: u32 = 1 << 7;
 
     /// Of table number `n`.
     pub(super) const fn void(n: u32) -> u32 {

@@ -415,9 +415,8 @@ impl<H: Host> Domain<H> {
             // A walk in the middle of its collection begins anew.
             if owner.index != its.index {
                 owner.cursor.store(0, Ordering::Relaxed);
-            }
-            if owner.index != its.index {
-                owner.dirty();
+                owner.tables.lock().route_anew();
+                owner.dirty_by_other();
             }
             if owner.index == its.index || owner.is_enabled() {
                 self.clear_event(owner, event);

@@ -127,6 +127,25 @@ impl Its {
         }
     }
 
+    /// Another ITS is about to take an event from this one: as [`Its::dirty`], but that one which is disabled leaves guest memory alone
+    /// until it is enabled.
+    pub(super) fn dirty_by_other(&self) {
+        if self.is_enabled() || self.todo.load(Ordering::Relaxed) & todo::DIRTY != 0 {
+            self.dirty();
+        } else {
+            self.todo.fetch_or(todo::LATER, Ordering::Release);
+        }
+    }
+
+    /// It is enabled, or was until now: what was put off is so no longer.
+    pub(super) fn dirty_by_now(&self) {
+        if self.todo.load(Ordering::Acquire) & todo::LATER != 0 {
+            self.tables.lock().saved = Saved::START;
+            self.todo.fetch_or(todo::DIRTY, Ordering::Release);
+            self.todo.fetch_and(!todo::LATER, Ordering::Release);
+        }
+    }
+
     /// Has the guest given it a table that has not been read yet, or taken the old one away? Then there is nothing to be written to it.
     fn has_new(&self, table: u32) -> bool {
         let new = todo::void(table) | todo::fill(table);
@@ -160,6 +179,31 @@ impl<H: Host> Domain<H> {
         }
         its.end();
         progress
+    }
+
+    /// The same of all of them. One that is done is not begun again because of the next.
+    pub(crate) fn write_all_tables(&self) -> Progress {
+        for its in &self.its {
+            if !its.begin() {
+                return Progress::Again;
+            }
+            let progress = self.finish(its, &mut Budget::new());
+            its.end();
+            if progress == Progress::Again {
+                return progress;
+            }
+        }
+        // Those before the one that is being written are done, if nothing has come since.
+        let has = |its: &Its, what| its.todo.load(Ordering::Relaxed) & what != 0;
+        let first =
+            (self.its.iter().enumerate()).find(|(_, its)| has(its, todo::DIRTY | todo::WRITES));
+        let begun = first.filter(|(_, its)| has(its, todo::WRITES));
+        let mut rest = begun.map_or(0, |(n, _)| n)..self.its.len();
+        if rest.all(|n| self.write_tables(n) == Progress::Done) {
+            Progress::Done
+        } else {
+            Progress::Again
+        }
     }
 
     /// Writes what has not been written. Only for who works for the ITS, with no command begun.

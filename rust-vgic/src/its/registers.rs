@@ -119,7 +119,10 @@ fn ctlr<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
 fn set_ctlr<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
     if let Some(its) = access.its {
         let on = (written.value & ENABLED) as u32;
-        its.enabled.store(on, Ordering::Release);
+        let was = its.enabled.swap(on, Ordering::AcqRel);
+        if was | on != 0 {
+            its.dirty_by_now();
+        }
         if on == 0 {
             // A message that is being looked up has become pending, and later ones find the ITS disabled.
             drop(its.tables.lock());

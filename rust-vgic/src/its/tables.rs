@@ -163,6 +163,13 @@ impl Tables {
         (self.saved, self.filled) = (Saved::START, Filled::START);
     }
 
+    /// A list has lost an LPI: who goes through them begins anew.
+    pub(super) fn route_anew(&mut self) {
+        if let Filled::Routes(..) = self.filled {
+            self.filled = Filled::Routes(0, NIL);
+        }
+    }
+
     /// # Errors
     /// The ICID is beyond what there can be.
     pub(super) fn collection(&self, icid: u16) -> Result<Collection, Reason> {

@@ -30,6 +30,7 @@ mod registers;
 mod reset;
 mod restore;
 mod tables;
+mod two;
 
 const VCPUS: usize = 4;
 const DEVICE_BITS: u32 = 8;

@@ -54,12 +54,7 @@ impl<H: Host> Domain<H> {
                 return Ok(Progress::Again);
             }
         }
-        for n in 0..self.its.len() {
-            if self.write_tables(n) == Progress::Again {
-                return Ok(Progress::Again);
-            }
-        }
-        Ok(Progress::Done)
+        Ok(self.write_all_tables())
     }
 
     /// Has nothing been begun that is not done?

@@ -192,7 +192,7 @@ impl Word {
                 Why::Contradiction,
             ),
             (
-                self.holder == NOBODY && self.active && self.target != NOBODY,
+                self.holder == NOBODY && (acknowledged || self.active && self.target != NOBODY),
                 "holder",
                 Why::Contradiction,
             ),
@@ -268,6 +268,10 @@ impl Word {
                 .with_by_write(self.by_write)
                 .with_ack_group1(self.ack_group1)
                 .with_ack_priority5(self.ack_priority >> 3);
+        }
+        if physical && !now.own() {
+            // It was about to be deactivated where it was saved; here nobody would.
+            new = new.without_orphan();
         }
         match vcpu(self.holder).filter(|_| self.active && now.is_idle()) {
             // It stays with who has it, wherever it is to go next.

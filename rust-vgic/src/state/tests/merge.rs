@@ -72,3 +72,47 @@ fn a_connected_interrupt_stays_active_and_is_connected_again() {
     let word = other.irq(other.v(0), intid).unwrap().state();
     assert!(!word.holds_phys());
 }
+
+/// Sets or clears bit `n` of a field of the first record of SPIs.
+fn set_spi_bit(stream: &mut [u8], field: &str, n: usize, on: bool) {
+    let at = records(stream)
+        .iter()
+        .find(|r| r.0 == Record::Spi)
+        .unwrap()
+        .1;
+    let offset = SpiState::FIELDS
+        .iter()
+        .find(|f| f.name == field)
+        .unwrap()
+        .offset;
+    let byte = &mut stream[at + offset + n / 8];
+    *byte = *byte & !(1 << (n % 8)) | u8::from(on) << (n % 8);
+}
+
+/// Nobody would ever deactivate it: its device would be heard of no more.
+#[test]
+fn a_physical_interrupt_is_not_active_for_nothing() {
+    let d = v3();
+    d.connected_spi(40);
+    let mut stream = d.save_boxed().unwrap();
+    set_spi_bit(&mut stream, "held", 8, true);
+    assert_eq!(d.restore(&stream), Ok(()));
+    let word = d.irq(d.v(0), spi(40)).unwrap().state();
+    assert!(!word.holds_phys() && !d.host().phys_state(40).active);
+}
+
+/// Only what a write has made active may be so nowhere.
+#[test]
+fn what_was_acknowledged_was_so_by_somebody() {
+    for (by_write, ok) in [(true, true), (false, false)] {
+        let d = v2();
+        let mut stream = d.save_boxed().unwrap();
+        set_spi_bit(&mut stream, "active", 8, true);
+        set_spi_bit(&mut stream, "by_write", 8, by_write);
+        let done = d.restore(&stream);
+        assert_eq!(
+            done.map_err(|error| error.field),
+            if ok { Ok(()) } else { Err("holder") }
+        );
+    }
+}
