@@ -171,6 +171,10 @@ static int stopped_domctl(struct domain *d, struct xen_domctl *domctl)
     if ( !has_all_vcpus(d) )
         return -EINVAL;
 
+    /* The guest decides how long it takes, and only so can it be continued. */
+    if ( !d->controller_pause_count )
+        return -EBUSY;
+
     if ( domctl->cmd == XEN_DOMCTL_gethvmcontext )
         return save(d, &domctl->u.hvmcontext);
 
