@@ -23,6 +23,7 @@ mod dump;
 mod enabled;
 mod messages;
 mod model;
+mod power;
 mod random;
 mod redistributor;
 mod refused;
