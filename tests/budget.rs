@@ -424,6 +424,7 @@ fn count(workload: &str) -> Option<Vec<u64>> {
         .args(
             many::not_counted(workload)
                 .iter()
+                .chain(reset::not_counted(workload))
                 .map(|function| format!("--toggle-collect={function}")),
         )
         .arg(format!("--callgrind-out-file={}", file.display()))
