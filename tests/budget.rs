@@ -336,6 +336,11 @@ fn workload() {
     if many::run(&name) || domu::run(&name) || reset::run(&name) || tables::run(&name) {
         return;
     }
+    with_guest(|guest, other| of_guest(&name, guest, other));
+}
+
+/// Has something done by Dom0, and its vCPU 0 beside the one that sends.
+fn with_guest(run: impl FnOnce(&Guest, &GuestCpu)) {
     let machine = Machine::power_on(Profile::GICV3.with_itses(1));
     let domain = Domain::with_vcpus(&machine, Config::dom0(3, 2)).expect("a domain");
     let cpus = linux::boot(&domain);
@@ -346,8 +351,13 @@ fn workload() {
         cpu,
         its: Its::probe(&domain, cpu, 0),
     };
+    run(&guest, &cpus[0]);
+}
+
+fn of_guest(name: &str, guest: &Guest, other: &GuestCpu) {
+    let cpu = guest.cpu;
     if let Some((_, stores, before)) = REDISTRIBUTOR.iter().find(|w| w.0 == name) {
-        before(&guest);
+        before(guest);
         let frame = cpu.gicr_of(0).expect("a redistributor");
         for &(offset, size, value) in *stores {
             while one_trap(cpu, frame + offset, size, value) == Store::Again {}
@@ -355,11 +365,11 @@ fn workload() {
         return;
     }
     let (_, most, turns, before) = WORKLOADS.iter().find(|w| w.0 == name).expect("a workload");
-    before(&guest);
+    before(guest);
     let its = &guest.its;
     let commands = (0..COMMANDS).map(|n| turns[n % turns.len()](n as u32, its));
     let bytes: Vec<u8> = commands.flatten().flat_map(|w| w.to_le_bytes()).collect();
-    assert!(domain.write_memory(QUEUE, &bytes));
+    assert!(guest.domain.write_memory(QUEUE, &bytes));
     its.write(cpu, gits::CTLR, 0);
     its.write(cpu, gits::CBASER, gits::VALID | QUEUE | (PAGES - 1));
     its.write(cpu, gits::CTLR, 1);
@@ -384,7 +394,7 @@ fn workload() {
                     } else {
                         Size::Double
                     };
-                    let _ = cpus[0].store_once(its.base + offset, size, value);
+                    let _ = other.store_once(its.base + offset, size, value);
                 }
             }
         });
@@ -392,6 +402,23 @@ fn workload() {
         println!("{} traps", traps.count());
         stop.store(true, Relaxed);
     });
+}
+
+/// Runs one of these workloads. Says whether there is such a one.
+fn run_one(workloads: &[(&str, fn())], name: &str) -> bool {
+    let found = workloads.iter().find(|w| w.0 == name);
+    found.map(|w| w.1()).is_some()
+}
+
+/// The instructions of the longest trap of a workload, and how many traps there are; as [`count`].
+fn longest(workload: &str) -> Option<(u64, usize)> {
+    let counts = count(workload)?;
+    let most = counts.iter().copied().max().unwrap_or_default();
+    println!(
+        "{most:9} instructions at most, {:5} times: {workload}",
+        counts.len()
+    );
+    Some((most, counts.len()))
 }
 
 /// The instructions of each trap of a workload; `None` where they cannot be counted, which it says past the test runner.

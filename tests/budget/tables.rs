@@ -2,13 +2,9 @@
 //! The same of an ITS that is disabled and enabled again: what it takes to write its tables to the guest's memory, and to read them from
 //! another place there. Each trap is bounded, and all together are linear.
 
-use super::{BUDGET, DEVICE, EVENTS, Guest, count, one_trap, send_all};
+use super::{BUDGET, DEVICE, EVENTS, Guest, count, one_trap, send_all, with_guest};
 use vgic_harness::guests::guest::{Size, Store};
-use vgic_harness::guests::its::{self, FIRST_LPI, Its, command, gits};
-use vgic_harness::guests::linux;
-use vgic_harness::machine::profile::Profile;
-use vgic_harness::xen::domain::{Config, Domain};
-use vgic_harness::xen::host::Machine;
+use vgic_harness::guests::its::{self, FIRST_LPI, command, gits};
 
 /// A name, how many events, and whether they are read.
 type Workload = (&'static str, u32, bool);
@@ -56,37 +52,31 @@ pub fn run(name: &str) -> bool {
     let Some((_, events, read)) = WORKLOADS.iter().find(|w| w.0 == name) else {
         return false;
     };
-    let machine = Machine::power_on(Profile::GICV3.with_itses(1));
-    let domain = Domain::with_vcpus(&machine, Config::dom0(3, 2)).expect("a domain");
-    let cpus = linux::boot(&domain);
-    its::enable_lpis(&domain, &cpus);
-    let cpu = &cpus[1];
-    let guest = Guest {
-        domain: &domain,
-        cpu,
-        its: Its::probe(&domain, cpu, 0),
-    };
-    map(&guest, *events);
+    with_guest(|guest, _| to_and_fro(guest, *events, *read));
+    true
+}
+
+fn to_and_fro(guest: &Guest, events: u32, read: bool) {
+    map(guest, events);
     for n in 0..TIMES as usize {
-        store(&guest, 0, !read);
-        if *read {
+        store(guest, 0, !read);
+        if read {
             let [from, to] = [n % 2, 1 - n % 2].map(|n| guest.its.queue() + TABLES[n]);
             for at in (0..PAGES * 0x1000).step_by(0x1000) {
-                let page: [u8; 0x1000] = domain.read_memory(from + at).expect("memory");
-                assert!(domain.write_memory(to + at, &page));
+                let page: [u8; 0x1000] = guest.domain.read_memory(from + at).expect("memory");
+                assert!(guest.domain.write_memory(to + at, &page));
             }
             let baser = gits::VALID | to | (PAGES - 1);
-            guest.its.write(cpu, gits::BASER, baser);
+            guest.its.write(guest.cpu, gits::BASER, baser);
         }
-        store(&guest, 1, *read);
+        store(guest, 1, read);
         // Now there is something to be written again.
         send_all(
-            &guest,
+            guest,
             std::iter::once(command::movi(DEVICE, 0, n as u16 % 2)),
         );
     }
-    assert!(domain.physical_lpi(0, DEVICE, 0).is_some());
-    true
+    assert!(guest.domain.physical_lpi(0, DEVICE, 0).is_some());
 }
 
 #[test]

@@ -224,12 +224,8 @@ impl<H: Host> Domain<H> {
     /// Writes a lot, and says where the next begins, if there is one. `None`: not in this trap.
     fn save_lot(&self, its: &Its, budget: &mut Budget) -> Option<Option<Saved>> {
         let saved = its.tables.lock().saved;
-        let devices_are_old = !its.has_new(0);
         Some(match saved {
-            Saved::Events(device, _) | Saved::Devices(device) if !devices_are_old => {
-                let _ = device;
-                Some(Saved::Collections)
-            }
+            Saved::Events(..) | Saved::Devices(_) if its.has_new(0) => Some(Saved::Collections),
             Saved::Events(device, event) => {
                 if !budget.spend(LOT_STEPS) {
                     return None;

@@ -62,6 +62,25 @@ const MANY: Limits = Limits {
     events: 4096,
 };
 
+/// Of a domain with these ITSes.
+fn config(vcpus: usize, lpis: LpiConfig, its: &[ItsConfig]) -> Config<'_> {
+    Config {
+        version: Version::V3,
+        vcpus,
+        spis: 32,
+        espis: 0,
+        list_registers: 4,
+        format: Format::V3 { sources: false },
+        regions: &[Region {
+            base: 0x1000_0000,
+            size: 0x10_0000,
+        }],
+        lpis,
+        its,
+        msi_frame: None,
+    }
+}
+
 /// A guest with its ITSes, and where it is in their queues.
 struct Rig {
     domain: Domain<Fake>,
@@ -90,21 +109,7 @@ impl Rig {
             };
             its
         ];
-        let config = Config {
-            version: Version::V3,
-            vcpus: VCPUS,
-            spis: 32,
-            espis: 0,
-            list_registers: 4,
-            format: Format::V3 { sources: false },
-            regions: &[Region {
-                base: 0x1000_0000,
-                size: 0x10_0000,
-            }],
-            lpis,
-            its: &its,
-            msi_frame: None,
-        };
+        let config = config(VCPUS, lpis, &its);
         let rig = Self {
             domain: domain_of(&config, VCPUS),
             at: 0,

@@ -41,6 +41,27 @@ pub(super) fn set(bits: &mut u32, n: usize, on: bool) {
     }
 }
 
+/// What GICR and SPI records alike say of an interrupt: its state `s`, as their `n`-th. In both, fields of the same names have it.
+macro_rules! put_state {
+    ($block:ident, $n:ident, $s:ident) => {{
+        let (priority, ack_priority) = priorities($s);
+        set(&mut $block.group, $n, $s.group1());
+        set(&mut $block.enabled, $n, $s.enabled());
+        set(&mut $block.level, $n, $s.level());
+        set(&mut $block.latch, $n, $s.latch());
+        set(&mut $block.line, $n, $s.line());
+        set(&mut $block.active, $n, $s.active());
+        set(&mut $block.by_write, $n, $s.active() && $s.by_write());
+        set(
+            &mut $block.ack_group,
+            $n,
+            $s.acknowledged() && $s.ack_group1(),
+        );
+        put(&mut $block.priority, $n, priority);
+        put(&mut $block.ack_priority, $n, ack_priority);
+    }};
+}
+
 impl<H: Host> Domain<H> {
     /// What has been begun and not been done is done, a part of it at a time: a command of an ITS, a change of EnableLPIs. Then
     /// it can be saved.
@@ -154,20 +175,10 @@ impl<H: Host> Domain<H> {
         };
         for (n, irq) in v.all_private().iter().enumerate() {
             let s = irq.state().unload();
-            let (priority, ack_priority) = priorities(s);
-            set(&mut block.group, n, s.group1());
-            set(&mut block.enabled, n, s.enabled());
-            set(&mut block.level, n, s.level());
-            set(&mut block.latch, n, s.latch());
-            set(&mut block.line, n, s.line());
-            set(&mut block.active, n, s.active());
-            set(&mut block.by_write, n, s.active() && s.by_write());
-            set(&mut block.ack_group, n, s.acknowledged() && s.ack_group1());
+            put_state!(block, n, s);
             set(&mut block.pended, n, s.own() && s.latch() && s.pended());
             set(&mut block.connected, n, s.own());
             set(&mut block.held, n, s.own() && s.phys());
-            put(&mut block.priority, n, priority);
-            put(&mut block.ack_priority, n, ack_priority);
             if s.sgi() {
                 put(&mut block.sources, n, s.sources());
                 let source = if s.active() { s.active_source() } else { 0 };
@@ -253,15 +264,7 @@ impl<H: Host> Domain<H> {
             };
             let before = irq.state();
             let s = before.unload();
-            let (priority, ack_priority) = priorities(s);
-            set(&mut block.group, n, s.group1());
-            set(&mut block.enabled, n, s.enabled());
-            set(&mut block.level, n, s.level());
-            set(&mut block.latch, n, s.latch());
-            set(&mut block.line, n, s.line());
-            set(&mut block.active, n, s.active());
-            set(&mut block.by_write, n, s.active() && s.by_write());
-            set(&mut block.ack_group, n, s.acknowledged() && s.ack_group1());
+            put_state!(block, n, s);
             set(&mut block.connected, n, s.hw());
             set(&mut block.held, n, s.hw() && s.phys());
             let pending = |phys: Option<&H::Phys>| phys.is_some_and(PhysIrq::is_pending);
@@ -270,8 +273,6 @@ impl<H: Host> Domain<H> {
                 n,
                 s.hw() && self.with_phys(irq, pending),
             );
-            put(&mut block.priority, n, priority);
-            put(&mut block.ack_priority, n, ack_priority);
             if self.version == Version::V2 {
                 put(&mut block.targets, n, s.itargets());
             }

@@ -330,6 +330,16 @@ fn a_message_against_mapc() {
     a_message_against_moving(mapc(0, 1));
 }
 
+/// The LPI's message was moved to vCPU 1 by MOVALL, and that one's guest has taken it; its collection still goes to vCPU 0.
+fn moved_and_taken() -> Arc<Vgic> {
+    let d = mapped();
+    message(&d);
+    send(&d, 1, 0, &[movall(0, 1)]);
+    enter(&d, 1);
+    guest(&d, 1, LPI, 1, 0);
+    d
+}
+
 /// MOVALL moves what is pending: one that arrives after it stays where its collection goes. Once, in either case, also where one was
 /// moved before and the word still says so.
 #[test]
@@ -351,11 +361,7 @@ fn a_message_against_movall() {
 #[test]
 fn a_message_after_movall_against_mapc() {
     explore(4, || {
-        let d = mapped();
-        message(&d);
-        send(&d, 1, 0, &[movall(0, 1)]);
-        enter(&d, 1);
-        guest(&d, 1, LPI, 1, 0);
+        let d = moved_and_taken();
         trap(&d, 1);
         forget_ipis(&d);
         let other = d.clone();
@@ -371,11 +377,7 @@ fn a_message_after_movall_against_mapc() {
 #[test]
 fn what_movall_has_moved_is_left_against_mapc() {
     explore(3, || {
-        let d = mapped();
-        message(&d);
-        send(&d, 1, 0, &[movall(0, 1)]);
-        enter(&d, 1);
-        guest(&d, 1, LPI, 1, 0);
+        let d = moved_and_taken();
         message(&d);
         forget_ipis(&d);
         let other = d.clone();

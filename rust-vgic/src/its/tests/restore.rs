@@ -321,24 +321,11 @@ fn refused_for_an_lpi_of_another_its() {
 /// A guest may have told its ITS of devices with tables of any size; nobody reads for ever.
 #[test]
 fn bounded_is_what_is_read_for_a_restore() {
-    let config = Config {
-        version: Version::V3,
-        vcpus: 1,
-        spis: 32,
-        espis: 0,
-        list_registers: 4,
-        format: Format::V3 { sources: false },
-        regions: &[Region {
-            base: 0x1000_0000,
-            size: 0x10_0000,
-        }],
-        lpis: LIMITS,
-        its: &[ItsConfig {
-            device_bits: 32,
-            event_bits: 32,
-        }],
-        msi_frame: None,
-    };
+    let its = [ItsConfig {
+        device_bits: 32,
+        event_bits: 32,
+    }];
+    let config = config(1, LIMITS, &its);
     let rig = Rig {
         domain: domain_of(&config, 1),
         at: 0,

@@ -220,24 +220,11 @@ fn bounded_first_enable_reads_zeroed_tables_once() {
     let rig = Rig::new();
     // DeviceIDs of eight bits, and a collection table whose first entry is not valid.
     assert_eq!(accesses(&rig), (3, 0));
-    let config = Config {
-        version: Version::V3,
-        vcpus: 1,
-        spis: 32,
-        espis: 0,
-        list_registers: 4,
-        format: Format::V3 { sources: false },
-        regions: &[Region {
-            base: 0x1000_0000,
-            size: 0x10_0000,
-        }],
-        lpis: LIMITS,
-        its: &[ItsConfig {
-            device_bits: 16,
-            event_bits: 16,
-        }],
-        msi_frame: None,
-    };
+    let its = [ItsConfig {
+        device_bits: 16,
+        event_bits: 16,
+    }];
+    let config = config(1, LIMITS, &its);
     // Flat, and of two levels, each page of which is there.
     for indirect in [false, true] {
         let rig = Rig {

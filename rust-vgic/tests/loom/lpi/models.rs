@@ -84,11 +84,7 @@ fn two_models_send_against_mapc() {
 #[test]
 fn a_model_sends_after_movall_against_movi() {
     explore(3, || {
-        let d = mapped();
-        message(&d);
-        send(&d, 1, 0, &[movall(0, 1)]);
-        enter(&d, 1);
-        guest(&d, 1, LPI, 1, 0);
+        let d = moved_and_taken();
         trap(&d, 1);
         forget_ipis(&d);
         let other = d.clone();
