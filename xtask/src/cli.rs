@@ -10,6 +10,7 @@ use crate::hypervisor::{releases, toolstack};
 use crate::measure::bench;
 use crate::setup::SetupArguments;
 use crate::verify::diff::DiffArguments;
+use crate::verify::fuzz::FuzzArguments;
 use crate::verify::mutants;
 use crate::verify::test::TestArguments;
 use clap::{Parser, Subcommand};
@@ -52,6 +53,8 @@ pub enum Task {
     Bench(bench::Arguments),
     /// Run the tests that have threads, C and all, under ThreadSanitizer
     Tsan,
+    /// Restore domains from what chance makes of streams and tables in guest memory, led by what that reaches in the code
+    Fuzz(FuzzArguments),
     /// Plant small faults in the modules that decide; a test must fail for each (hours)
     Mutants(mutants::Arguments),
     /// Fetch what the others need, and build nothing but Rust's core library where rustup has none; looks for the newest of

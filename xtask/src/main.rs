@@ -38,7 +38,7 @@ use measure::bench;
 use std::io::Write;
 use std::process::ExitCode;
 use unavailable::{Unavailable, one_line};
-use verify::{diff, mutants, test, tsan};
+use verify::{diff, fuzz, mutants, test, tsan};
 
 /// The exit status where something cannot be fetched: sysexits.h has it as EX_TEMPFAIL.
 const LEFT_OUT: u8 = 75;
@@ -57,6 +57,7 @@ fn main() -> ExitCode {
         Task::Tools(_) => Some("tools"),
         Task::Diff(_) => Some("diff"),
         Task::Tsan => Some("tsan"),
+        Task::Fuzz(_) => Some("fuzz"),
         Task::Mutants(_) => Some("mutants"),
         Task::Setup(_) => Some("setup"),
         _ => None,
@@ -131,6 +132,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Diff(arguments) => diff::diff(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments).map(|()| true),
         Task::Tsan => tsan::tsan(),
+        Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Task::Mutants(arguments) => mutants::mutants(&arguments),
         Task::Setup(arguments) => setup::setup(&arguments).map(|()| true),
     }

@@ -128,7 +128,8 @@ impl Hardware {
         if s.flags & AT_RESET != 0 {
             return self.at_reset(s);
         }
-        if s.flags & AFRESH != 0 {
+        // What starts afresh is as at reset, and is so saved.
+        if s.flags & (AFRESH | RESUMED) != 0 {
             return Err(("flags", Why::Contradiction));
         }
         if s.pmr & !u32::from(self.vtr.priority_mask()) != 0 {

@@ -19,6 +19,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 mod access;
 mod docs;
+mod fuzz;
 mod merge;
 mod old;
 

@@ -5,12 +5,13 @@
 //! otherwise. That takes RUSTC_BOOTSTRAP, for this build alone, and the library's source. The runtime is rustc's own;
 //! gcc only compiles its calls. Fences order nothing for ThreadSanitizer, but what ours put in order is atomic.
 
-use crate::command::{attempt, output, run, watch};
+use crate::command::{attempt, output, watch};
 use crate::hypervisor::core_library;
 use crate::paths;
 use crate::progress::Step;
 use crate::unavailable::Unavailable;
-use anyhow::{Context, Result, bail};
+use crate::verify::rustc_host;
+use anyhow::{Result, bail};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -103,17 +104,8 @@ struct Build {
 
 impl Build {
     fn new() -> Result<Build> {
-        let version = run(
-            Command::new("rustc").arg("-vV"),
-            "ask rustc for its host",
-            None,
-        )?;
-        let host = version
-            .lines()
-            .find_map(|line| line.strip_prefix("host: "))
-            .context("rustc -vV says no host")?;
         Ok(Build {
-            host: host.to_owned(),
+            host: rustc_host()?,
             library: core_library::source()?,
         })
     }

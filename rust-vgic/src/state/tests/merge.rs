@@ -116,3 +116,24 @@ fn what_was_acknowledged_was_so_by_somebody() {
         );
     }
 }
+
+/// Found by fuzzing: one that is to start afresh after a suspend, and has registers all the same.
+#[test]
+fn an_interface_that_starts_afresh_has_nothing() {
+    let d = used_v3();
+    let stream = d.save_boxed().unwrap();
+    let at = records(&stream)
+        .iter()
+        .find(|r| r.0 == Record::CpuInterface)
+        .unwrap()
+        .1;
+    for flag in [
+        super::super::interface::AFRESH,
+        super::super::interface::RESUMED,
+    ] {
+        let mut other = stream.to_vec();
+        other[at + 4] = flag as u8;
+        let error = try_restore(|| with_memory_of(v3(), &d), &other).unwrap_err();
+        assert_eq!((error.field, error.why), ("flags", Why::Contradiction));
+    }
+}
