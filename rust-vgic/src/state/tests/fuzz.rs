@@ -194,7 +194,7 @@ fn used_two() -> Domain<Fake> {
     }
     assert_eq!(d.message(1, 2, 5), Ok(()));
     assert_eq!(d.message(1, 2, 17), Err(crate::MessageError::Disabled));
-    let _ = d.inject_lpi(IntId::new(8200).unwrap());
+    d.inject_lpi(IntId::new(8200).unwrap());
     d
 }
 

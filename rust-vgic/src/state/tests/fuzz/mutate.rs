@@ -115,7 +115,7 @@ fn entry(chance: &mut Chance, was: u64, operands: &[u64]) -> u64 {
         // An event.
         1 => {
             let intid = [8192, 8200, 8201, 8447, 8448, 0x3fff, 0x4000, 8191][chance.below(8)];
-            next << 48 | (intid + small % 3) << 16 | small % 4
+            next << 48 | (intid + small % 3) << 16 | (small % 4)
         }
         // A collection.
         2 => 1 << 63 | (small % 5) << 16 | [small % 4, 255, 256][chance.below(3)],
