@@ -6,9 +6,10 @@
     clippy::arithmetic_side_effects
 )]
 
+pub(crate) mod chance;
 pub(crate) mod history;
 
-use crate::config::{Config, Region, Version};
+use crate::config::{Config, Limits, LpiConfig, Region, Version};
 use crate::domain::Domain;
 use crate::host::{Backing, CpuInterface, Host, InterfaceState, PhysIrq};
 use crate::intid::{IntId, VcpuId};
@@ -376,6 +377,30 @@ impl Host for Fake {
     }
 }
 
+/// A GICv3 domain of one region of redistributors, for tests to say where theirs is otherwise.
+pub(crate) const V3: Config<'static> = Config {
+    version: Version::V3,
+    vcpus: 2,
+    spis: 32,
+    espis: 0,
+    list_registers: 4,
+    format: Format::V3 { sources: false },
+    regions: &[Region {
+        base: 0x1000_0000,
+        size: 0x10_0000,
+    }],
+    lpis: LpiConfig {
+        id_bits: 0,
+        limits: Limits {
+            lpis: 0,
+            devices: 0,
+            events: 0,
+        },
+    },
+    its: &[],
+    msi_frame: None,
+};
+
 /// A domain of which the host has created the first `created` vCPUs.
 pub(crate) fn domain_of(config: &Config<'_>, created: usize) -> Domain<Fake> {
     domain_on(config, created, || Cpu {
@@ -409,7 +434,7 @@ pub(crate) fn v2(vcpus: usize, spis: usize) -> Domain<Fake> {
         list_registers: 4,
         format: Format::V2,
         regions: &[],
-        lpis: crate::LpiConfig::default(),
+        lpis: LpiConfig::default(),
         its: &[],
         msi_frame: None,
     };
@@ -432,12 +457,9 @@ pub(crate) fn v3_on(
     cpu: impl Fn() -> Cpu,
 ) -> Domain<Fake> {
     let config = Config {
-        version: Version::V3,
         vcpus,
         spis,
         espis,
-        list_registers: 4,
-        format: Format::V3 { sources: false },
         regions: &[
             Region {
                 base: 0x1000_0000,
@@ -448,9 +470,7 @@ pub(crate) fn v3_on(
                 size: 0x100_0000,
             },
         ],
-        lpis: crate::LpiConfig::default(),
-        its: &[],
-        msi_frame: None,
+        ..V3
     };
     domain_on(&config, vcpus, cpu)
 }

@@ -3,12 +3,11 @@
 //!
 //! For tests that a shortcut does what a general function does: two domains with one history, on which either is tried.
 
-use super::{Fake, Phys, domain_of};
-use crate::config::{Config, Region, Version};
+use super::{Fake, Phys, V3, domain_of};
+use crate::config::Config;
 use crate::domain::Domain;
 use crate::intid::{IntId, VcpuId};
 use crate::irq::Event;
-use crate::lr::Format;
 use std::sync::atomic::Ordering::SeqCst;
 
 /// Two edges, a level and a level behind which there is a physical interrupt; there are two list registers.
@@ -78,19 +77,8 @@ impl Domain<Fake> {
     /// A domain with this behind it.
     pub(crate) fn after(steps: &[Step]) -> Self {
         let config = Config {
-            version: Version::V3,
-            vcpus: 2,
-            spis: 32,
-            espis: 0,
             list_registers: 2,
-            format: Format::V3 { sources: false },
-            regions: &[Region {
-                base: 0x1000_0000,
-                size: 0x4_0000,
-            }],
-            lpis: crate::LpiConfig::default(),
-            its: &[],
-            msi_frame: None,
+            ..V3
         };
         let domain = domain_of(&config, 2);
         domain.ctlr.store(2, SeqCst);

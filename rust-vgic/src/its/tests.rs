@@ -7,12 +7,11 @@
 )]
 
 use super::*;
-use crate::config::{Config, Limits, LpiConfig, Region, Version};
+use crate::config::{Config, Limits, LpiConfig};
 use crate::domain::Domain;
-use crate::fake::{Fake, domain_of};
+use crate::fake::{Fake, V3, domain_of};
 use crate::intid::{IntId, VcpuId};
 use crate::irq::State;
-use crate::lr::Format;
 use crate::progress::Progress;
 use crate::registers::Width;
 use std::sync::atomic::Ordering::SeqCst;
@@ -65,19 +64,10 @@ const MANY: Limits = Limits {
 /// Of a domain with these ITSes.
 fn config(vcpus: usize, lpis: LpiConfig, its: &[ItsConfig]) -> Config<'_> {
     Config {
-        version: Version::V3,
         vcpus,
-        spis: 32,
-        espis: 0,
-        list_registers: 4,
-        format: Format::V3 { sources: false },
-        regions: &[Region {
-            base: 0x1000_0000,
-            size: 0x10_0000,
-        }],
         lpis,
         its,
-        msi_frame: None,
+        ..V3
     }
 }
 

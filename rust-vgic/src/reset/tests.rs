@@ -136,7 +136,7 @@ fn walks() -> u64 {
 
 fn all_walks(kind: Kind) {
     for seed in 0..walks() {
-        let mut chance = walk::Chance::new(seed);
+        let mut chance = crate::fake::chance::Chance::new(seed);
         let before = walk::steps(kind, &mut chance, 10 + seed as usize * 67 % 200);
         let after = walk::steps(kind, &mut chance, 20);
         let played = std::panic::catch_unwind(|| walk_reset_walk(kind, &before, &after));

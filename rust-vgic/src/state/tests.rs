@@ -8,13 +8,14 @@
 )]
 
 use super::*;
-use crate::config::{Config, ItsConfig, Limits, LpiConfig, MsiFrame, Region, Version};
-use crate::fake::{Cpu, Fake, domain_on};
+use crate::config::{Config, ItsConfig, Limits, LpiConfig, MsiFrame, Version};
+use crate::fake::{Cpu, Fake, V3, domain_on};
 use crate::intid::IntId;
 use crate::lr::Format;
 use crate::registers::Width;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::atomic::Ordering::SeqCst;
 
 mod access;
@@ -35,16 +36,10 @@ const ITT: u64 = 0x50_0000;
 
 fn v3_with(vtr: u32, vcpus: usize, spis: usize, lrs: usize) -> Domain<Fake> {
     let config = Config {
-        version: Version::V3,
         vcpus,
         spis,
         espis: 32,
         list_registers: lrs,
-        format: Format::V3 { sources: false },
-        regions: &[Region {
-            base: 0x1000_0000,
-            size: 0x10_0000,
-        }],
         lpis: LpiConfig {
             id_bits: 14,
             limits: Limits::DEFAULT,
@@ -53,16 +48,21 @@ fn v3_with(vtr: u32, vcpus: usize, spis: usize, lrs: usize) -> Domain<Fake> {
             device_bits: 8,
             event_bits: 8,
         }],
-        msi_frame: None,
+        ..V3
     };
-    let d = domain_on(&config, vcpus, || Cpu {
+    v3_of(&config, vtr, 1, &[PROPS, QUEUE, DEVICES, COLLECTIONS, ITT])
+}
+
+/// All that has to do with its ITSes: which devices are not the host's, and pages of the guest's memory.
+fn v3_of(config: &Config<'_>, vtr: u32, software_from: u32, pages: &[u64]) -> Domain<Fake> {
+    let d = domain_on(config, config.vcpus, || Cpu {
         traps_dir: true,
         vtr,
         ..Cpu::default()
     });
-    d.host().software_from.store(1, SeqCst);
-    for page in [PROPS, QUEUE, DEVICES, COLLECTIONS, ITT] {
-        d.host().poke(page, &[0; 0x1000]);
+    d.host().software_from.store(software_from, SeqCst);
+    for page in pages {
+        d.host().poke(*page, &[0; 0x1000]);
     }
     d
 }
@@ -99,9 +99,14 @@ fn v2() -> Domain<Fake> {
 }
 
 fn command(d: &Domain<Fake>, at: u64, words: [u64; 4]) {
+    command_to(d, (0, QUEUE), at, words);
+}
+
+/// The same for an ITS with its queue there.
+fn command_to(d: &Domain<Fake>, (its, queue): (usize, u64), at: u64, words: [u64; 4]) {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    d.host().poke(QUEUE + at, &bytes);
-    d.its_write(d.v(0), 0, 0x88, Width::Double, at + 32);
+    d.host().poke(queue + at, &bytes);
+    d.its_write(d.v(0), its, 0x88, Width::Double, at + 32);
 }
 
 /// SPIs in many states: pending by line and by latch, active by a write and by an acknowledge, shared, routed elsewhere.
@@ -195,15 +200,35 @@ fn with_memory_of(d: Domain<Fake>, from: &Domain<Fake>) -> Domain<Fake> {
     d
 }
 
-/// The records of a stream: which, where the first byte is, and how many there are.
-fn records(stream: &[u8]) -> Vec<(Record, usize, usize)> {
-    let mut all = Vec::new();
+/// A record: which, where the first byte is, and how many there are.
+type Place = (Record, usize, usize);
+
+/// The records of a stream, up to one that cannot be read.
+fn framed(stream: &[u8]) -> impl Iterator<Item = Result<Place, RestoreError>> {
     let mut records = stream::Records::new(stream);
-    while records.at() < stream.len() {
-        let framed = records.next().unwrap();
-        all.push((framed.record, framed.at, framed.body.len()));
-    }
-    all
+    std::iter::from_fn(move || {
+        let next = (records.at() < stream.len()).then(|| records.next())?;
+        Some(next.map(|framed| (framed.record, framed.at, framed.body.len())))
+    })
+}
+
+/// All of them can be.
+fn records(stream: &[u8]) -> Vec<Place> {
+    framed(stream).collect::<Result<_, _>>().unwrap()
+}
+
+/// Where a field is in a stream that has its record at `at`.
+fn place(at: usize, field: &Field) -> Range<usize> {
+    let first = at + field.offset;
+    first..first + field.element * field.count
+}
+
+/// Is it what the host has, or what is not of the stream alone?
+fn is_of_others(d: &Domain<Fake>, record: Record, field: &Field) -> bool {
+    let moved = record == Record::Lpi && field.name == "target";
+    // A GICv2 has one register for both groups.
+    let joined = d.format == Format::V2 && ["ap0r", "ap1r"].contains(&field.name);
+    moved || joined || OF_THE_HOST.contains(&field.name)
 }
 
 fn fields(record: Record) -> &'static [Field] {
@@ -241,14 +266,9 @@ fn try_restore(new: impl Fn() -> Domain<Fake>, stream: &[u8]) -> Result<(), Rest
                 return done;
             }
             for (record, at, _) in records(stream) {
-                let others = |f: &&Field| {
-                    let moved = record == Record::Lpi && f.name == "target";
-                    // A GICv2 has one register for both groups.
-                    let joined = d.format == Format::V2 && ["ap0r", "ap1r"].contains(&f.name);
-                    moved || joined || OF_THE_HOST.contains(&f.name)
-                };
-                for field in fields(record).iter().filter(others) {
-                    let place = at + field.offset..at + field.offset + field.element * field.count;
+                let others = fields(record).iter();
+                for field in others.filter(|f| is_of_others(&d, record, f)) {
+                    let place = place(at, field);
                     is[place.clone()].fill(0);
                     was[place].fill(0);
                 }
@@ -295,7 +315,7 @@ fn streams_of_used_domains_say_something_of_everything() {
         let stream = used().save_boxed().unwrap();
         for (record, at, _) in records(&stream) {
             for field in fields(record) {
-                let bytes = &stream[at + field.offset..][..field.element * field.count];
+                let bytes = &stream[place(at, field)];
                 if bytes.iter().any(|byte| *byte != 0) {
                     seen.insert((record, field.name));
                 }

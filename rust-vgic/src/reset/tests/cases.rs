@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Single states that a reset has to get out of, and what comes while it is at it.
 
-use super::walk::{ALL, Chance, Inside, OWN, PHYSICAL, boot, domain, own_ppi, stop};
+use super::walk::{ALL, Inside, OWN, PHYSICAL, boot, domain, own_ppi, stop};
 use super::*;
+use crate::fake::chance::Chance;
 use crate::irq::Place;
 use std::collections::BTreeMap;
 

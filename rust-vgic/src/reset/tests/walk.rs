@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::config::{Config, ItsConfig, Limits, LpiConfig, MsiFrame, Region, Version};
+use crate::fake::chance::Chance;
 use crate::fake::{Cpu, domain_on};
 use crate::lr::Format;
 
@@ -27,30 +28,6 @@ pub(super) enum Kind {
     V3,
     V3WithTc,
     Its,
-}
-
-/// xorshift64*
-pub(super) struct Chance(u64);
-
-impl Chance {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        (self.next() >> 32) % end
-    }
-
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len() as u64) as usize]
-    }
 }
 
 /// Something that happens.

@@ -15,7 +15,8 @@ mod memory;
 mod mutate;
 
 use super::*;
-use mutate::{Chance, mutate};
+use crate::fake::chance::Chance;
+use mutate::mutate;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -121,33 +122,16 @@ fn two() -> Domain<Fake> {
         event_bits: 6,
     };
     let config = Config {
-        version: Version::V3,
         vcpus: 3,
-        spis: 32,
-        espis: 0,
         list_registers: 2,
-        format: Format::V3 { sources: false },
-        regions: &[Region {
-            base: 0x1000_0000,
-            size: 0x10_0000,
-        }],
         lpis: LpiConfig {
             id_bits: 14,
             limits: FEW,
         },
         its: &[its, its],
-        msi_frame: None,
+        ..V3
     };
-    let d = domain_on(&config, 3, || Cpu {
-        traps_dir: true,
-        vtr: SEVEN,
-        ..Cpu::default()
-    });
-    d.host().software_from.store(2, SeqCst);
-    for page in PAGES {
-        d.host().poke(page, &[0; PAGE]);
-    }
-    d
+    v3_of(&config, SEVEN, 2, &PAGES)
 }
 
 fn used_two() -> Domain<Fake> {
@@ -187,9 +171,7 @@ fn used_two() -> Domain<Fake> {
             [0xa | (1 + first) << 32, 17 | (8300 + first) << 32, 5, 0],
         ];
         for (at, words) in (0..).step_by(32).zip(commands) {
-            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-            d.host().poke(queue + at, &bytes);
-            d.its_write(v, its, 0x88, Width::Double, at + 32);
+            command_to(&d, (its, queue), at, words);
         }
     }
     assert_eq!(d.message(1, 2, 5), Ok(()));
@@ -276,15 +258,6 @@ fn are_apart(mut ranges: Vec<Range>) -> bool {
     ranges.windows(2).all(|pair| pair[0].1 <= pair[1].0)
 }
 
-/// What is compared of a record: not what the host has, nor what is not of the stream alone.
-fn compared(d: &Domain<Fake>, record: Record) -> impl Iterator<Item = &'static Field> {
-    let joined = d.format == Format::V2;
-    fields(record)
-        .iter()
-        .filter(move |f| !(joined && ["ap0r", "ap1r"].contains(&f.name)))
-        .filter(|f| !OF_THE_HOST.contains(&f.name))
-}
-
 /// What was restored is what the stream says. Guest memory may have LPIs besides.
 fn assert_restored(d: &Domain<Fake>, stream: &[u8], saved: &[u8]) {
     let of = |stream: &[u8]| {
@@ -298,8 +271,9 @@ fn assert_restored(d: &Domain<Fake>, stream: &[u8], saved: &[u8]) {
     for (key, (record, was)) in &was {
         let is = &is.get(key).unwrap_or_else(|| panic!("no {record:?}")).1;
         let mapped = u32::from_le_bytes(was.get(16..20).map_or([0; 4], |m| m.try_into().unwrap()));
-        for field in compared(d, *record) {
-            let place = field.offset..field.offset + field.element * field.count;
+        let compared = fields(*record).iter();
+        for field in compared.filter(|f| !is_of_others(d, *record, f)) {
+            let place = place(0, field);
             let (was, is) = (&was[place.clone()], &is[place]);
             // What several may take goes to one of them, whoever takes it now.
             if *record == Record::Spi && field.name == "target" {
@@ -359,7 +333,7 @@ fn use_it(d: &Domain<Fake>, base: &Base) {
             continue;
         }
         for field in fields(record).iter().filter(|f| f.name != "line") {
-            let place = at + field.offset..at + field.offset + field.element * field.count;
+            let place = place(at, field);
             let (is, was) = (&saved[place.clone()], &base.fresh[place]);
             assert_eq!(is, was, "after a reset: {record:?} {}", field.name);
         }
@@ -418,19 +392,17 @@ fn check(input: &Input) -> bool {
     false
 }
 
-/// Seeds of each kind, and the streams that are kept.
+/// Of each kind one that is in use, and a new one.
 fn seeds() -> Vec<Input> {
-    let made = (0..).zip(BASES.iter()).map(|(kind, base)| Input {
-        kind,
-        pokes: Vec::new(),
-        stream: base.stream.to_vec(),
+    let streams: [fn(&Base) -> &[u8]; 2] = [|base| &base.stream, |base| &base.fresh];
+    let all = streams.into_iter().flat_map(|of| {
+        (0..).zip(BASES.iter()).map(move |(kind, base)| Input {
+            kind,
+            pokes: Vec::new(),
+            stream: of(base).to_vec(),
+        })
     });
-    let fresh = (0..).zip(BASES.iter()).map(|(kind, base)| Input {
-        kind,
-        pokes: Vec::new(),
-        stream: base.fresh.to_vec(),
-    });
-    made.chain(fresh).collect()
+    all.collect()
 }
 
 fn corpus() -> PathBuf {
@@ -492,7 +464,7 @@ fn fuzz_by_chance() {
     let mut chance = Chance::new(1);
     for n in 0..400 {
         let of = &seeds[n % seeds.len()];
-        let other = &seeds[chance.below(seeds.len())];
+        let other = &seeds[chance.index(seeds.len())];
         let input = mutate(&mut chance, of, other, &[]);
         let done = std::panic::catch_unwind(|| check(&input));
         assert!(

@@ -2,8 +2,9 @@
 //! What is led by coverage: an input that reaches something new is one that others are made of.
 
 use super::coverage::{Coverage, operands};
-use super::mutate::{Chance, mutate};
+use super::mutate::mutate;
 use super::{Input, check, corpus, read_all, seeds, write};
+use crate::fake::chance::Chance;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -145,14 +146,14 @@ fn fuzz_by_coverage() {
     while started.elapsed() < seconds {
         // The latest more often: they have not been tried much.
         let len = fuzzer.all.len();
-        let recent = len - chance.below(len.min(16)) - 1;
-        let of = if chance.below(3) == 0 {
+        let recent = len - chance.index(len.min(16)) - 1;
+        let of = if chance.index(3) == 0 {
             recent
         } else {
-            chance.below(len)
+            chance.index(len)
         };
         let operands = operands();
-        let other = fuzzer.all[chance.below(len)].clone();
+        let other = fuzzer.all[chance.index(len)].clone();
         let input = mutate(&mut chance, &fuzzer.all[of], &other, &operands);
         if fuzzer.try_one(input.clone()) {
             write(&folder.join("corpus"), &input);
