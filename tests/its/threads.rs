@@ -211,8 +211,9 @@ fn invalidate_and_inject(time: Duration) {
                 domain.send_msi(dice.u32(..4), DEVICE + dice.u32(..2), dice.u32(..LPIS));
                 std::thread::yield_now();
             }
-            // A CPU takes what is pending until nothing is: devices that never rest would keep it from its guest for ever.
-            std::thread::sleep(Duration::from_micros(200));
+            // A CPU takes what is pending until nothing is: devices that never rest would keep it from its guest for ever. How
+            // long that takes is the host's to say, so it is waited for.
+            settle(&domain.machine);
         }
         workers
             .into_iter()
