@@ -2,7 +2,8 @@
 //! Which QEMU: the machine's own, or where that one loses interrupts, the one that Debian has backported.
 //!
 //! The latter is unpacked below `target/qemu` and not installed. It wants no libraries that the machine's own does not
-//! want too, and none of its data: our machines have no device with a ROM.
+//! want too, and none of its data: our machines have no device with a ROM. It is also what there is on a machine on which
+//! `vgic` could install the libraries alone.
 
 use crate::apt::{self, Apt, Archive};
 use crate::command::run;
@@ -11,6 +12,7 @@ use crate::package::{self, Wish};
 use crate::paths;
 use anyhow::{Context, Result, bail};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,8 +20,11 @@ use std::process::Command;
 const PROGRAM: &str = "qemu-system-aarch64";
 /// Debian's package of it.
 const PACKAGE: &str = "qemu-system-arm";
+/// What a person can do where neither is to be had.
+const MISSING: &str = "there is no qemu-system-aarch64 (Debian: qemu-system-arm), and a newer one could not be fetched";
 
 /// An emulator, and which it is.
+#[derive(Clone)]
 pub struct Qemu {
     /// The program.
     pub program: PathBuf,
@@ -75,12 +80,18 @@ impl std::fmt::Display for Version {
 ///
 /// What could not be fetched once is not tried again by each boot: [`retry`] forgets it.
 pub fn find() -> Result<Qemu> {
-    let own = Qemu::of(Path::new(PROGRAM))?;
-    if !own.version.loses_moved_spis() {
-        return Ok(own);
+    let own = own()?;
+    if let Some(own) = &own
+        && !own.version.loses_moved_spis()
+    {
+        return Ok(own.clone());
     }
-    let backport = directory().join("root/usr/bin").join(PROGRAM);
+    let backport = unpacked();
     if !backport.is_file() {
+        let Some(own) = own else {
+            fetch().context(MISSING)?;
+            return Qemu::of(&backport);
+        };
         if note().is_file() {
             return Ok(own);
         }
@@ -101,10 +112,36 @@ pub fn find() -> Result<Qemu> {
     Qemu::of(&backport)
 }
 
+/// Has a program that looks for QEMU find the unpacked one where the machine has none of its own.
+pub fn lend(command: &mut Command) -> Result<()> {
+    let there = unpacked();
+    if !there.is_file() {
+        return Ok(());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let all = std::env::split_paths(&path).chain(there.parent().map(Path::to_owned));
+    command.env("PATH", std::env::join_paths(all)?);
+    Ok(())
+}
+
 /// Forgets that the backported QEMU could not be fetched.
 pub fn retry() {
     // If there is nothing to forget, so much the better.
     let _ = fs::remove_file(note());
+}
+
+/// The machine's own; none if it has none.
+fn own() -> Result<Option<Qemu>> {
+    let found = Command::new(PROGRAM).arg("--version").output();
+    if found.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return Ok(None);
+    }
+    Qemu::of(Path::new(PROGRAM)).map(Some)
+}
+
+/// The backported one, if it has been fetched.
+fn unpacked() -> PathBuf {
+    directory().join("root/usr/bin").join(PROGRAM)
 }
 
 fn directory() -> PathBuf {
@@ -148,20 +185,22 @@ fn fetch() -> Result<()> {
 
 /// Which one there is without a network; the error says what is not there.
 pub fn at_hand() -> Result<String, String> {
-    let own = Qemu::of(Path::new(PROGRAM)).map_err(|_| "QEMU".to_owned())?;
-    let unpacked = directory().join("root/usr/bin").join(PROGRAM);
-    if !own.version.loses_moved_spis() {
+    let own = own().map_err(|_| "QEMU".to_owned())?;
+    if let Some(own) = &own
+        && !own.version.loses_moved_spis()
+    {
         return Ok(format!("QEMU: the machine's own {}", own.version));
     }
-    if let Ok(qemu) = Qemu::of(&unpacked) {
+    if let Ok(qemu) = Qemu::of(&unpacked()) {
         return Ok(format!("QEMU: {}, unpacked in this clone", qemu.version));
     }
-    match backport().map(|wish| wish.kept()) {
-        Ok(Some(kept)) => Ok(format!("QEMU: {}", kept.what)),
-        _ => Err(format!(
+    match (backport().map(|wish| wish.kept()), own) {
+        (Ok(Some(kept)), _) => Ok(format!("QEMU: {}", kept.what)),
+        (_, Some(own)) => Err(format!(
             "a QEMU newer than the machine's own {}",
             own.version
         )),
+        (_, None) => Err("QEMU".to_owned()),
     }
 }
 

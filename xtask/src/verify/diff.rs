@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `diff`: our vGIC beside Xen's C vGICs and QEMU's model of a GIC, on random scripts and on the recordings.
 
+use crate::boot::qemu;
 use crate::hypervisor::arguments::TreeArguments;
 use crate::hypervisor::peers;
 use crate::hypervisor::tree::Source;
@@ -76,6 +77,7 @@ fn harness(arguments: &[&str]) -> Result<()> {
         .args(arguments)
         .env_remove("CARGO_MANIFEST_DIR")
         .current_dir(paths::root());
+    qemu::lend(&mut command)?;
     if !command::show(&mut command, "run cargo")?.success() {
         bail!("see above");
     }

@@ -5,6 +5,7 @@
 //! real code compiled with loom's atomics; and a build of the hypervisor, in which the C compiler compares the Rust functions
 //! with Xen's prototypes and the prelink looks at every instruction, symbol and relocation of the object.
 
+use crate::boot::qemu;
 use crate::hypervisor::arguments::{TreeArguments, Vgic, XenArguments};
 use crate::hypervisor::tree::Source;
 use crate::hypervisor::{peers, xen};
@@ -199,6 +200,7 @@ fn cargo(arguments: &[&str], rest: &[String], variables: &[(&str, String)]) -> R
     // Set by the cargo that runs us, for us alone.
     command.env_remove("CARGO_MANIFEST_DIR");
     command.envs(variables.iter().map(|(name, value)| (name, value)));
+    qemu::lend(&mut command)?;
     let status = command::show(&mut command, "run cargo")?;
     if !status.success() {
         bail!("cargo {} failed", arguments.join(" "));
