@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 use vgic_harness::bench;
-use vgic_harness::comparison::chance::Kind;
+use vgic_harness::comparison::chance::{Kind, Model};
 use vgic_harness::comparison::compare::Peer;
 use vgic_harness::comparison::{diff, qtest, search};
 use vgic_harness::guests::scenario::{self, Options};
@@ -445,9 +445,9 @@ fn search_for(minutes: Option<u64>, seeds: Range<u64>, most: usize, may: &[Kind]
         if end.is_some_and(|end| Instant::now() >= end) || found >= most {
             break;
         }
-        for gic in [2, 3] {
+        for model in Model::ALL {
             scripts += search::VARIATIONS as u64;
-            if let Some(finding) = search::seed(gic, seed, may)? {
+            if let Some(finding) = search::seed(model, seed, may)? {
                 println!("{finding}");
                 found += 1;
             }

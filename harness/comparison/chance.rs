@@ -5,132 +5,26 @@
 //! [judge](super::judge) to say. Each script is of few interrupts and few kinds of things that happen, so that what they have to do with
 //! each other is met.
 
+mod kind;
+mod model;
+
 use crate::xen::vcpu::Vcpu;
-use recording::driver::Driver;
-use recording::{Field, HardwareLine, Head, Op, Register, Size};
-use std::str::FromStr;
+pub use kind::Kind;
+pub use model::Model;
+use recording::driver::{Driver, FIRST_ESPI};
+use recording::{Field, Head, Op, Register, Size};
 
-/// What can be left out. Each script has some of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Levels,
-    /// Hardware-mapped ones.
-    PhysicalEdges,
-    PhysicalLevels,
-    Private,
-    /// The virtual timer, which follows its vCPU: its guest and time move its line.
-    Timer,
-    /// A GICv3 vCPU writes another's redistributor.
-    Others,
-    Sgis,
-    /// SGIs of one number from several CPUs.
-    Senders,
-    PendingWrites,
-    /// `ISACTIVER`, also of what was never acknowledged.
-    SetActive,
-    /// `ICACTIVER`, also of what was acknowledged.
-    ClearActive,
-    /// Priorities that change, also of what is pending or active.
-    Priorities,
-    /// The group of an interrupt, also of an active one.
-    Groups,
-    /// The groups' enables in `GICD_CTLR`.
-    Switch,
-    /// The groups' enables at the CPU interface.
-    Interface,
-    Mask,
-    /// EOImode 1, and `DIR`.
-    SplitEnd,
-    /// `EOIR` of what was acknowledged and is inactive since, by `ICACTIVER`: the priority drops, and nothing else changes.
-    EndInactive,
-    /// `DIR` by another vCPU.
-    DirElsewhere,
-    /// `ICH_VTR_EL2.TDS` = 0: no trap of `ICC_DIR_EL1` alone.
-    NoTds,
-    /// `ICFGR` of disabled interrupts, whose lines rise and fall.
-    Triggers,
-    Routing,
-    /// An interrupt that any of several may take.
-    OneOfN,
-    /// vCPUs that are switched off, whatever they have, and on.
-    Hotplug,
-    Waiting,
-    /// vCPUs that are preempted and migrated.
-    Scheduling,
-    Reads,
-}
-
-impl Kind {
-    /// All.
-    pub const ALL: [Self; 27] = [
-        Self::Levels,
-        Self::PhysicalEdges,
-        Self::PhysicalLevels,
-        Self::Private,
-        Self::Timer,
-        Self::Others,
-        Self::Sgis,
-        Self::Senders,
-        Self::PendingWrites,
-        Self::SetActive,
-        Self::ClearActive,
-        Self::Priorities,
-        Self::Groups,
-        Self::Switch,
-        Self::Interface,
-        Self::Mask,
-        Self::SplitEnd,
-        Self::EndInactive,
-        Self::DirElsewhere,
-        Self::NoTds,
-        Self::Triggers,
-        Self::Routing,
-        Self::OneOfN,
-        Self::Hotplug,
-        Self::Waiting,
-        Self::Scheduling,
-        Self::Reads,
-    ];
-}
-
-impl FromStr for Kind {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let named = |k: &Self| format!("{k:?}").eq_ignore_ascii_case(name);
-        let all = || {
-            Self::ALL
-                .map(|k| format!("{k:?}").to_lowercase())
-                .join(", ")
-        };
-        Self::ALL.into_iter().find(named).ok_or_else(all)
-    }
-}
-
-/// Emulated edges, levels, and interrupts whose trigger type changes: a register of `ICFGR` each.
-const EDGES: [u32; 4] = [40, 41, 42, 44];
-const LEVELS: [u32; 3] = [48, 49, 50];
-const EITHER: [u32; 3] = [64, 65, 66];
-const PHYSICAL_EDGES: [u32; 2] = [36, 37];
-const PHYSICAL_LEVELS: [u32; 2] = [56, 57];
 const PPIS: [u32; 2] = [20, 21];
 const TIMER: [u32; 1] = [Vcpu::VTIMER];
 const SGIS: [u32; 2] = [1, 2];
 const ON: u64 = 0b11;
 
-fn physical() -> Vec<HardwareLine> {
-    let line = |intid, level| HardwareLine { intid, level };
-    let edges = PHYSICAL_EDGES.map(|intid| line(intid, false));
-    edges
-        .into_iter()
-        .chain(PHYSICAL_LEVELS.map(|intid| line(intid, true)))
-        .collect()
-}
-
 /// A script by chance, of which the first operations are `boot`.
 #[derive(Clone, Debug)]
 pub struct Script {
     pub head: Head,
+    /// Extended SPIs.
+    pub espis: u16,
     pub ops: Vec<Op>,
     pub fixed: usize,
     pub kinds: Vec<Kind>,
@@ -138,6 +32,7 @@ pub struct Script {
 
 struct Generator<'a> {
     head: &'a Head,
+    model: Model,
     random: fastrand::Rng,
     kinds: Vec<Kind>,
     /// Those that this script is about, and the one that most of it happens to now.
@@ -147,7 +42,8 @@ struct Generator<'a> {
 }
 
 /// The script of a seed, of these kinds of things at the most.
-pub fn script(gic: u8, seed: u64, may: &[Kind]) -> Script {
+pub fn script(model: Model, seed: u64, may: &[Kind]) -> Script {
+    let shared = model.shared();
     let mut random = fastrand::Rng::with_seed(seed);
     let mut kinds = may.to_vec();
     random.shuffle(&mut kinds);
@@ -155,16 +51,16 @@ pub fn script(gic: u8, seed: u64, may: &[Kind]) -> Script {
     let head = Head {
         vcpus: random.u8(1..4),
         spis: 64,
-        hardware: physical(),
+        hardware: shared.hardware(),
         origin: format!("seed {seed}"),
-        ..Head::small(gic)
+        ..Head::small(model.gic())
     };
-    let mut all = EDGES.to_vec();
+    let mut all = shared.edges.to_vec();
     let pools: [(Kind, &[u32]); 6] = [
-        (Kind::Levels, &LEVELS),
-        (Kind::Triggers, &EITHER),
-        (Kind::PhysicalEdges, &PHYSICAL_EDGES),
-        (Kind::PhysicalLevels, &PHYSICAL_LEVELS),
+        (Kind::Levels, shared.levels),
+        (Kind::Triggers, &shared.either),
+        (Kind::PhysicalEdges, shared.physical_edges),
+        (Kind::PhysicalLevels, shared.physical_levels),
         (Kind::Private, &PPIS),
         (Kind::Timer, &TIMER),
     ];
@@ -193,6 +89,7 @@ pub fn script(gic: u8, seed: u64, may: &[Kind]) -> Script {
     }
     let mut generator = Generator {
         head: &head,
+        model,
         random,
         kinds: kinds.clone(),
         focus: all[0],
@@ -208,6 +105,7 @@ pub fn script(gic: u8, seed: u64, may: &[Kind]) -> Script {
     let ops = generator.ops;
     Script {
         head,
+        espis: model.espis(),
         ops,
         fixed,
         kinds,
@@ -236,11 +134,18 @@ impl Generator<'_> {
 
     fn prepare(&mut self) -> usize {
         let driver = Driver::new(self.head, 0);
-        self.ops.extend(driver.boot());
+        let shared = self.model.shared();
+        self.ops
+            .extend(driver.boot_extended(self.model.espis().into()));
         let fixed = self.ops.len();
-        self.ops.push(driver.trigger(EDGES[0], true));
-        if self.all.iter().any(|n| PHYSICAL_EDGES.contains(n)) {
-            self.ops.push(driver.trigger(PHYSICAL_EDGES[0], true));
+        let edges = |all: &[u32]| {
+            let mut ops: Vec<Op> = all.iter().map(|n| driver.trigger(*n, true)).collect();
+            ops.dedup();
+            ops
+        };
+        self.ops.extend(edges(shared.edges));
+        if self.all.iter().any(|n| shared.physical_edges.contains(n)) {
+            self.ops.extend(edges(shared.physical_edges));
         }
         for intid in self.all.clone() {
             for vcpu in 0..if intid < 32 { self.head.vcpus } else { 1 } {
@@ -340,15 +245,17 @@ impl Generator<'_> {
     }
 
     fn trigger(&mut self, vcpu: u8) {
+        let either = self.model.shared().either;
+        let driver = Driver::new(self.head, vcpu);
         if self.random.bool() {
-            for intid in EITHER {
-                self.ops.push(Driver::new(self.head, vcpu).disable(intid));
-            }
+            self.ops.extend(either.map(|intid| driver.disable(intid)));
         }
         // Each of the three has its two bits.
         let value = u64::from(self.random.u32(..8));
         let value = (0..3).map(|n| (value >> n & 1) << (2 * n + 1)).sum();
-        self.word(vcpu, Register::gicd(0xc00 + EITHER[0] / 4), value);
+        if let Op::Write { register, .. } = driver.trigger(either[0], true) {
+            self.word(vcpu, register, value);
+        }
     }
 
     fn route(&mut self, vcpu: u8) {
@@ -526,8 +433,10 @@ impl Generator<'_> {
         }
         self.word(0, Register::gicd(0), ON);
         let usual = if self.head.gic == 3 { 0xffff_ffff } else { 0 };
-        for n in 1..3 {
-            self.word(0, Register::gicd(0x80 + n * 4), usual);
+        let espis = FIRST_ESPI..FIRST_ESPI + u32::from(self.model.espis());
+        for intid in (32..96).chain(espis).step_by(32) {
+            let (register, _) = Driver::new(self.head, 0).bit(0x80, intid);
+            self.word(0, register, usual);
         }
         for intid in self.all.clone() {
             for vcpu in if intid < 32 { vcpus.clone() } else { 0..1 } {

@@ -21,10 +21,10 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// At reset.
-    pub fn new(head: &Head) -> Self {
+    /// At reset, with so many extended SPIs.
+    pub fn new(head: &Head, espis: u16) -> Self {
         Self {
-            gic: Gic::new(head),
+            gic: Gic::new(head, espis),
             head: head.clone(),
             ends_inactive: true,
             denied: 0,
@@ -250,7 +250,7 @@ impl Judge {
             return None;
         }
         self.denied |= 1 << vcpu;
-        for intid in 32..32 + u32::from(self.head.spis) {
+        for intid in self.gic.shared_intids() {
             let irq = self.gic.irq(0, intid)?;
             let takers = self.gic.takers(irq);
             let waits = irq.pending() && self.gic.is_forwarded(irq) && takers != 0;

@@ -8,7 +8,7 @@
 mod registers;
 
 use crate::machine::cpuif::{IDLE_PRIORITY, SPURIOUS, SPURIOUS_GROUP1};
-use recording::driver::affinity;
+use recording::driver::{FIRST_ESPI, affinity};
 use recording::{Field, Head};
 pub use registers::{Array, Place, place};
 
@@ -74,7 +74,9 @@ pub struct Gic {
     pub version: u8,
     /// `GICD_CTLR.EnableGrp0` and `EnableGrp1`.
     groups: [bool; 2],
+    /// SPIs, and then the extended ones.
     shared: Vec<Irq>,
+    spis: u32,
     pub cpus: Vec<Cpu>,
 }
 
@@ -157,8 +159,8 @@ impl Cpu {
 }
 
 impl Gic {
-    /// At reset.
-    pub fn new(head: &Head) -> Self {
+    /// At reset, with so many extended SPIs (GICv3.1).
+    pub fn new(head: &Head, espis: u16) -> Self {
         let v3 = head.gic == 3;
         let cpu = |n: usize| {
             let mut cpu = Cpu {
@@ -187,22 +189,43 @@ impl Gic {
         Self {
             version: head.gic,
             groups: [false; 2],
-            shared: (32..32 + u32::from(head.spis)).map(shared).collect(),
+            shared: (32..32 + u32::from(head.spis))
+                .chain(FIRST_ESPI..FIRST_ESPI + u32::from(espis))
+                .map(shared)
+                .collect(),
+            spis: head.spis.into(),
             cpus: (0..head.vcpus.into()).map(cpu).collect(),
         }
     }
 
+    /// Where a shared interrupt is; none if it is private.
+    fn shared_index(&self, intid: u32) -> Option<usize> {
+        let n = match intid {
+            0..32 => return None,
+            32..FIRST_ESPI if intid - 32 < self.spis => intid - 32,
+            32..FIRST_ESPI => u32::MAX,
+            _ => self.spis + (intid - FIRST_ESPI),
+        };
+        Some(n as usize)
+    }
+
+    /// The shared interrupts there are.
+    pub fn shared_intids(&self) -> impl Iterator<Item = u32> + use<> {
+        let espis = self.shared.len() as u32 - self.spis;
+        (32..32 + self.spis).chain(FIRST_ESPI..FIRST_ESPI + espis)
+    }
+
     /// An interrupt as CPU `cpu` sees it.
     pub fn irq(&self, cpu: usize, intid: u32) -> Option<&Irq> {
-        match intid.checked_sub(32) {
-            Some(n) => self.shared.get(n as usize),
+        match self.shared_index(intid) {
+            Some(n) => self.shared.get(n),
             None => self.cpus.get(cpu)?.private.get(intid as usize),
         }
     }
 
     pub fn irq_mut(&mut self, cpu: usize, intid: u32) -> Option<&mut Irq> {
-        match intid.checked_sub(32) {
-            Some(n) => self.shared.get_mut(n as usize),
+        match self.shared_index(intid) {
+            Some(n) => self.shared.get_mut(n),
             None => self.cpus.get_mut(cpu)?.private.get_mut(intid as usize),
         }
     }
@@ -228,7 +251,7 @@ impl Gic {
     fn candidates(&self, cpu: usize) -> Vec<Candidate> {
         let mut all = Vec::new();
         let groups = self.cpus[cpu].groups;
-        for intid in 0..32 + self.shared.len() as u32 {
+        for intid in (0..32).chain(self.shared_intids()) {
             let Some(irq) = self.irq(cpu, intid) else {
                 continue;
             };

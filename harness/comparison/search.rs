@@ -5,7 +5,7 @@
 //! How fast a line falls no guest can tell: each fall is followed by an exit. Without it, one delivery of what fell is allowed, and
 //! the oracle allows it.
 
-use super::chance::{self, Kind, Script};
+use super::chance::{self, Kind, Model, Script};
 use super::compare;
 use super::judge::Judge;
 use crate::scripts::play::{Seen, Stage};
@@ -22,6 +22,8 @@ pub struct Variation {
     /// The machine, if it is not the usual one: `cargo run -- list` has the names.
     pub machine: Option<&'static str>,
     pub lrs: u8,
+    /// Extended SPIs, of the machine and of the domain.
+    pub espis: u16,
     /// `ICH_VTR_EL2.TDS`.
     pub tds: bool,
     /// With exits and preemptions by this seed; 0 for none.
@@ -40,6 +42,7 @@ impl Variation {
         Self {
             machine: None,
             lrs,
+            espis: 0,
             tds: false,
             exits: 0,
             traps_win: false,
@@ -91,6 +94,7 @@ fn variations(script: &Script, seed: u64) -> [Variation; VARIATIONS] {
     [(MANY, 0), (few, 0), (MANY, seed + 1), (few, seed + 1)].map(|(lrs, exits)| Variation {
         machine,
         lrs,
+        espis: script.espis,
         tds: v3 && !script.kinds.contains(&Kind::NoTds),
         exits,
         traps_win: seed % 4 == 3,
@@ -126,7 +130,7 @@ fn scene(head: &Head, way: Variation) -> Scene {
             lrs: Some(way.lrs),
             tds: Some(way.tds),
             itses: Some(0),
-            espis: 0,
+            espis: way.espis,
         },
         lines: Vec::new(),
     }
@@ -137,12 +141,13 @@ fn scene(head: &Head, way: Variation) -> Scene {
 /// # Errors
 /// If there can be no such domain.
 pub fn play(head: &Head, way: Variation, ops: &[Op]) -> Result<Option<Finding>> {
-    let mut stage = Stage::on_machine(script::profile(&scene(head, way)), head, 0)?;
-    let mut judge = Judge::new(head);
+    let profile = script::profile(&scene(head, way));
+    let mut stage = Stage::on_machine(profile, head, way.espis.into())?;
+    let mut judge = Judge::new(head, way.espis);
     judge.ends_inactive = way.ends_inactive;
     let mut played = Vec::with_capacity(ops.len());
     let mut what = None;
-    let boot = Driver::new(head, 0).boot().len();
+    let boot = Driver::new(head, 0).boot_extended(way.espis.into()).len();
     let mut random = fastrand::Rng::with_seed(way.moves);
     'all: for (n, op) in ops.iter().enumerate() {
         if way.moves != 0 && random.u8(..8) == 0 {
@@ -222,7 +227,7 @@ fn impossible(stage: &Stage) -> Option<String> {
 /// If there can be no such domain.
 pub fn disagreement(script: &Recording, way: Variation) -> Result<Option<String>> {
     let mut stage = Stage::on_machine(script::profile(&scene(&script.head, way)), &script.head, 0)?;
-    let mut judge = Judge::new(&script.head);
+    let mut judge = Judge::new(&script.head, 0);
     let mut what = None;
     for op in &script.ops {
         let Some(resolved) = judge.resolve(op) else {
@@ -259,8 +264,8 @@ fn exits(head: &Head, op: &Op) -> Vec<Op> {
 ///
 /// # Errors
 /// If there can be no such domain.
-pub fn seed(gic: u8, seed: u64, may: &[Kind]) -> Result<Option<String>> {
-    let script = chance::script(gic, seed, may);
+pub fn seed(model: Model, seed: u64, may: &[Kind]) -> Result<Option<String>> {
+    let script = chance::script(model, seed, may);
     for way in variations(&script, seed) {
         let head = Head {
             lrs: way.lrs,
@@ -281,8 +286,8 @@ pub fn seed(gic: u8, seed: u64, may: &[Kind]) -> Result<Option<String>> {
 ///
 /// # Errors
 /// If there can be no such domain.
-pub fn moved(gic: u8, seed: u64, may: &[Kind]) -> Result<Option<String>> {
-    let script = chance::script(gic, seed, may);
+pub fn moved(model: Model, seed: u64, may: &[Kind]) -> Result<Option<String>> {
+    let script = chance::script(model, seed, may);
     let ways = variations(&script, seed);
     let moves = seed.wrapping_add(1);
     let way = Variation {
@@ -325,6 +330,9 @@ fn report(script: &Script, short: &Recording, way: Variation) -> Result<String> 
     };
     // Writing to a string does not fail.
     let _ = write!(text, "{head}");
+    if way.espis != 0 {
+        let _ = writeln!(text, "espis {}", way.espis);
+    }
     if let Some(machine) = way.machine {
         let _ = writeln!(text, "machine {machine}");
     }

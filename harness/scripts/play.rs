@@ -17,6 +17,7 @@ use crate::xen::vcpu::Vcpu;
 use crate::xen::vtimer::{CNT_ENABLE, CNT_MASK};
 use anyhow::{Result, bail};
 use player::{Player, address, done, loaded, set, sysreg};
+use recording::driver::FIRST_ESPI;
 use recording::script::Timer;
 use recording::{Head, Op};
 use std::collections::BTreeSet;
@@ -196,7 +197,8 @@ impl Stage {
             .iter_mut()
             .for_each(|player| *player = Player::default());
         self.masks = true;
-        for intid in 32..32 + u32::from(self.head.spis) {
+        let spis = 32..32 + u32::from(self.head.spis);
+        for intid in spis.chain(FIRST_ESPI..FIRST_ESPI + self.espis) {
             self.line(intid, false);
         }
         for vcpu in 0..self.vcpus.len() {

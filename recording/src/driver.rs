@@ -9,18 +9,26 @@ use crate::op::{Field, Op, Register, Size, SysReg};
 const IGROUPR: u32 = 0x80;
 const ISENABLER: u32 = 0x100;
 const ICENABLER: u32 = 0x180;
+const ISPENDR: u32 = 0x200;
+const ICPENDR: u32 = 0x280;
+const ISACTIVER: u32 = 0x300;
+const ICACTIVER: u32 = 0x380;
 const IPRIORITYR: u32 = 0x400;
 const ITARGETSR: u32 = 0x800;
 const ICFGR: u32 = 0xc00;
 const SGIR: u32 = 0xf00;
 const IROUTER: u32 = 0x6000;
 /// The first extended SPI (GICv3.1).
-pub(crate) const FIRST_ESPI: u32 = 4096;
+pub const FIRST_ESPI: u32 = 4096;
 /// Where the registers of these are instead.
-const EXTENDED: [(u32, u32); 6] = [
+const EXTENDED: [(u32, u32); 10] = [
     (IGROUPR, 0x1000),
     (ISENABLER, 0x1200),
     (ICENABLER, 0x1400),
+    (ISPENDR, 0x1600),
+    (ICPENDR, 0x1800),
+    (ISACTIVER, 0x1a00),
+    (ICACTIVER, 0x1c00),
     (IPRIORITYR, 0x2000),
     (ICFGR, 0x3000),
     (IROUTER, 0x8000),
@@ -230,6 +238,13 @@ impl<'a> Driver<'a> {
         for vcpu in 0..self.head.vcpus {
             ops.extend(Self::new(self.head, vcpu).start_interface());
         }
+        ops
+    }
+
+    /// The same of a domain with so many extended SPIs, which are first.
+    pub fn boot_extended(&self, espis: u32) -> Vec<Op> {
+        let mut ops = self.start_extended(espis);
+        ops.extend(self.boot());
         ops
     }
 }

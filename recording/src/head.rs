@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What must be known before the first operation, and what makes operations valid.
 
+use crate::driver::FIRST_ESPI;
 use crate::op::{Field, Frame, Op, Register, Size};
 use std::fmt;
 
@@ -52,6 +53,8 @@ pub struct Head {
 pub const MAX_OPS: usize = 1 << 23;
 /// Shared interrupts, the extended ones aside.
 pub const MAX_SPIS: u16 = 988;
+/// Extended SPIs.
+pub const MAX_ESPIS: u32 = 1024;
 /// Bytes of [`Head::origin`].
 pub const MAX_ORIGIN: usize = 4096;
 /// INTIDs are below.
@@ -115,7 +118,10 @@ impl Head {
             return Some(("origin", what));
         }
         let last = 31 + u32::from(spis);
-        let outside = |l: &&HardwareLine| !(32..=last).contains(&l.intid);
+        // How many extended ones there are is not in the head: whoever knows looks at them.
+        let extended =
+            |intid: u32| gic == 3 && (FIRST_ESPI..FIRST_ESPI + MAX_ESPIS).contains(&intid);
+        let outside = |l: &&HardwareLine| !(32..=last).contains(&l.intid) && !extended(l.intid);
         let HardwareLine { intid, .. } = self.hardware.iter().find(outside)?;
         let what = match spis {
             0 => format!("INTID {intid} is no SPI here: the domain has none"),

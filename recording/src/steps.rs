@@ -57,9 +57,7 @@ impl Domain<'_> {
         match key {
             "boot" => {
                 let driver = Driver::new(self.head, 0);
-                let mut ops = driver.start_extended(self.espis.into());
-                ops.extend(driver.boot());
-                return of_ops(ops);
+                return of_ops(driver.boot_extended(self.espis.into()));
             }
             "lpis" => return self.lpis(),
             "line" => {

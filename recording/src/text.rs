@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #![doc = include_str!("../../scenarios/README.md")]
 
+use crate::driver::FIRST_ESPI;
 use crate::head::{Error, HardwareLine, Head, MAX_SPIS};
 use crate::script::{Choice, Line, Scene};
 use crate::steps::{self, Domain};
@@ -161,6 +162,18 @@ impl<'a> Setup<'a> {
         };
         if let Some(wrong) = wrong {
             return Err(self.wrong("espis", format!("{espis} extended SPIs, {wrong}")));
+        }
+        let beyond = |l: &&HardwareLine| l.intid >= FIRST_ESPI + u32::from(espis);
+        if let Some(HardwareLine { intid, .. }) = self.head.hardware.iter().find(beyond) {
+            let what = match espis {
+                0 => format!(
+                    "INTID {intid} is no SPI here: extended SPIs are there if the head says `espis`"
+                ),
+                n => format!(
+                    "INTID {intid} is no SPI here: the domain has {n} extended ones, from {FIRST_ESPI} on"
+                ),
+            };
+            return Err(self.wrong("hardware", what));
         }
         let Some(itses) = self.choice.itses else {
             return Ok(named.map_or(0, |m| m.itses));

@@ -281,6 +281,21 @@ fn mistakes_of_a_person_are_told_with_what_to_do() {
             "line 2: INTID 4128 is beyond the last, 4127",
             "",
         ),
+        (
+            "hardware 4100 edge\nboot",
+            "line 1: INTID 4100 is no SPI",
+            "`espis`",
+        ),
+        (
+            "espis 32\nhardware 4128 edge\nboot",
+            "line 2: INTID 4128 is no SPI",
+            "has 32",
+        ),
+        (
+            "gic 2\nhardware 4100 edge\nboot",
+            "line 2: INTID 4100",
+            "32 to 95",
+        ),
         ("gic 2\nitses 1\nboot", "line 2", "a GICv2 has no ITS"),
         ("itses 2\nboot", "line 1: 2 ITSes", "room for 1"),
         ("lpis", "line 1: there is no ITS 0", "`itses 1` in the head"),

@@ -3,33 +3,38 @@
 //! exits and preemptions fall. It is what a GIC from the architecture alone shows.
 
 use recording::text::Script;
-use vgic_harness::comparison::chance::Kind;
+use vgic_harness::comparison::chance::{Kind, Model};
 use vgic_harness::comparison::diff;
 use vgic_harness::comparison::differences::DIFFERENCES;
 use vgic_harness::comparison::generate::generate;
 use vgic_harness::comparison::search::{self, Variation};
 
 /// Each is played in several ways.
-fn seeds(gic: u8) {
+fn seeds(model: Model) {
     // More, on request: VGIC_SEEDS=10000 cargo test --release --test random, or cargo run --release -- search --minutes 60
     let count = std::env::var("VGIC_SEEDS")
         .ok()
         .and_then(|n| n.parse().ok())
         .unwrap_or(40);
     for seed in 0..count {
-        let found = search::seed(gic, seed, &Kind::ALL).expect("a domain");
+        let found = search::seed(model, seed, &Kind::ALL).expect("a domain");
         assert_eq!(found, None, "{}", found.as_deref().unwrap_or_default());
     }
 }
 
 #[test]
 fn gicv2() {
-    seeds(2);
+    seeds(Model::Gicv2);
 }
 
 #[test]
 fn gicv3() {
-    seeds(3);
+    seeds(Model::Gicv3);
+}
+
+#[test]
+fn gicv3_with_extended_spis() {
+    seeds(Model::Extended);
 }
 
 /// What the oracle says is what QEMU's model says, too, of the scripts that are compared with that.

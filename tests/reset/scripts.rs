@@ -4,14 +4,14 @@
 use super::*;
 use recording::Head;
 use recording::script::{Choice, Scene};
-use vgic_harness::comparison::chance::{self, Kind};
+use vgic_harness::comparison::chance::{self, Kind, Model};
 use vgic_harness::comparison::judge::Judge;
 use vgic_harness::scripts::play::Stage;
 use vgic_harness::scripts::script;
 
 /// Plays so many operations. What the oracle says of that, if it has something to say.
-fn play(stage: &mut Stage, head: &Head, ops: &[recording::Op]) -> Option<String> {
-    let mut judge = Judge::new(head);
+fn play(stage: &mut Stage, head: &Head, espis: u16, ops: &[recording::Op]) -> Option<String> {
+    let mut judge = Judge::new(head, espis);
     for op in ops {
         let Some(op) = judge.resolve(op) else {
             continue;
@@ -51,8 +51,9 @@ fn stage(head: &Head, machine: Option<&'static str>, espis: u16) -> Stage {
     Stage::on_machine(script::profile(&scene), head, espis.into()).expect("a domain")
 }
 
-fn seed(gic: u8, seed: u64, machine: Option<&'static str>, espis: u16) {
-    let script = chance::script(gic, seed, &Kind::ALL);
+fn seed(model: Model, seed: u64, machine: Option<&'static str>) {
+    let script = chance::script(model, seed, &Kind::ALL);
+    let espis = script.espis;
     let head = Head {
         lrs: [1, 2, 4, 16][(seed % 4) as usize],
         ..script.head.clone()
@@ -63,7 +64,11 @@ fn seed(gic: u8, seed: u64, machine: Option<&'static str>, espis: u16) {
     assert_eq!(new.end(), [""; 0], "seed {seed}");
     let mut old = stage(&head, machine, espis);
     let cut = script.fixed + (seed as usize * 37) % (script.ops.len() - script.fixed + 1);
-    assert_eq!(play(&mut old, &head, &script.ops[..cut]), None, "before");
+    assert_eq!(
+        play(&mut old, &head, espis, &script.ops[..cut]),
+        None,
+        "before"
+    );
     old.reset();
     assert_new(old.domain(), &image, &format!("seed {seed}"));
     for line in &head.hardware {
@@ -71,7 +76,7 @@ fn seed(gic: u8, seed: u64, machine: Option<&'static str>, espis: u16) {
         let settled = !irq.active && !irq.enabled && !irq.pending;
         assert!(settled, "seed {seed}, {}: {irq:?}", line.intid);
     }
-    let wrong = play(&mut old, &head, &script.ops);
+    let wrong = play(&mut old, &head, espis, &script.ops);
     assert_eq!(wrong, None, "seed {seed}: after the reset");
     assert_eq!(old.end(), [""; 0], "seed {seed}");
 }
@@ -86,20 +91,20 @@ fn seeds() -> u64 {
 
 #[test]
 fn reset_of_gicv2() {
-    (0..seeds()).for_each(|n| seed(2, n, None, 0));
+    (0..seeds()).for_each(|n| seed(Model::Gicv2, n, None));
 }
 
 #[test]
 fn reset_of_gicv3() {
-    (0..seeds()).for_each(|n| seed(3, n, None, 0));
+    (0..seeds()).for_each(|n| seed(Model::Gicv3, n, None));
 }
 
 #[test]
 fn reset_of_gicv2_on_gicv3() {
-    (0..seeds()).for_each(|n| seed(2, n, Some("fvp-base"), 0));
+    (0..seeds()).for_each(|n| seed(Model::Gicv2, n, Some("fvp-base")));
 }
 
 #[test]
 fn reset_of_gicv3_with_extended_spis() {
-    (0..seeds()).for_each(|n| seed(3, n, None, 64));
+    (0..seeds()).for_each(|n| seed(Model::Extended, n, None));
 }

@@ -2,7 +2,7 @@
 //! What the registers of the distributor and of the redistributors do to that GIC. IHI 0048B 4.3; IHI 0069 12.9, 12.11.
 
 use super::{Gic, Irq};
-use recording::driver::affinity;
+use recording::driver::{FIRST_ESPI, affinity};
 use recording::{Frame, Register, Size};
 
 /// A register array with a field for each interrupt.
@@ -52,6 +52,20 @@ const ARRAYS: [(Array, u32, u32, u32); 13] = [
     (Array::Router, 0x6000, 0x7fe0, 64),
 ];
 
+/// The same of extended SPIs.
+const EXTENDED: [(Array, u32, u32, u32); 10] = [
+    (Array::Group, 0x1000, 0x1080, 1),
+    (Array::SetEnable, 0x1200, 0x1280, 1),
+    (Array::ClearEnable, 0x1400, 0x1480, 1),
+    (Array::SetPending, 0x1600, 0x1680, 1),
+    (Array::ClearPending, 0x1800, 0x1880, 1),
+    (Array::SetActive, 0x1a00, 0x1a80, 1),
+    (Array::ClearActive, 0x1c00, 0x1c80, 1),
+    (Array::Priority, 0x2000, 0x2400, 8),
+    (Array::Trigger, 0x3000, 0x3100, 2),
+    (Array::Router, 0x8000, 0xa000, 64),
+];
+
 const SGIR: u32 = 0xf00;
 const WAKER: u32 = 0x14;
 const SGI_BASE: u32 = 0x1_0000;
@@ -69,7 +83,11 @@ pub fn place(version: u8, cpu: usize, register: Register, size: Size) -> Option<
         Frame::GiccDir => return None,
     };
     let within = |(_, from, to, _): &&(Array, u32, u32, u32)| (*from..*to).contains(&offset);
-    let (array, from, _, bits) = *ARRAYS.iter().find(within)?;
+    let usual = ARRAYS.iter().find(within).map(|found| (found, 0));
+    let has_extended = version == 3 && register.frame == Frame::Gicd;
+    let extended = || EXTENDED.iter().filter(|_| has_extended).find(within);
+    let (&(array, from, _, bits), base) =
+        usual.or_else(|| extended().map(|found| (found, FIRST_ESPI)))?;
     let only_v2 = matches!(
         array,
         Array::Targets | Array::ClearSenders | Array::SetSenders
@@ -77,7 +95,7 @@ pub fn place(version: u8, cpu: usize, register: Register, size: Size) -> Option<
     if only_v2 && version == 3 || array == Array::Router && version == 2 {
         return None;
     }
-    let first = (offset - from) * 8 / bits;
+    let first = base + (offset - from) * 8 / bits;
     let count = ((8 << size as u32) / bits).max(1);
     let private = register.frame != Frame::Gicd;
     let banked = version == 3 && array != Array::Router && private != (first < 32);
