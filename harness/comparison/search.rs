@@ -298,16 +298,16 @@ pub fn moved(model: Model, seed: u64, may: &[Kind]) -> Result<Option<String>> {
         lrs: way.lrs,
         ..script.head.clone()
     };
-    let found = play(&head, way, &script.ops)?;
-    Ok(found.map(|finding| {
-        let last = finding.ops.iter().rev().take(12).rev();
-        let last: Vec<String> = last.map(ToString::to_string).collect();
-        format!(
-            "seed {seed}, {way:?}: {}\n{}",
-            finding.what,
-            last.join("\n")
-        )
-    }))
+    if play(&head, way, &script.ops)?.is_none() {
+        return Ok(None);
+    }
+    let ops = script.ops.clone();
+    let fails = |r: &Recording| Ok(play(&r.head, way, &r.ops)?.is_some());
+    let short = compare::shrink(&Recording { head, ops }, script.fixed, fails)?;
+    Ok(Some(format!(
+        "# {way:?}\n{}",
+        report(&script, &short, way)?
+    )))
 }
 
 /// What was found, as a script that fails.

@@ -14,9 +14,10 @@ use crate::config::Version;
 use crate::domain::Domain;
 use crate::host::{Host, PhysIrq};
 use crate::intid::IntId;
-use crate::irq::{Effect, Irq};
+use crate::irq::{Effect, Irq, State};
 use crate::its::Its;
 use crate::its::{Prepared, TableFault};
+use crate::list::LOTS;
 use crate::lpi::Lpi;
 use crate::routing::{ANY, IRM, is_shared};
 use crate::sync::Ordering;
@@ -99,7 +100,7 @@ impl<H: Host> Domain<H> {
             done
         });
         if let Some((_, new, effect)) = done {
-            self.carry_out(intid, irq, new, effect.without_phys());
+            self.put(intid, irq, new, effect.without_phys());
             self.route_physical(irq);
         }
     }
@@ -111,7 +112,16 @@ impl<H: Host> Domain<H> {
             _ => None,
         };
         if let Some((_, new, effect)) = irq.update(|s| Some(word.revive(s, line))) {
-            self.carry_out(intid, irq, new, effect);
+            self.put(intid, irq, new, effect);
+        }
+    }
+
+    /// It goes where its word says. One that is active does not wait in an inbox, as it never does: whoever ends or forgets what a vCPU
+    /// has acknowledged (CPU_ON, EOIcount) looks for it in list registers and on its lists.
+    fn put(&self, intid: IntId, irq: &Irq, new: State, effect: Effect) {
+        let holder = self.carry_out(intid, irq, new, effect);
+        if let Some(v) = holder.filter(|_| new.active()) {
+            self.dig_out(v, intid, irq, LOTS);
         }
     }
 }
