@@ -11,10 +11,39 @@ use std::sync::Arc;
 pub struct Luggage {
     /// The vGIC's stream.
     pub stream: Vec<u8>,
-    memory: Option<(u64, Vec<u8>)>,
+    memory: Option<Memory>,
     config: crate::xen::domain::Config,
     vcpus: Vec<crate::xen::vcpu::Kept>,
     ran: Vec<bool>,
+}
+
+/// The guest's memory: where it is, and its pages that are not all zero.
+struct Memory {
+    base: u64,
+    size: u64,
+    pages: Vec<(u64, Vec<u8>)>,
+}
+
+impl Memory {
+    const PAGE: usize = 0x1_0000;
+
+    fn of(domain: &Domain, (base, size): (u64, u64)) -> Self {
+        let pages = (base..base + size).step_by(Self::PAGE);
+        let pages = pages.map(|at| (at, domain.read_range(at, Self::PAGE)));
+        let pages = pages.filter(|(_, bytes)| bytes[..] != [0; Self::PAGE]);
+        Self {
+            base,
+            size,
+            pages: pages.collect(),
+        }
+    }
+
+    /// Says whether there is room for it.
+    fn give(&self, domain: &Domain) -> bool {
+        domain.add_memory(self.base, self.size);
+        let mut pages = self.pages.iter();
+        pages.all(|(at, bytes)| domain.write_memory(*at, bytes))
+    }
 }
 
 /// Leaves the machine, which is switched off. `memory` says where the guest's is.
@@ -33,7 +62,7 @@ pub fn leave(
         .save()
         .map_err(|errno| format!("not saved: {errno:?}"))?;
     let vcpus = (0..cpus.len()).map(|n| domain.vcpu(n).kept()).collect();
-    let memory = memory.map(|(base, size)| (base, domain.read_range(base, size as usize)));
+    let memory = memory.map(|place| Memory::of(&domain, place));
     let config = domain.config;
     drop(cpus);
     let machine = Arc::clone(&domain.machine);
@@ -59,11 +88,8 @@ pub fn arrive(luggage: &Luggage, profile: Profile) -> Result<(Domain, Vec<GuestC
     let domain = Domain::with_vcpus(&machine, luggage.config)
         .map_err(|errno| format!("no domain: {errno:?}"))?;
     domain.unpause();
-    if let Some((base, bytes)) = &luggage.memory {
-        domain.add_memory(*base, bytes.len() as u64);
-        if !domain.write_memory(*base, bytes) {
-            return Err("no memory".into());
-        }
+    if luggage.memory.as_ref().is_some_and(|m| !m.give(&domain)) {
+        return Err("no memory".into());
     }
     for (n, kept) in luggage.vcpus.iter().enumerate() {
         domain.vcpu(n).keep(kept);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A guest with an ITS does things by chance, once where it is and once going from machine to machine: what it sees is the same, step by
-//! step.
+//! A guest with an ITS does things by chance, to LPIs and to interrupts of all other kinds, once where it is and once going from machine
+//! to machine: what it sees is the same, step by step.
+
+mod others;
 
 use recording::its::{MEMORY, MEMORY_SIZE};
 use vgic_harness::guests::guest::GuestCpu;
@@ -11,17 +13,26 @@ use vgic_harness::machine::profile::Profile;
 use vgic_harness::xen::domain::{Config, Domain};
 use vgic_harness::xen::host::Machine;
 
-const VCPUS: usize = 3;
-const DEVICES: u32 = 4;
-const EVENTS: u32 = 7;
+use std::collections::BTreeSet;
 
-/// Each has a priority of its own, so that it is known which comes first.
+const VCPUS: usize = 3;
+const DEVICES: u32 = 3;
+const EVENTS: u32 = 6;
+
 fn lpi(device: u32, event: u32) -> u32 {
     FIRST_LPI + device * EVENTS + event
 }
 
-fn priority(lpi: u32) -> u8 {
-    ((lpi - FIRST_LPI) * 8) as u8
+/// Each has a priority of its own, so that it is known which comes first: two LPIs, one of the others, and so on.
+fn priority(intid: u32) -> u8 {
+    let rank = match others::ALL.iter().position(|n| *n == intid) {
+        Some(n) => 3 * n as u32 + 2,
+        None => {
+            let n = intid - FIRST_LPI;
+            n / 2 * 3 + n % 2
+        }
+    };
+    (rank * 8) as u8
 }
 
 struct World {
@@ -30,12 +41,21 @@ struct World {
     domain: Domain,
     /// What each vCPU has acknowledged and not ended, innermost last.
     active: Vec<Vec<u32>>,
+    /// What it has ended with EOImode 1, and not deactivated.
+    dropped: Vec<Vec<u32>>,
+    /// Which vCPUs have EOImode 1.
+    split: [bool; VCPUS],
+    /// Which are off: never the first.
+    off: [bool; VCPUS],
 }
 
 impl World {
-    fn new(lrs: usize) -> Self {
+    fn new(lrs: usize, split: [bool; VCPUS]) -> Self {
         let machine = Machine::power_on(profile(lrs));
-        let config = Config::guest(3, VCPUS).with_msi();
+        let config = Config {
+            spis: 32,
+            ..Config::guest(3, VCPUS).with_msi()
+        };
         let domain = Domain::with_vcpus(&machine, config).expect("a domain");
         domain.unpause();
         let cpus = linux::boot(&domain);
@@ -50,10 +70,17 @@ impl World {
                 its.send(&cpus[0], &[command::mapti(device, event, lpi, icid)]);
             }
         }
+        others::set_up(&cpus);
+        for (cpu, split) in cpus.iter().zip(split) {
+            cpu.set_eoimode(split);
+        }
         Self {
             domain,
             cpus,
             active: vec![Vec::new(); VCPUS],
+            dropped: vec![Vec::new(); VCPUS],
+            split,
+            off: [false; VCPUS],
         }
     }
 
@@ -67,8 +94,12 @@ impl World {
         let lpi = lpi(device, event);
         let (n, icid) = (random.usize(..VCPUS), random.u16(..VCPUS as u16));
         let other = random.usize(..VCPUS);
+        let what = random.u8(..74);
+        if self.off[n] && matches!(what, 21 | 22 | 26..=32 | 40..) {
+            return self.on(n);
+        }
         let its = Its::new(&self.domain, 0);
-        match random.u8(..34) {
+        match what {
             0..=8 => format!(
                 "message {lpi} {:?}",
                 self.domain.message(0, 0, device, event)
@@ -113,21 +144,24 @@ impl World {
                 its.write(&self.cpus[0], gits::CTLR, 1);
                 format!("on {:#x}", its.read(&self.cpus[0], gits::CTLR))
             }
-            26..=28 => {
+            26..=28 | 40..=47 => {
                 let iar = self.cpus[n].ack();
-                if !(1020..FIRST_LPI).contains(&iar) {
+                if !(1020..=1023).contains(&iar) {
                     self.active[n].push(iar);
                 }
                 format!("ack {n}: {iar}")
             }
-            29..=31 => {
+            29..=31 | 48..=52 => {
                 if let Some(iar) = self.active[n].pop() {
                     self.cpus[n].eoi(iar);
+                    if self.split[n] && iar < FIRST_LPI {
+                        self.dropped[n].push(iar);
+                    }
                 }
-                format!("signal {}", self.cpus[n].signalled())
+                format!("signal {n}: {}", self.cpus[n].signalled())
             }
             32 => format!("running {:#x}", self.cpus[n].running_priority()),
-            _ => {
+            33 => {
                 let seen = [
                     gits::CBASER,
                     gits::CWRITER,
@@ -138,7 +172,30 @@ impl World {
                 .map(|offset| its.read(&self.cpus[0], offset));
                 format!("{seen:x?}")
             }
+            _ => self.other_step(what, n, other, random),
         }
+    }
+
+    /// Everything ends and comes, and there is nothing more.
+    fn finish(&mut self) -> Vec<String> {
+        let mut seen: Vec<String> = (1..VCPUS).map(|n| self.on(n)).collect();
+        self.lower_all();
+        for n in 0..VCPUS {
+            while let Some(iar) = self.active[n].pop() {
+                self.cpus[n].eoi(iar);
+                if self.split[n] && iar < FIRST_LPI {
+                    self.dropped[n].push(iar);
+                }
+            }
+            while let Some(iar) = self.dropped[n].pop() {
+                self.cpus[n].dir(iar);
+            }
+            self.cpus[n].set_eoimode(false);
+        }
+        for cpu in &self.cpus {
+            seen.push(format!("{:?}", cpu.take_all()));
+        }
+        seen
     }
 }
 
@@ -155,6 +212,8 @@ impl Touch for GuestCpu {
     }
 }
 
+const LRS: [usize; 4] = [1, 2, 4, 16];
+
 fn profile(lrs: usize) -> Profile {
     Profile {
         lrs,
@@ -166,33 +225,22 @@ fn profile(lrs: usize) -> Profile {
 fn play(seed: u64, moves: u64) -> Vec<String> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut chance = fastrand::Rng::with_seed(moves);
-    let mut world = World::new(4);
+    let split = [random.bool(), random.bool(), random.bool()];
+    let mut world = World::new(LRS[random.usize(..LRS.len())], split);
     let mut seen = Vec::new();
-    for n in 0..120 {
+    for n in 0..200 {
         seen.push(format!("{n}: {}", world.step(&mut random)));
         world.domain.machine.settle();
         if moves != 0 && chance.u8(..12) == 0 {
-            let World {
-                domain,
-                cpus,
-                active,
-            } = world;
-            let lrs = [1, 2, 4, 16][chance.usize(..4)];
-
             let memory = Some((MEMORY, MEMORY_SIZE));
-            let moved = travel(domain, cpus, memory, profile(lrs));
-            let (domain, cpus) = moved.unwrap_or_else(|why| panic!("seed {seed}, {n}: {why}"));
-            domain.machine.settle();
-            world = World {
-                domain,
-                cpus,
-                active,
-            };
+            let there = profile(LRS[chance.usize(..LRS.len())]);
+            let moved = travel(world.domain, world.cpus, memory, there);
+            (world.domain, world.cpus) =
+                moved.unwrap_or_else(|why| panic!("seed {seed}, {n}: {why}"));
+            world.domain.machine.settle();
         }
     }
-    for cpu in &world.cpus {
-        seen.push(format!("{:?}", cpu.take_all()));
-    }
+    seen.extend(world.finish());
     seen
 }
 
@@ -201,9 +249,11 @@ fn messages_do_not_see_that_their_guest_has_moved() {
     let count = std::env::var("VGIC_SEEDS")
         .ok()
         .and_then(|n| n.parse().ok())
-        .unwrap_or(20);
+        .unwrap_or(100);
+    let mut kinds = BTreeSet::new();
     for seed in 0..count {
         let (here, there) = (play(seed, 0), play(seed, seed + 1));
+        kinds.extend(here.iter().flat_map(|line| taken(line)));
         let first = here.iter().zip(&there).position(|(a, b)| a != b);
         if let Some(first) = first {
             let before = here[first.saturating_sub(60)..first].join("\n");
@@ -213,4 +263,17 @@ fn messages_do_not_see_that_their_guest_has_moved() {
             );
         }
     }
+    // All of them have come to somebody.
+    let all = (FIRST_LPI..lpi(DEVICES, 0)).chain(others::ALL);
+    let never: Vec<u32> = all.filter(|n| !kinds.contains(n)).collect();
+    assert_eq!(never, [], "never acknowledged");
+}
+
+/// What was acknowledged in a step, or at the end.
+fn taken(line: &str) -> Vec<u32> {
+    let step = line
+        .split_once(": ack ")
+        .and_then(|(_, ack)| ack.split_once(": "));
+    let all = step.map_or(line.trim_matches(['[', ']']), |(_, iar)| iar);
+    all.split(", ").filter_map(|n| n.parse().ok()).collect()
 }
