@@ -172,7 +172,7 @@ fn ispendr_and_icpendr_are_the_same_pending_state() {
 }
 
 #[test]
-fn refused_messages_change_nothing() {
+fn refused_by_a_frame_messages_change_nothing() {
     let (domain, cpus) = framed(Profile::GICV2, 64, 1);
     (32..128).for_each(|spi| linux::enable(&cpus[0], spi));
     let nowhere = [0, 15, 31, 32, 95, 128, 1019, 1023];

@@ -57,7 +57,8 @@ int rvgic_place_msi(const struct domain *d);
 
 /*
  * A message from software: to this address, by this device of this segment.
- * -ENOENT: nothing is there that takes it. Process context.
+ * -ENOENT: nothing is there that takes it. -EAGAIN: it is not known yet whether
+ * something is; to be sent again. Process context.
  */
 int rvgic_inject_msi(struct domain *d, uint64_t doorbell, uint32_t segment,
                      uint32_t source, uint32_t data);

@@ -35,6 +35,7 @@ use rust_vgic::Error;
 
 /// Error numbers of Xen.
 const ENOENT: c_int = 2;
+const EAGAIN: c_int = 11;
 const ENOMEM: c_int = 12;
 const EBUSY: c_int = 16;
 const EINVAL: c_int = 22;

@@ -2,6 +2,7 @@
 //! Messages of device models, as if a device had written its event to GITS_TRANSLATER (IHI 0069, section 5.2, and section 12.19,
 //! GITS_TRANSLATER).
 
+use super::todo;
 use crate::config::MessageError;
 use crate::domain::Domain;
 use crate::host::{Backing, Host};
@@ -21,7 +22,8 @@ impl<H: Host> Domain<H> {
     ///
     /// # Errors
     /// What the guest has not mapped, what it takes no messages from now (a device's write is ignored then, IHI 0069, 12.19),
-    /// and devices that are the host's. Then nothing has changed.
+    /// and devices that are the host's. Then nothing has changed. [`MessageError::Again`]: it is not known yet, and nothing is lost if it
+    /// is sent once more.
     pub fn message(&self, its: usize, device: u32, event: u32) -> Result<(), MessageError> {
         let its = self.its.get(its).ok_or(MessageError::NoDevice)?;
         // No number that is too wide finds one that is not.
@@ -33,9 +35,11 @@ impl<H: Host> Domain<H> {
         if !its.is_enabled() {
             return Err(MessageError::Disabled);
         }
-        // The guest has given it other tables, and what is left of the old ones is about to be unmapped.
-        if its.todo.load(Ordering::Acquire) & super::todo::VOIDS != 0 {
-            return Err(MessageError::NoDevice);
+        // The guest has given it other tables: what is left of the old ones is about to be unmapped, and the new ones have not been
+        // read to their end.
+        let others = todo::VOIDS | todo::FILLS;
+        if its.todo.load(Ordering::Acquire) & others != 0 {
+            return Err(MessageError::Again);
         }
         let found = tables.devices.get(device).ok_or(MessageError::NoDevice)?;
         match found.backing {

@@ -3,7 +3,7 @@
 //!
 //! Every pointer is one of Xen's own, alive during the call.
 
-use super::{EINVAL, ENOENT, errno, vcpu_of, vgic_of};
+use super::{EAGAIN, EINVAL, ENOENT, errno, vcpu_of, vgic_of};
 use crate::ffi::{domain, vcpu};
 use core::ffi::{c_int, c_uint};
 use rust_vgic::{IntId, Limits, MessageError, Progress, Width};
@@ -90,6 +90,7 @@ fn sent(result: Result<(), MessageError>) -> c_int {
         Ok(()) => 0,
         Err(MessageError::NoDevice | MessageError::NoEvent) => -ENOENT,
         Err(MessageError::Disabled | MessageError::HasHardware) => -EINVAL,
+        Err(MessageError::Again) => -EAGAIN,
     }
 }
 

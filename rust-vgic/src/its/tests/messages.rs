@@ -83,6 +83,42 @@ fn a_message_is_for_devices_of_device_models() {
     assert_eq!(rig.take(2), []);
 }
 
+/// Tables that the guest has just given it are being read: nobody is told that there is no such event, and what is sent again comes.
+#[test]
+fn a_message_while_tables_are_read_is_to_be_sent_again() {
+    for table in [BASER0, BASER1] {
+        let mut rig = Rig::new();
+        // Its table is in memory.
+        let device = 5;
+        rig.domain.host().software_from.store(device, SeqCst);
+        rig.ok(mapc(1, 2, true));
+        rig.ok(mapd(device, EVENT_BITS, true));
+        for event in 0..700 {
+            rig.ok(mapti(device, event, 8200 + event, 1));
+        }
+        let message = || rig.domain.message(0, device, 699);
+        rig.off();
+        assert_eq!(message(), Err(MessageError::Disabled));
+        let old = rig.read(0, table);
+        rig.copy_page(old & 0xffff_ffff_f000, (old ^ 0x8000) & 0xffff_ffff_f000);
+        rig.write(0, table, old ^ 0x8000);
+        assert_eq!(message(), Err(MessageError::Disabled));
+        let mut traps = 0;
+        while rig.write(0, CTLR, 1) == Progress::Again {
+            traps += 1;
+            assert_eq!(message(), Err(MessageError::Again), "{table:#x} {traps}");
+            assert_eq!(rig.pending(8200 + 699), None);
+        }
+        assert!(traps > 0, "{table:#x}: they are read in one trap");
+        assert_eq!(message(), Ok(()));
+        assert_eq!(rig.pending(8200 + 699), Some(2));
+        assert_eq!(
+            rig.domain.message(0, device, 700),
+            Err(MessageError::NoEvent)
+        );
+    }
+}
+
 /// A device that the host has taken away, or given, since: what MAPD is told then counts.
 #[test]
 fn mapd_asks_again_whose_a_device_is() {
