@@ -291,7 +291,7 @@ impl<H: Host> Domain<H> {
         // Out of the lock before it is freed.
         let unmapped = its.tables.lock().devices.remove(device);
         if let Some(unmapped) = unmapped {
-            if unmapped.written && how == Gone::Command {
+            if unmapped.written.is_any() && how == Gone::Command {
                 self.clear_device(its, device);
             }
             if unmapped.host_bits.is_some() && unmapped.backing == Backing::Hardware {
@@ -420,6 +420,8 @@ impl<H: Host> Domain<H> {
             }
             if owner.index == its.index || owner.is_enabled() {
                 self.clear_event(owner, event);
+            } else {
+                owner.keep_event(event.0);
             }
             self.unmap_at_host(owner, event);
             let mapped = owner.tables.lock().mapped(event.0, event.1);

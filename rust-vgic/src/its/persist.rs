@@ -3,7 +3,9 @@
 //!
 //! That is done when the guest disables the ITS, before GITS_CTLR.Quiescent reads 1, if anything was mapped, moved or unmapped since
 //! the last time; and for who saves the domain. Until then tables in memory have what was written last, but for what is
-//! unmapped since: that is cleared there at once, so that no later reading finds it.
+//! unmapped since: that is cleared there at once, so that no later reading finds it. Where that cannot be, since the ITS is disabled
+//! and another one has taken an LPI from it, all of the device's table is written the next time; and so is one of which not
+//! everything was good when it was read.
 //!
 //! A lot at a time, as commands are: a window of a table has up to 32 entries, and costs one write and a few steps of the trap's budget. What
 //! cannot be written, since the guest has taken a page of its table away or has given the ITS memory that is none, is left out and
@@ -11,7 +13,7 @@
 
 use super::layout::{CollectionEntry, DeviceEntry, ENTRY, EventEntry};
 use super::queue::Budget;
-use super::tables::{COLLECTIONS, Saved, Tables};
+use super::tables::{COLLECTIONS, Saved, Tables, Written};
 use super::{Its, todo};
 use crate::domain::Domain;
 use crate::host::Host;
@@ -62,30 +64,36 @@ impl Lot {
 }
 
 impl Tables {
-    /// Events of a device from the first on that is mapped after `event`, and where they are to be written.
-    fn events_to_save(&self, device: u32, event: u32) -> Option<(u64, Lot)> {
-        let found = self.devices.get(device)?;
-        let (first, mut mapped) = found.events.next(event)?;
-        let mut lot = Lot::of(first);
+    /// Events of a device from the first on that is mapped after `event`, or from `event` on where all of its table is to be written;
+    /// and where they are.
+    fn events_to_save(&mut self, device: u32, event: u32) -> Option<(u64, Lot)> {
+        let found = self.devices.get_mut(device)?;
         let end = 1_u64.wrapping_shl(found.event_bits);
-        lot.len = end.wrapping_sub(lot.first.into()).min(LOT as u64) as usize;
-        let mut event = first;
-        loop {
+        let whole = found.written == Written::More;
+        let mut following = found.events.next(event);
+        let first = if whole { event } else { following?.0 };
+        let mut lot = Lot::of(first);
+        let stop = end.min(u64::from(lot.first).wrapping_add(LOT as u64));
+        lot.len = stop.wrapping_sub(lot.first.into()) as usize;
+        while let Some((event, mapped)) = following.filter(|(event, _)| lot.has(*event)) {
             let after = event.checked_add(1);
-            let following = after.and_then(|after| found.events.next(after));
-            let next = EventEntry::next(event, following.map(|(event, _)| event));
+            following = after.and_then(|after| found.events.next(after));
             let entry = EventEntry {
-                next,
+                next: EventEntry::next(event, following.map(|(event, _)| event)),
                 intid: mapped.intid.raw(),
                 icid: mapped.icid.into(),
             };
             lot.set(event, entry.encode());
-            lot.after = following.map(|(event, _)| event);
-            match following {
-                Some(found) if lot.has(found.0) => (event, mapped) = found,
-                _ => return Some((found.event_at(lot.first.into()), lot)),
-            }
         }
+        lot.after = if whole {
+            Some(stop as u32).filter(|_| stop < end)
+        } else {
+            following.map(|(event, _)| event)
+        };
+        if !whole || lot.after.is_none() {
+            found.written = Written::Mapped;
+        }
+        Some((found.event_at(lot.first.into()), lot))
     }
 
     /// Devices from the first on that is mapped after `device`.
@@ -97,7 +105,9 @@ impl Tables {
             let following = after.and_then(|after| self.devices.next(after));
             let following = following.map(|(device, _)| device);
             if let Some(found) = self.devices.get_mut(device) {
-                found.written = true;
+                if found.written == Written::Nothing {
+                    found.written = Written::Mapped;
+                }
                 let entry = DeviceEntry {
                     next: DeviceEntry::next(device, following),
                     itt: found.itt,
@@ -143,6 +153,16 @@ impl Its {
             self.tables.lock().saved = Saved::START;
             self.todo.fetch_or(todo::DIRTY, Ordering::Release);
             self.todo.fetch_and(!todo::LATER, Ordering::Release);
+        }
+    }
+
+    /// A device's table in memory may have an event that is not mapped, and is not to be touched, or has just been read. For who has
+    /// the tables written.
+    pub(super) fn keep_event(&self, device: u32) {
+        let mut tables = self.tables.lock();
+        let found = tables.devices.get_mut(device);
+        if let Some(found) = found.filter(|found| found.written.is_any()) {
+            found.written = Written::More;
         }
     }
 
@@ -325,7 +345,8 @@ impl<H: Host> Domain<H> {
     pub(super) fn clear_event(&self, its: &Its, (device, event): (u32, u32)) {
         let at = {
             let tables = its.tables.lock();
-            let found = tables.devices.get(device).filter(|found| found.written);
+            let found = tables.devices.get(device);
+            let found = found.filter(|found| found.written.is_any());
             found.map(|found| found.event_at(event.into()))
         };
         if let Some(at) = at {

@@ -6,15 +6,15 @@
 //! have, 512 for DeviceIDs of 16 bits, in nine traps.
 //!
 //! What is not good is the guest's own business: it is skipped and counted. So is what goes beyond the domain's limits, for which the
-//! architecture has no error here: there is no command that could have one. The first are mapped, and what comes after stays in memory and
-//! out of the ITS. Of two events with one LPI the first has it.
+//! architecture has no error here: there is no command that could have one. The first are mapped, and what comes after is out of the ITS,
+//! and an event out of memory once tables are written. Of two events with one LPI the first has it.
 
 use super::command::Reason;
 use super::execute::Mapping;
 use super::layout::{CollectionEntry, DeviceEntry, ENTRY, EventEntry};
 use super::place::{Run, WINDOW, entry_of};
 use super::queue::Budget;
-use super::tables::{COLLECTIONS, Device, Filled, Mapped};
+use super::tables::{COLLECTIONS, Device, Filled, Mapped, Written};
 use super::{Its, todo};
 use crate::domain::Domain;
 use crate::host::Host;
@@ -202,7 +202,7 @@ impl<H: Host> Domain<H> {
         }
         let host_bits = super::execute::host_bits(entry.event_bits, its.event_bits);
         let mut made = Device::new(entry.event_bits, entry.itt, host_bits);
-        made.written = true;
+        made.written = Written::Mapped;
         self.map_new_device(its, device, made).map(|_| ())
     }
 
@@ -252,6 +252,8 @@ impl<H: Host> Domain<H> {
                 }
                 Err(why) => {
                     self.unread(its);
+                    its.dirty();
+                    its.keep_event(device);
                     if why == Reason::TooManyEvents {
                         break Filled::Devices(after);
                     }

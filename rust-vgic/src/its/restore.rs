@@ -11,7 +11,7 @@ use super::layout::{CollectionEntry, DeviceEntry, EventEntry};
 use super::place::{Place, Run, WINDOW, entry_of};
 use super::queue::VALID;
 use super::saved::{ItsRegisters, Prepared, Read, TableError, TableFault, TableName};
-use super::tables::{COLLECTIONS, Device, Mapped};
+use super::tables::{COLLECTIONS, Device, Mapped, Written};
 use super::{Its, todo};
 use crate::domain::Domain;
 use crate::host::{Backing, Host};
@@ -197,7 +197,7 @@ impl<H: Host> Domain<H> {
                 }
                 prepared.devices = prepared.devices.wrapping_add(1);
                 let mut device = Device::new(entry.event_bits, entry.itt, entry.event_bits);
-                device.written = true;
+                device.written = Written::Mapped;
                 self.read_events(prepared, &mut device)
                     .map_err(|(event, why)| (TableName::Events(this as u32), event, why))?;
                 (read.devices.insert(this as u32, device))

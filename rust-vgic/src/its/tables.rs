@@ -31,11 +31,28 @@ pub(super) struct Device {
     /// For how many the host has mapped it, 2 to the power of this; `None`: it has lost it.
     pub(super) host_bits: Option<u8>,
     pub(super) anew: Anew,
-    /// Its entry in memory and its ITT may have something in them: what is unmapped is cleared there.
-    pub(super) written: bool,
+    pub(super) written: Written,
     /// The guest's own table, where its events are written and read.
     pub(super) itt: u64,
     pub(super) events: Radix<Mapped>,
+}
+
+/// What a device's entry in memory and its ITT may have in them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Written {
+    /// Nothing of ours.
+    Nothing,
+    /// What has been mapped: what is unmapped is cleared there.
+    Mapped,
+    /// And events that are not mapped: all of the ITT is written the next time.
+    More,
+}
+
+impl Written {
+    /// Something of ours is there.
+    pub(super) fn is_any(self) -> bool {
+        self != Self::Nothing
+    }
 }
 
 /// How far MAPD of a device that is mapped has got.
@@ -122,7 +139,7 @@ impl Device {
             backing: Backing::Refused,
             host_bits: Some(host_bits as u8),
             anew: Anew::No,
-            written: false,
+            written: Written::Nothing,
             itt,
             events: Radix::new(event_bits),
         }

@@ -9,7 +9,7 @@
 use super::*;
 use crate::config::{Config, Limits, LpiConfig};
 use crate::domain::Domain;
-use crate::fake::{Fake, V3, domain_of};
+use crate::fake::{Cpu, Fake, V3, domain_of, domain_on};
 use crate::intid::{IntId, VcpuId};
 use crate::irq::State;
 use crate::progress::Progress;
@@ -101,7 +101,12 @@ impl Rig {
         ];
         let config = config(VCPUS, lpis, &its);
         let rig = Self {
-            domain: domain_of(&config, VCPUS),
+            domain: domain_on(&config, VCPUS, || Cpu {
+                traps_dir: true,
+                // Five bits of priority.
+                vtr: 4 << 29 | 4 << 26,
+                ..Cpu::default()
+            }),
             at: 0,
             queue_pages: 1,
         };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Two ITSes of a domain, of which one takes from the other.
 
-use super::tables::word;
+use super::tables::{put_word, word};
 use super::*;
 use crate::its::tables::Filled;
 
@@ -138,4 +138,156 @@ fn bounded_is_saving_of_several() {
     }
     rig.ok(mapd(0, 5, true));
     assert!(rig.domain.save_boxed().is_ok());
+}
+
+/// Two in another domain, with the memory and the stream of these.
+fn restored(rig: &Rig) -> Rig {
+    let stream = rig.domain.save_boxed().unwrap();
+    let new = Rig::bare(LIMITS, 2);
+    let memory = rig.domain.host().memory.lock().unwrap().clone();
+    *new.domain.host().memory.lock().unwrap() = memory;
+    while new.domain.reset() == Progress::Again {}
+    assert_eq!(new.domain.restore(&stream), Ok(()));
+    new
+}
+
+/// Which event has an LPI: of which ITS, of which device.
+fn has(rig: &Rig, intid: u32) -> Option<(u16, (u32, u32))> {
+    let lpi = rig.domain.lpis.get(IntId::new(intid).unwrap()).unwrap();
+    lpi.mapped_by()
+}
+
+/// What another ITS takes from one that is disabled stays in memory until that is written the next time, wherever in its table it is.
+/// What was saved before and after can be restored, and has one owner.
+#[test]
+fn restored_is_what_another_its_has_taken() {
+    // The events that are left: none; in the same lot; in another one; in none on this page.
+    for left in [None, Some(1), Some(40), Some(900)] {
+        let mut rig = two();
+        rig.ok(mapc(1, 1, true));
+        rig.ok(mapd(1, EVENT_BITS, true));
+        rig.ok(mapti(1, 0, 8192, 1));
+        if let Some(left) = left {
+            rig.ok(mapti(1, left, 8193, 1));
+        }
+        rig.off();
+        second(&rig, mapc(5, 3, true));
+        second(&rig, mapd(2, 5, true));
+        second(&rig, mapti(2, 0, 8192, 5));
+        let check = |rig: &Rig| {
+            assert_eq!(has(rig, 8192), Some((1, (2, 0))), "{left:?}");
+            if let Some(left) = left {
+                assert_eq!(has(rig, 8193), Some((0, (1, left))), "{left:?}");
+            }
+        };
+        assert_ne!(word(&rig, itt(1)), 0);
+        // Saved while it is disabled; and what it is then enabled with, while it is enabled.
+        let new = restored(&rig);
+        new.on();
+        check(&new);
+        check(&restored(&new));
+        new.off();
+        assert_eq!(word(&new, itt(1)), 0, "{left:?}");
+        // Saved once it is enabled.
+        rig.on();
+        check(&rig);
+        check(&restored(&rig));
+        assert_eq!(word(&rig, itt(1)), 0, "{left:?}");
+        // And for who disables it.
+        rig.off();
+        let new = restored(&rig);
+        second(&new, of_event(DISCARD, 2, 0));
+        new.on();
+        assert_eq!(has(&new, 8192), None);
+    }
+}
+
+/// The same of one that is not quiescent yet, of which a part has been written.
+#[test]
+fn restored_is_what_another_its_has_taken_while_tables_were_written() {
+    let mut rig = two();
+    rig.ok(mapc(1, 1, true));
+    rig.ok(mapd(1, EVENT_BITS, true));
+    for n in 0..32 {
+        rig.ok(mapti(1, n * 32, 8192 + n, 1));
+    }
+    for device in [2, 4] {
+        rig.ok(mapd(device, EVENT_BITS, true));
+        for n in 0..32 {
+            rig.ok(mapti(device, n * 32, 8192 + device * 100 + n, 1));
+        }
+    }
+    rig.off();
+    rig.on();
+    rig.ok(mapti(2, 1, 8900, 1));
+    second(&rig, mapd(3, 5, true));
+    rig.write(0, CTLR, 0);
+    assert_eq!(rig.read(0, CTLR), 0, "it is being written");
+    second(&rig, mapti(3, 0, 8192, 1));
+    rig.off();
+    assert_eq!(word(&rig, itt(1)), 0);
+    rig.on();
+    let new = restored(&rig);
+    assert_eq!(has(&new, 8192), Some((1, (3, 0))));
+}
+
+/// Who saves has given up in the middle of it, and an event that was written is unmapped then.
+#[test]
+fn restored_is_not_what_was_unmapped_since_a_part_was_written() {
+    let mut rig = two();
+    rig.ok(mapc(1, 1, true));
+    rig.ok(mapd(1, EVENT_BITS, true));
+    for n in 0..32 {
+        rig.ok(mapti(1, n * 32, 8192 + n, 1));
+    }
+    assert_eq!(rig.domain.prepare_save(), Ok(Progress::Again));
+    assert_ne!(word(&rig, itt(1)), 0);
+    assert_eq!(word(&rig, DEVICES + 8), 0, "devices are written last");
+    rig.ok(of_event(DISCARD, 1, 0));
+    second(&rig, mapd(2, 5, true));
+    second(&rig, mapti(2, 0, 8192, 1));
+    assert_eq!(word(&rig, itt(1)), 0);
+    let new = restored(&rig);
+    assert_eq!(has(&new, 8192), Some((1, (2, 0))));
+}
+
+/// Entries that were not good are no longer there once tables have been written.
+#[test]
+fn restored_is_what_was_good_of_a_table() {
+    let mut rig = two();
+    rig.ok(mapc(1, 1, true));
+    rig.ok(mapd(1, EVENT_BITS, true));
+    rig.ok(mapti(1, 0, 8192, 1));
+    rig.ok(mapti(1, 500, 8193, 1));
+    rig.off();
+    // No LPI; one of another event; a collection that cannot be. Each leads to the next.
+    for (event, next, entry) in [
+        (0, 33, 8192 << 16 | 1),
+        (33, 65, 7 << 16),
+        (65, 97, 8192 << 16),
+        (97, 500, 8200 << 16 | 0x100),
+    ] {
+        let entry = (next - event) << 48 | entry;
+        put_word(&rig, itt(1) + event * 8, entry);
+    }
+    let to = DEVICES + 0x8000;
+    rig.copy_page(DEVICES, to);
+    rig.write(0, BASER0, 1 << 63 | to);
+    rig.on();
+    let good = |new: &Rig| {
+        assert_eq!(has(new, 8192), Some((0, (1, 0))));
+        assert_eq!(has(new, 8193), Some((0, (1, 500))));
+    };
+    // All of it is written, and once.
+    for lots in [(1 << EVENT_BITS) / 32, 2] {
+        let before = rig.domain.host().writes.load(SeqCst);
+        rig.off();
+        let writes = rig.domain.host().writes.load(SeqCst) - before;
+        assert_eq!(writes, lots + 2, "and a lot of devices and of collections");
+        let words = (0..1 << EVENT_BITS).map(|n| word(&rig, itt(1) + n * 8));
+        assert_eq!(words.filter(|word| *word != 0).count(), 2);
+        rig.on();
+        rig.ok(movi(1, 0, 1));
+    }
+    good(&restored(&rig));
 }
