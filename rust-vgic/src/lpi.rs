@@ -269,7 +269,9 @@ impl Lpis {
         })
     }
 
-    /// Makes the page of an LPI that is to be mapped, or is only pending, if there is none.
+    /// Makes the page of an LPI that is to be mapped, or is only pending, if there is none. It counts as such as long as there may be more
+    /// of those, else as one of the others: where the domain was saved, a page that a pending table has made may have mapped ones
+    /// since, and the other way round. So what has had room there has it here.
     ///
     /// # Errors
     /// Why there is none.
@@ -285,16 +287,22 @@ impl Lpis {
         if there.get().is_some() || made.is_some() {
             return Ok(());
         }
-        let (count, left) = if mapped {
-            (&mut pages.mapped, &self.pages_left)
-        } else {
-            (&mut pages.pending, &self.table_pages_left)
+        let room = |mapped: bool| {
+            if mapped {
+                pages.mapped < self.pages_left.left()
+            } else {
+                pages.pending < self.table_pages_left.left()
+            }
         };
-        if *count >= left.left() {
-            return Err(NoPage::Limit);
-        }
+        let mapped = [mapped, !mapped].into_iter().find(|mapped| room(*mapped));
+        let mapped = mapped.ok_or(NoPage::Limit)?;
         let page = try_boxed(PAGE, |_| Lpi::new()).and_then(|page| page.try_into().ok());
         *made = Some((page.ok_or(NoPage::Memory)?, mapped));
+        let count = if mapped {
+            &mut pages.mapped
+        } else {
+            &mut pages.pending
+        };
         *count = count.wrapping_add(1);
         Ok(())
     }

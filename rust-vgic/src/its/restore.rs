@@ -52,14 +52,19 @@ impl<H: Host> Domain<H> {
         })
     }
 
-    /// An LPI will be there that no ITS has mapped, because it is pending: there is room for it. For who restores that, after all
-    /// tables.
+    /// An LPI will be there that no table which was read has: it is pending, or an ITS that is disabled has an event for it (`owned`).
+    /// There is room for it. For who restores that, after all tables, and first of those that are owned.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn prepare_pending(&self, prepared: &mut Prepared, intid: IntId) -> Result<(), TableFault> {
+    pub fn prepare_lpi(
+        &self,
+        prepared: &mut Prepared,
+        intid: IntId,
+        owned: bool,
+    ) -> Result<(), TableFault> {
         self.lpis.exists(intid.raw()).ok_or(TableFault::Lpi)?;
-        self.prepare_page(prepared, intid, false)
+        self.prepare_page(prepared, intid, owned)
     }
 
     fn prepare_page(

@@ -128,6 +128,23 @@ impl Rig {
         rig
     }
 
+    /// Another domain, with the memory and the stream of this one.
+    fn restored(&self, lpis: LpiConfig) -> Self {
+        let calls = (0..10_000).take_while(|_| self.domain.prepare_save() == Ok(Progress::Again));
+        assert!(calls.count() < 10_000, "no end");
+        let stream = self.domain.save_boxed().unwrap();
+        let new = Self::bare(lpis, self.domain.its.len());
+        let memory = self.domain.host().memory.lock().unwrap().clone();
+        *new.domain.host().memory.lock().unwrap() = memory;
+        while new.domain.reset() == Progress::Again {}
+        assert_eq!(new.domain.restore(&stream), Ok(()));
+        Self {
+            at: self.at,
+            queue_pages: self.queue_pages,
+            ..new
+        }
+    }
+
     fn enable(&self, its: usize) {
         self.write(
             its,

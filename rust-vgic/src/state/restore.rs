@@ -45,7 +45,9 @@ impl<H: Host> Domain<H> {
             why: Why::NoMemory,
         })?;
         self.each_record(stream, &mut Tables(self, &mut prepared))?;
-        self.each_record(stream, &mut Pending(self, &mut prepared))?;
+        for owned in [true, false] {
+            self.each_record(stream, &mut Room(self, &mut prepared, owned))?;
+        }
         // From here on nothing fails.
         self.each_record(stream, &mut Apply(self))?;
         self.adopt_tables(prepared);
@@ -223,18 +225,23 @@ impl<H: Host> Visit<H> for Tables<'_, H> {
     }
 }
 
-/// Room is made for LPIs that no event has.
-struct Pending<'a, H: Host>(&'a Domain<H>, &'a mut Prepared);
+/// Room is made for LPIs that have no event in a table which was read: those that an ITS has that is disabled, and those that none has.
+struct Room<'a, H: Host>(&'a Domain<H>, &'a mut Prepared, bool);
 
-impl<H: Host> Visit<H> for Pending<'_, H> {
+impl<H: Host> Visit<H> for Room<'_, H> {
     fn lpis(&mut self, framed: &Framed<'_>, state: &LpiState, first: u32) -> Checked {
-        let Self(domain, prepared) = self;
+        let Self(domain, prepared, owned) = self;
+        let those = if *owned { state.owned } else { !state.owned };
+        let these = state.mapped & those;
+        if these == 0 {
+            return Ok(());
+        }
         for (n, raw) in (0..32_usize).zip(first..) {
-            let intid = IntId::new(raw).filter(|_| has(state.mapped, n));
-            let Some(intid) = intid else {
+            let Some(intid) = IntId::new(raw).filter(|_| has(these, n)) else {
                 continue;
             };
-            domain.prepare_pending(prepared, intid).map_err(|fault| {
+            let room = domain.prepare_lpi(prepared, intid, *owned);
+            room.map_err(|fault| {
                 let why = match fault {
                     TableFault::NoMemory => Why::NoMemory,
                     TableFault::Limit => Why::Limit,

@@ -252,10 +252,14 @@ fn refused_tables_leave_the_domain_as_it_was() {
         ),
         (&[], limits(256, 16, 1), Table::Events(7), 1, Fault::Limit),
         (
-            &[(itt(7) + 8, 9000 << 16)],
+            // One page of LPIs that are mapped, and one that a pending table may have made.
+            &[
+                (itt(7) + 8, 1 << 48 | 9000 << 16),
+                (itt(7) + 16, 10_000 << 16),
+            ],
             limits(256, 16, 16),
             Table::Events(7),
-            1,
+            2,
             Fault::Limit,
         ),
         (
@@ -316,6 +320,90 @@ fn refused_for_an_lpi_of_another_its() {
         text,
         "ITS 1: device 0x7, event 0: another event has the LPI"
     );
+}
+
+const PAGES: LpiConfig = LpiConfig {
+    limits: Limits {
+        lpis: 512,
+        devices: 16,
+        events: 16,
+    },
+    ..LIMITS
+};
+
+/// The first LPI of a page.
+const fn page(n: u32) -> u32 {
+    8192 + n * 256
+}
+
+/// The pending table of vCPU 1 has a one for each of these LPIs, as LPIs are enabled.
+fn load_pending(rig: &Rig, intids: &[u32]) {
+    rig.redist(1, 0, 0);
+    for intid in intids {
+        let at = PENDING + 0x1_0000 + u64::from(intid / 8);
+        rig.domain.host().poke(at, &[1 << (intid % 8)]);
+    }
+    rig.redist(1, 0x78, PENDING + 0x1_0000);
+    rig.redist(1, 0, 1);
+}
+
+fn paged() -> Rig {
+    let mut rig = Rig::with(PAGES, 1);
+    rig.domain.host().poke(PROPS, &[0x41; 0x2000]);
+    rig.ok(mapc(1, 1, true));
+    rig.ok(mapd(7, 5, true));
+    rig
+}
+
+/// As many pages of LPIs as there may be, made by whichever could make them: there is room for them where they are restored, be the ITS
+/// enabled or not.
+#[test]
+fn restored_are_all_pages_of_lpis_that_there_may_be() {
+    for (enabled, table_first) in [(true, false), (true, true), (false, false), (false, true)] {
+        let mut rig = paged();
+        if table_first {
+            load_pending(&rig, &[page(2), page(3)]);
+        }
+        for n in 0..2 {
+            rig.ok(mapti(7, n, page(n), 1));
+        }
+        if table_first {
+            // On pages that are there, for which the limit does not count.
+            rig.ok(mapti(7, 2, page(2) + 1, 1));
+            rig.ok(mapti(7, 3, page(3) + 1, 1));
+        } else {
+            load_pending(&rig, &[page(2), page(3)]);
+        }
+        if !enabled {
+            rig.off();
+        }
+        let mut new = rig.restored(PAGES);
+        for rig in [&mut rig, &mut new] {
+            rig.on();
+            assert_eq!(rig.command(mapti(7, 5, page(9), 1)), 0x01_0a06, "too many");
+            for n in 0..2 {
+                rig.inject(page(n));
+            }
+            assert_eq!(rig.take(1), [0, 1, 2, 3].map(|n| page(n) as u16));
+        }
+    }
+}
+
+/// What an ITS that is disabled has mapped does not count as pending: a pending table may still make as many.
+#[test]
+fn restored_pages_count_as_what_they_are() {
+    let mut rig = paged();
+    rig.ok(mapti(7, 0, page(0) + 1, 1));
+    load_pending(&rig, &[page(0)]);
+    rig.off();
+    let mut new = rig.restored(PAGES);
+    for rig in [&mut rig, &mut new] {
+        load_pending(rig, &[page(2), page(3)]);
+        rig.on();
+        rig.ok(mapti(7, 1, page(1), 1));
+        assert_eq!(rig.command(mapti(7, 2, page(4), 1)), 0x01_0a06, "too many");
+        assert_eq!(rig.take(1), [0, 2, 3].map(|n| page(n) as u16));
+    }
 }
 
 /// A guest may have told its ITS of devices with tables of any size; nobody reads for ever.

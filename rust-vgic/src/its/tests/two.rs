@@ -140,17 +140,6 @@ fn bounded_is_saving_of_several() {
     assert!(rig.domain.save_boxed().is_ok());
 }
 
-/// Two in another domain, with the memory and the stream of these.
-fn restored(rig: &Rig) -> Rig {
-    let stream = rig.domain.save_boxed().unwrap();
-    let new = Rig::bare(LIMITS, 2);
-    let memory = rig.domain.host().memory.lock().unwrap().clone();
-    *new.domain.host().memory.lock().unwrap() = memory;
-    while new.domain.reset() == Progress::Again {}
-    assert_eq!(new.domain.restore(&stream), Ok(()));
-    new
-}
-
 /// Which event has an LPI: of which ITS, of which device.
 fn has(rig: &Rig, intid: u32) -> Option<(u16, (u32, u32))> {
     let lpi = rig.domain.lpis.get(IntId::new(intid).unwrap()).unwrap();
@@ -182,20 +171,20 @@ fn restored_is_what_another_its_has_taken() {
         };
         assert_ne!(word(&rig, itt(1)), 0);
         // Saved while it is disabled; and what it is then enabled with, while it is enabled.
-        let new = restored(&rig);
+        let new = rig.restored(LIMITS);
         new.on();
         check(&new);
-        check(&restored(&new));
+        check(&new.restored(LIMITS));
         new.off();
         assert_eq!(word(&new, itt(1)), 0, "{left:?}");
         // Saved once it is enabled.
         rig.on();
         check(&rig);
-        check(&restored(&rig));
+        check(&rig.restored(LIMITS));
         assert_eq!(word(&rig, itt(1)), 0, "{left:?}");
         // And for who disables it.
         rig.off();
-        let new = restored(&rig);
+        let new = rig.restored(LIMITS);
         second(&new, of_event(DISCARD, 2, 0));
         new.on();
         assert_eq!(has(&new, 8192), None);
@@ -227,7 +216,7 @@ fn restored_is_what_another_its_has_taken_while_tables_were_written() {
     rig.off();
     assert_eq!(word(&rig, itt(1)), 0);
     rig.on();
-    let new = restored(&rig);
+    let new = rig.restored(LIMITS);
     assert_eq!(has(&new, 8192), Some((1, (3, 0))));
 }
 
@@ -247,7 +236,7 @@ fn restored_is_not_what_was_unmapped_since_a_part_was_written() {
     second(&rig, mapd(2, 5, true));
     second(&rig, mapti(2, 0, 8192, 1));
     assert_eq!(word(&rig, itt(1)), 0);
-    let new = restored(&rig);
+    let new = rig.restored(LIMITS);
     assert_eq!(has(&new, 8192), Some((1, (2, 0))));
 }
 
@@ -289,5 +278,5 @@ fn restored_is_what_was_good_of_a_table() {
         rig.on();
         rig.ok(movi(1, 0, 1));
     }
-    good(&restored(&rig));
+    good(&rig.restored(LIMITS));
 }
