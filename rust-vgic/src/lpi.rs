@@ -345,7 +345,16 @@ impl Lpis {
     /// The first INTID for which there is no room: by the width of INTIDs, and by the guest's configuration table
     /// (GICR_PROPBASER.IDbits).
     fn end(&self) -> u32 {
-        let table_bits = (self.propbaser.load(Ordering::Relaxed) & 0x1f) as u32;
+        self.end_of(self.table_bits())
+    }
+
+    /// GICR_PROPBASER.IDbits.
+    pub(crate) fn table_bits(&self) -> u32 {
+        (self.propbaser.load(Ordering::Relaxed) & 0x1f) as u32
+    }
+
+    /// The first INTID for which there is no room in a table with this GICR_PROPBASER.IDbits.
+    fn end_of(&self, table_bits: u32) -> u32 {
         1_u32.wrapping_shl(table_bits.wrapping_add(1).min(self.id_bits))
     }
 

@@ -53,6 +53,10 @@ impl<H: Host> Domain<H> {
         let mut progress = self.change(v, &mut looked);
         let done = progress == Progress::Done;
         if let Some(on) = on.filter(|on| done && registers.enabled() != *on) {
+            if on {
+                let bits = self.lpis.table_bits();
+                registers.table_bits.store(bits, Ordering::Relaxed);
+            }
             registers.next.store(IntId::LPI, Ordering::Relaxed);
             registers.enabled.store(on.into(), Ordering::Release);
             if on {
@@ -103,6 +107,8 @@ impl<H: Host> Domain<H> {
         if on {
             // The table was zero when it was read. From now on it is what is written there.
             registers.pendbaser.fetch_and(!PTZ, Ordering::Relaxed);
+        } else {
+            registers.table_bits.store(0, Ordering::Relaxed);
         }
         registers.next.store(0, Ordering::Release);
         Progress::Done
@@ -116,7 +122,8 @@ impl<H: Host> Domain<H> {
     /// Writes the GICR_PROPBASER of `v`, which is that of all; ignored while this redistributor uses it.
     ///
     /// Not while others do, which is UNPREDICTABLE: a kernel that was started from another one (kexec) disables LPIs at each of its CPUs
-    /// as that comes up, and the first has to get a table of the new kernel's.
+    /// as that comes up, and the first has to get a table of the new kernel's. The pending tables of the others are as long as they were:
+    /// theirs are written by the IDbits with which they were enabled.
     pub(crate) fn set_propbaser(&self, v: &Vcpu<H::Vcpu>, value: u64) {
         let registers = &v.redist.lpi;
         if self.lpis.exist() && !registers.enabled() && !registers.changing() {
@@ -222,10 +229,15 @@ impl<H: Host> Domain<H> {
         looked
     }
 
-    /// Where `v`'s pending table has them; it ends with the configuration table. A bit for each INTID, those below 8192 unused.
+    /// Where `v`'s pending table has them; it ends where the configuration table did as LPIs were enabled. A bit for each INTID, those
+    /// below 8192 unused.
     fn window(&self, v: &Vcpu<H::Vcpu>, first: u32) -> Option<u64> {
-        let base = v.redist.lpi.pendbaser.load(Ordering::Relaxed) & 0xf_ffff_ffff_0000;
-        (first < self.lpis.end()).then(|| base.wrapping_add(u64::from(first / 8)))
+        let registers = &v.redist.lpi;
+        let base = registers.pendbaser.load(Ordering::Relaxed) & 0xf_ffff_ffff_0000;
+        let end = self
+            .lpis
+            .end_of(registers.table_bits.load(Ordering::Relaxed));
+        (first < end).then(|| base.wrapping_add(u64::from(first / 8)))
     }
 
     /// Reads their configuration, and takes over what guest memory says is pending at `v`.

@@ -6,6 +6,7 @@ use super::records::{
     CpuInterfaceState, DistributorState, HeaderState, ItsState, LpiState, MsiFrameState, NOBODY,
     RedistributorState, SpiState,
 };
+use super::save::TABLE_BITS;
 use super::stream::Framed;
 use super::walk::{Checked, Visit};
 use super::word::Word;
@@ -23,11 +24,16 @@ use crate::vcpu::{PROCESSOR_SLEEP, Vcpu};
 /// The check of a stream.
 pub(super) struct Check<'a, H: Host> {
     domain: &'a Domain<H>,
+    /// GICR_PROPBASER.IDbits of the stream, which has that before its redistributors.
+    table_bits: u32,
 }
 
 impl<'a, H: Host> Check<'a, H> {
     pub(super) fn new(domain: &'a Domain<H>) -> Self {
-        Self { domain }
+        Self {
+            domain,
+            table_bits: 0,
+        }
     }
 
     /// Is there such a vCPU, or is it none?
@@ -142,6 +148,7 @@ impl<H: Host> Visit<H> for Check<'_, H> {
         } else if state.propbaser & !propbaser != 0 {
             Err(wrong("propbaser"))
         } else {
+            self.table_bits = state.propbaser as u32 & 0x1f;
             Ok(())
         }
     }
@@ -155,8 +162,20 @@ impl<H: Host> Visit<H> for Check<'_, H> {
         let lpis = self.domain.lpis.exist();
         let sleep = if self.v2() { 0 } else { PROCESSOR_SLEEP };
         let pendbaser = if lpis { PENDBASER_MASK } else { 0 };
+        let ctlr = match state.ctlr & 1 {
+            0 => 0,
+            _ if lpis => 1 | TABLE_BITS,
+            _ => 0,
+        };
+        let own = (state.ctlr & TABLE_BITS).wrapping_shr(TABLE_BITS.trailing_zeros());
         let rules = [
-            (state.ctlr & !u32::from(lpis) != 0, "ctlr", Why::Value),
+            (state.ctlr & !ctlr != 0, "ctlr", Why::Value),
+            // Only where it is another one.
+            (
+                own != 0 && own == self.table_bits.max(1),
+                "ctlr",
+                Why::Contradiction,
+            ),
             (state.waker & !sleep != 0, "waker", Why::Value),
             (state.reserved != 0, "reserved", Why::Reserved),
             (state.reserved2 != 0, "reserved2", Why::Reserved),

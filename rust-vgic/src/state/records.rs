@@ -54,7 +54,8 @@ record! {
 
     /// The private interrupts of a vCPU, 0 to 31, and its redistributor; in a GICv2, what the distributor has banked.
     RedistributorState = Redistributor {
-        /// GICR_CTLR: EnableLPIs in bit 0.
+        /// GICR_CTLR: EnableLPIs in bit 0. Then in bits 12 to 8: IDbits as LPIs were enabled, where GICR_PROPBASER has had another
+        /// since; else 0.
         ctlr: u32,
         /// GICR_WAKER: ProcessorSleep in bit 1.
         waker: u32,

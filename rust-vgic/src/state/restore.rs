@@ -7,6 +7,7 @@ use super::interface::{AFRESH, RESUMED};
 use super::records::{
     CpuInterfaceState, DistributorState, ItsState, LpiState, RedistributorState, SpiState,
 };
+use super::save::TABLE_BITS;
 use super::stream::Framed;
 use super::walk::{Checked, Visit};
 use super::word::{Word, has, vcpu};
@@ -148,7 +149,13 @@ impl<H: Host> Visit<H> for Apply<'_, H> {
         }
         let lpi = &v.redist.lpi;
         lpi.pendbaser.store(state.pendbaser, Ordering::Relaxed);
-        lpi.enabled.store(state.ctlr, Ordering::Release);
+        let on = state.ctlr & 1;
+        let bits = match (state.ctlr & TABLE_BITS).wrapping_shr(TABLE_BITS.trailing_zeros()) {
+            0 if on != 0 => domain.lpis.table_bits(),
+            own => own,
+        };
+        lpi.table_bits.store(bits, Ordering::Relaxed);
+        lpi.enabled.store(on, Ordering::Release);
         for ((n, irq), raw) in v.all_private().iter().enumerate().zip(0..) {
             if let Some(intid) = IntId::new(raw) {
                 domain.revive_private(v, intid, irq, &state.word(v.id(), n));

@@ -27,6 +27,9 @@ pub(super) const BLOCK: usize = 32;
 /// The revision of an ITS's tables in guest memory.
 pub(super) const ABI_REVISION: u32 = 0;
 
+/// In GICR, of a redistributor with EnableLPIs: IDbits of its pending table; 0: that of GICR_PROPBASER.
+pub(super) const TABLE_BITS: u32 = 0x1f << 8;
+
 /// Element n of a field.
 pub(super) fn put<T, const N: usize>(array: &mut [T; N], n: usize, value: T) {
     if let Some(place) = array.get_mut(n) {
@@ -148,7 +151,7 @@ impl<H: Host> Domain<H> {
     fn redistributor_state(&self, v: &Vcpu<H::Vcpu>) -> RedistributorState {
         let v3 = self.version == Version::V3;
         let mut block = RedistributorState {
-            ctlr: v.redist.lpi.enabled().into(),
+            ctlr: self.lpi_ctlr(v),
             waker: if v3 {
                 v.redist.waker.load(Ordering::Relaxed)
             } else {
@@ -186,6 +189,22 @@ impl<H: Host> Domain<H> {
             }
         }
         block
+    }
+
+    /// EnableLPIs, and the bits of the pending table's INTIDs if they are not those of GICR_PROPBASER any more.
+    fn lpi_ctlr(&self, v: &Vcpu<H::Vcpu>) -> u32 {
+        let registers = &v.redist.lpi;
+        // With 0 there are no LPIs, as with 1.
+        let bits = registers.table_bits.load(Ordering::Relaxed).max(1);
+        let own = if bits == self.lpis.table_bits().max(1) {
+            0
+        } else {
+            bits.wrapping_shl(TABLE_BITS.trailing_zeros())
+        };
+        match registers.enabled() {
+            true => 1 | own,
+            false => 0,
+        }
     }
 
     pub(super) fn hardware(&self) -> Hardware {

@@ -51,6 +51,8 @@ pub(crate) struct LpiRegisters {
     /// GICR_CTLR.EnableLPIs.
     pub(crate) enabled: AtomicU32,
     pub(crate) pendbaser: AtomicU64,
+    /// GICR_PROPBASER.IDbits as LPIs were enabled: how long the pending table is while they are, and while it is written.
+    pub(crate) table_bits: AtomicU32,
     /// 1 while a vCPU does what a change of EnableLPIs asks for.
     pub(crate) busy: AtomicU32,
     /// The first LPI of the lot at which that goes on; 0 if all is done.
@@ -71,6 +73,7 @@ impl LpiRegisters {
         Self {
             enabled: AtomicU32::new(0),
             pendbaser: AtomicU64::new(0),
+            table_bits: AtomicU32::new(0),
             busy: AtomicU32::new(0),
             next: AtomicU32::new(0),
             awaited: AtomicU64::new(0),
@@ -84,6 +87,7 @@ impl LpiRegisters {
         let Self {
             enabled,
             pendbaser,
+            table_bits,
             // Whose trap is over.
             busy: _,
             next,
@@ -92,7 +96,7 @@ impl LpiRegisters {
             invalidating,
             synced,
         } = self;
-        for word in [enabled, next, unsorted, invalidating] {
+        for word in [enabled, table_bits, next, unsorted, invalidating] {
             word.store(0, Ordering::Release);
         }
         for word in [pendbaser, awaited, synced] {

@@ -315,6 +315,59 @@ fn an_lpi_beyond_the_configuration_table_is_disabled() {
     );
 }
 
+/// The first CPU of a kernel after another gives GICR_PROPBASER more or fewer bits while the others have LPIs enabled: their pending tables
+/// are as long as they were, also where they have been restored since.
+#[test]
+fn a_pending_table_is_as_long_as_it_was_enabled_with() {
+    let limits = LpiConfig {
+        id_bits: 15,
+        ..LIMITS
+    };
+    for (restores, bits, others, saved) in [
+        (false, 14, 13, true),
+        (true, 14, 13, true),
+        (false, 13, 14, false),
+        (true, 13, 14, false),
+        (true, 14, 14, true),
+        // No LPIs at all.
+        (false, 14, 0, true),
+        (true, 14, 0, true),
+        (false, 0, 14, false),
+        (true, 0, 14, false),
+    ] {
+        let mut rig = Rig::with(limits, 1);
+        rig.domain.host().poke(PROPS, &[0x41; 0x6000]);
+        rig.set_propbaser(PROPS | bits);
+        rig.ok(mapc(1, 1, true));
+        rig.ok(mapd(7, 5, true));
+        // Where there is room in the longer table only.
+        let intid = 1 << 14;
+        if bits == 14 {
+            rig.ok(mapti(7, 0, intid, 1));
+            rig.inject(intid);
+            assert_eq!(rig.pending(intid), Some(1));
+        }
+        let table = PENDING + 0x1_0000;
+        let tail = table + u64::from(intid / 8);
+        rig.domain.host().poke(tail, &[0x54]);
+        rig.redist(0, CTLR, 0);
+        rig.redist(0, PROPBASER, PROPS | others);
+        assert_eq!(rig.redist_read(1, PROPBASER), PROPS | others);
+        if restores {
+            rig = rig.restored(limits);
+        }
+        rig.redist(1, CTLR, 0);
+        let byte = rig.domain.host().peek(tail);
+        assert_eq!(byte, Some(if saved { 1 } else { 0x54 }), "{bits} {others}");
+        // With LPIs enabled once more it is as long as the others'.
+        rig.domain.host().poke(tail, &[0x54]);
+        rig.redist(1, PENDBASER, table);
+        rig.redist(1, CTLR, 1);
+        let there = Some(1).filter(|_| others == 14);
+        assert_eq!(rig.pending(intid + 2), there, "{bits} {others}");
+    }
+}
+
 /// A pending table without a bit, and no LPI: what is read is counted all the same.
 #[test]
 fn bounded_is_what_one_trap_reads_of_an_empty_table() {

@@ -137,3 +137,33 @@ fn an_interface_that_starts_afresh_has_nothing() {
         assert_eq!((error.field, error.why), ("flags", Why::Contradiction));
     }
 }
+
+/// IDbits of a pending table are said where they are others than those of GICR_PROPBASER, and only while LPIs are enabled.
+#[test]
+fn bits_of_a_pending_table_are_its_own() {
+    for (ctlr, propbaser, why) in [
+        (1, 13, None),
+        (1 | 14 << 8, 13, None),
+        (1 | 1 << 8, 13, None),
+        (1 | 13 << 8, 13, Some(Why::Contradiction)),
+        (1 | 1 << 8, 0, Some(Why::Contradiction)),
+        (14 << 8, 13, Some(Why::Value)),
+        (1 | 1 << 13, 13, Some(Why::Value)),
+    ] {
+        let d = v3();
+        let mut stream = d.save_boxed().unwrap().to_vec();
+        let at = |record| records(&stream).iter().find(|r| r.0 == record).unwrap().1;
+        let (distributor, redistributor) = (at(Record::Distributor), at(Record::Redistributor));
+        stream[distributor + 8..][..8].copy_from_slice(&u64::to_le_bytes(PROPS | propbaser));
+        stream[redistributor + 4..][..4].copy_from_slice(&u32::to_le_bytes(ctlr));
+        let done = d.restore(&stream).map_err(|error| (error.field, error.why));
+        assert_eq!(
+            done,
+            why.map_or(Ok(()), |why| Err(("ctlr", why))),
+            "{ctlr:#x}"
+        );
+        if done.is_ok() {
+            assert_eq!(*d.save_boxed().unwrap(), *stream);
+        }
+    }
+}
