@@ -6,6 +6,8 @@
  * on, N times, while the guest counts all its interrupts. The line of an SPI rises just before, or between reset and restore, and so
  * is a message sent: what comes then is kept. A message to an ITS that is reset, and so not enabled, is refused.
  *
+ * state copies N loss|double: in the middle of them a fault is planted in what was saved, which must not go unnoticed.
+ *
  * state resets N: when the test guest has called for a reset of its system, resets its vGIC and begins it anew, N times: its image is
  * loaded again, vCPU 0 starts, and the others are off. After each reset the vGIC is the same as after the first.
  *
@@ -19,6 +21,7 @@
 #include "shared.h"
 #include "xen.h"
 #include "domctl.h"
+#include "plant.h"
 
 /* How long to wait: for what an interrupt does, and for a domain to come to its end. */
 enum { PATIENCE_MS = 60000, GIVEN_UP_MS = 40000, END_MS = 3600000, STEP_MS = 5 };
@@ -135,7 +138,8 @@ static _Noreturn void fail_copy(const char *what, uint64_t seen, uint64_t wanted
 	add_number(&line, look(STATE_MESSAGES_TAKEN));
 	/* The guest says what it has counted. */
 	tell(STATE_PHASE, STATE_STOP);
-	sleep_ms(GIVEN_UP_MS);
+	for (int64_t deadline = now_ms() + GIVEN_UP_MS; !look(STATE_VERDICT) && now_ms() < deadline;)
+		sleep_ms(STEP_MS);
 	print(&line);
 	end(1);
 }
@@ -226,6 +230,35 @@ static uint32_t copy(uint64_t n)
 	return size;
 }
 
+/*
+ * Saves, plants a fault, resets and restores. It is in the message of this program where there is one, else in one of the SPIs that the
+ * guest sets pending. The message to be lost is sent once the guest is paused, and so is pending for certain; an SPI may be.
+ */
+static void copy_with(enum plant plant)
+{
+	const int there = look(STATE_DOORBELL) != 0;
+	const uint64_t first = look(there ? STATE_MESSAGE : STATE_SPIS);
+	const uint64_t count = there ? 1 : look(STATE_SPIS_NUMBER);
+	int64_t deadline = now_ms() + PATIENCE_MS;
+	uint32_t size;
+
+	for (;;) {
+		about("pause the guest", DOMCTL_PAUSE);
+		if (there && plant == LOSS)
+			must_send_message();
+		size = save(stream);
+		if (plant_in(stream, size, plant, first, count))
+			break;
+		if (there || now_ms() > deadline)
+			fail("there is nothing that the fault can be planted in", 0);
+		about("let the guest go on", DOMCTL_UNPAUSE);
+		sleep_ms(1);
+	}
+	reset();
+	restore(stream, size);
+	about("let the guest go on", DOMCTL_UNPAUSE);
+}
+
 /* Once it is taken, as often as it was sent, the line is low again, and so may be raised again. */
 static void settle(void)
 {
@@ -240,7 +273,7 @@ static void settle(void)
 	wait_for("a message is lost", STATE_MESSAGES_TAKEN, messages);
 }
 
-static void copies(uint64_t count)
+static void copies(uint64_t count, enum plant plant)
 {
 	struct line line = { .length = 0 };
 	uint32_t size = 0;
@@ -252,6 +285,10 @@ static void copies(uint64_t count)
 	settle();
 	began = now_ms();
 	for (uint64_t n = 0; n < count; n++) {
+		if (plant && n == count / 2) {
+			copy_with(plant);
+			settle();
+		}
 		/* At other moments of what the guest does. */
 		sleep_ms((uint32_t)(n * 7 % 13));
 		size = copy(n);
@@ -411,16 +448,18 @@ static int is(const char *one, const char *two)
 /* The stack as the kernel leaves it: the number of arguments, then the arguments. */
 __attribute__((used)) static _Noreturn void start_here(const uint64_t *stack)
 {
-	uint64_t count = stack[0] == 3 ? number((const char *)stack[3]) : 0;
+	const char *plant = stack[0] == 4 ? (const char *)stack[4] : 0;
+	uint64_t count = stack[0] == 3 || plant ? number((const char *)stack[3]) : 0;
+	const int planted = plant && is((const char *)stack[2], "copies") && (is(plant, "loss") || is(plant, "double"));
 
-	if (!count)
-		fail("say what, and how often: state copies|resets|suspends N", 0);
+	if (!count || (plant && !planted))
+		fail("say what, and how often: state copies|resets|suspends N, or state copies N loss|double", 0);
 	buffer = open_privcmd();
 	find_domctl(&buffer->domctl);
 	stream = memory();
 	other = memory();
 	if (is((const char *)stack[2], "copies"))
-		copies(count);
+		copies(count, !plant ? NOTHING : is(plant, "loss") ? LOSS : DOUBLE);
 	else if (is((const char *)stack[2], "resets"))
 		resets(count);
 	else if (is((const char *)stack[2], "suspends"))

@@ -16,6 +16,9 @@
 #define STATE_LINES_TAKEN 0x40
 #define STATE_MESSAGES_TAKEN 0x48
 #define STATE_PROGRESS 0x50 /* how many interrupts each of two CPUs has taken */
+#define STATE_SPIS 0x60     /* the first SPI that it sets pending itself, */
+#define STATE_SPIS_NUMBER 0x68
+#define STATE_MESSAGE 0x70  /* and the interrupt that the device's message is */
 /* The program's. */
 #define STATE_PHASE 0x80    /* 1: it begins; 2: it is over */
 #define STATE_LINES_SENT 0x88

@@ -33,6 +33,9 @@ const VERDICT: usize = PAGE + 0x38;
 const LINES_TAKEN: usize = PAGE + 0x40;
 const MESSAGES_TAKEN: usize = PAGE + 0x48;
 const PROGRESS: [usize; CPUS] = [PAGE + 0x50, PAGE + 0x58];
+const FIRST_OF_SPIS: usize = PAGE + 0x60;
+const NUMBER_OF_SPIS: usize = PAGE + 0x68;
+const MESSAGE: usize = PAGE + 0x70;
 const PHASE: usize = PAGE + 0x80;
 const LINES_SENT: usize = PAGE + 0x88;
 const LINES_LOWERED: usize = PAGE + 0x90;
@@ -257,6 +260,8 @@ fn make_spis() {
     gic::set_trigger(id, Trigger::Level);
     gic::enable(id);
     store(LINE, id.0.into());
+    store(FIRST_OF_SPIS, spi_of(0).0.into());
+    store(NUMBER_OF_SPIS, SPIS as u64);
 }
 
 /// The messages' interrupts, if there is what messages are sent to, and where the other domain's goes.
@@ -289,6 +294,10 @@ fn make_messages() -> Outcome {
         FIRST_INTID.store(u32::MAX / 2, SeqCst);
     }
     store(DEVICE, SOURCE.into());
+    store(
+        MESSAGE,
+        message_of(NUMBER.load(SeqCst) as usize).0.into(),
+    );
     Ok(())
 }
 

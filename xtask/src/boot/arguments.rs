@@ -256,6 +256,24 @@ impl BootArguments {
     }
 }
 
+/// A fault in what was saved of a vGIC.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plant {
+    /// An interrupt that was pending is not
+    Loss,
+    /// One that was not pending is
+    Double,
+}
+
+impl std::fmt::Display for Plant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Plant::Loss => "loss",
+            Plant::Double => "double",
+        })
+    }
+}
+
 /// How often what is done to interrupt controllers of living domains (guest/life/state.c).
 #[derive(Args, Clone, Debug, Default)]
 pub struct StateArguments {
@@ -269,6 +287,10 @@ pub struct StateArguments {
     /// Each DomU suspends itself to RAM N times, and Dom0 resumes it (Xen 4.22 or later)
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub suspends: u32,
+    /// Once between saving and restoring, plant a fault in what was saved (with --copies; with --domu-its in a message, else in an SPI):
+    /// shows that it is noticed, and fails if it is not
+    #[arg(long, value_enum, value_name = "FAULT")]
+    pub plant: Option<Plant>,
 }
 
 impl StateArguments {
@@ -285,6 +307,9 @@ impl StateArguments {
         let tasks = [self.copies, self.resets, messages];
         if tasks.into_iter().filter(|n| *n > 0).count() > 1 {
             return Some("the test guest does one thing: --copies, --resets or --messages".into());
+        }
+        if self.plant.is_some() && self.copies == 0 {
+            return Some("--plant is about what is saved: add --copies".into());
         }
         if self.suspends > 0 && domus == 0 {
             return Some("--suspends is about DomUs: leave out --domus 0".into());
@@ -304,9 +329,12 @@ impl StateArguments {
     /// What Dom0 is told, of so many DomUs.
     pub fn dom0(&self, domus: u32) -> String {
         let suspends = self.suspends * domus;
+        let plant = self.plant.map(|p| format!(" plant={p}"));
         format!(
-            "copies={} resets={} suspends={suspends}",
-            self.copies, self.resets
+            "copies={} resets={} suspends={suspends}{}",
+            self.copies,
+            self.resets,
+            plant.unwrap_or_default()
         )
     }
 
@@ -318,7 +346,10 @@ impl StateArguments {
             ("suspends", self.suspends),
         ];
         let some = all.into_iter().filter(|(_, n)| *n > 0);
-        some.map(|(name, _)| format!("-{name}")).collect()
+        let names = some.map(|(name, _)| format!("-{name}"));
+        names
+            .chain(self.plant.map(|plant| format!("-{plant}")))
+            .collect()
     }
 }
 
@@ -370,6 +401,8 @@ mod tests {
             ("--domu-its --messages 900001", "900000"),
             ("--copies 3 --resets 3", "one thing"),
             ("--suspends 3 --domus 0", "--domus"),
+            ("--plant loss", "--copies"),
+            ("--resets 3 --plant double", "--copies"),
             ("--resets 3 --gic v2 --vgic new", "--vgic rust"),
             ("--count", "--icount"),
             ("--storm 601", "--storm"),

@@ -13,6 +13,7 @@ use crate::boot::guest_report::mark;
 use crate::boot::load;
 use crate::boot::machine::{self, Wish, loader, path};
 use crate::boot::qemu::{self, Qemu};
+use crate::boot::state;
 use crate::boot::verdict::{self, Verdict};
 use crate::hypervisor::version::Version;
 use crate::hypervisor::xen::{self, Built};
@@ -127,7 +128,17 @@ pub fn boot(boot: &BootArguments) -> Result<bool> {
         }
         verdict::print(&title, &machine, &verdict);
         println!("console log: {}", log.display());
-        if let Some(failed) = failed(&verdict) {
+        let failed = match boot.state.plant {
+            None => failed(&verdict),
+            Some(plant) => match state::noticed(plant, &verdict) {
+                Ok(how) => {
+                    println!("{plant}: planted, and so noticed: {how}");
+                    None
+                }
+                Err(why) => Some(why),
+            },
+        };
+        if let Some(failed) = failed {
             failure = Some(failed);
             break;
         }
@@ -137,12 +148,15 @@ pub fn boot(boot: &BootArguments) -> Result<bool> {
     }
     match &failure {
         None => println!(
-            "boot: ok gic={} vgic={} cpus={}{} domus={} xen={}",
+            "boot: ok gic={} vgic={} cpus={}{} domus={}{} xen={}",
             boot.gic,
             boot.xen.vgic,
             boot.cpus,
             crowd(boot, " vcpus=", ""),
             boot.domus,
+            boot.state
+                .plant
+                .map_or(String::new(), |plant| format!(" noticed={plant}")),
             parts.built.full_version
         ),
         Some(check) => println!("boot: FAILED {check}"),

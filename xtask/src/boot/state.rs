@@ -2,12 +2,16 @@
 //! Domains whose interrupt controller is saved and restored, reset, or kept through a suspend, while they are alive (guest/life/state.c):
 //! what must come of it.
 
-use crate::boot::arguments::StateArguments;
+use crate::boot::arguments::{Plant, StateArguments};
 use crate::boot::bare;
 use crate::boot::guest_report::GuestReport;
 use crate::boot::life;
 use crate::boot::machine::Run;
-use crate::boot::verdict::Check;
+use crate::boot::verdict::{Check, Verdict};
+
+/// The two checks of copies.
+const SAVED: &str = "vGIC saved, reset and restored";
+const COUNTED: &str = "... as the guest counts";
 
 /// What Dom0's program says must be that it has done it so often.
 fn program(dom0: &GuestReport, what: &str, n: u32, name: &str) -> Check {
@@ -24,13 +28,65 @@ fn results(run: &Run) -> Vec<(f64, (u32, u32))> {
     all.filter_map(|line| Some((line.at, of(line)?))).collect()
 }
 
-/// What the test guest says must be that everything came once.
-pub fn copied(results: &[(f64, (u32, u32))]) -> Result<String, String> {
-    match results {
-        [(_, (1, 0))] => Ok("the guest says so too".to_owned()),
-        [] => Err("the guest did not come to its end".to_owned()),
-        _ => Err("the guest has counted something else".to_owned()),
+/// What the test guest says must be that everything came once; `why` is what it says that did not.
+pub fn copied(results: &[(f64, (u32, u32))], why: Option<&str>) -> Result<String, String> {
+    match (results, why) {
+        ([(_, (1, 0))], _) => Ok("the guest says so too".to_owned()),
+        ([], _) => Err("the guest did not come to its end".to_owned()),
+        (_, Some(why)) => Err(why.to_owned()),
+        (_, None) => Err("the guest has counted something else".to_owned()),
     }
+}
+
+/// Why the test guest says that its counts are not right.
+fn miscounted(run: &Run) -> Option<&str> {
+    let mut said = run.lines.iter().filter_map(bare::said);
+    said.find_map(|text| text.strip_prefix("FAIL counts: "))
+}
+
+/// How often something was sent and taken, by the test guest's words.
+fn sent_and_taken(why: &str) -> Option<(u32, u32)> {
+    let (_, counts) = why.split_once(" was sent ")?;
+    let (sent, taken) = counts.split_once(" times and taken ")?;
+    let taken = taken.strip_suffix(" times")?;
+    Some((sent.parse().ok()?, taken.parse().ok()?))
+}
+
+/// Whether both sides have noticed what was planted, and all else held: the checks that fail are those, and say it.
+pub fn noticed(plant: Plant, verdict: &Verdict) -> Result<String, String> {
+    let other = |check: &&Check| ![SAVED, COUNTED].contains(&check.name.as_str());
+    if let Some(check) = verdict
+        .checks
+        .iter()
+        .filter(other)
+        .find(|c| c.result.is_err())
+    {
+        let why = check.result.as_ref().err().map_or("", String::as_str);
+        return Err(format!("{}: {why}", check.name));
+    }
+    let said = |name| {
+        let check = verdict.checks.iter().find(|check| check.name == name);
+        check.and_then(|check| check.result.as_ref().err())
+    };
+    let (Some(dom0), Some(guest)) = (said(SAVED), said(COUNTED)) else {
+        return Err(format!("nobody has noticed the {plant} that was planted"));
+    };
+    let off = match (plant, sent_and_taken(guest)) {
+        (Plant::Loss, Some((sent, taken))) => sent.checked_sub(taken),
+        (Plant::Double, Some((sent, taken))) => taken.checked_sub(sent),
+        (_, None) => None,
+    };
+    let seen = [
+        "a message is lost, after ",
+        "what was sent once has come twice, after ",
+        "the guest has counted something else",
+    ];
+    if off != Some(1) || !seen.iter().any(|words| dom0.starts_with(words)) {
+        return Err(format!(
+            "a {plant} was planted, and something else was seen: {dom0}; {guest}"
+        ));
+    }
+    Ok(guest.clone())
 }
 
 /// It must have run once more than it was reset, and all its cases pass each time.
@@ -78,10 +134,9 @@ pub fn judge(
     let results = results(run);
     let at = results.last().map(|(at, _)| *at);
     if state.copies > 0 {
-        let name = "vGIC saved, reset and restored";
-        checks.push(program(dom0, "copies", state.copies, name));
-        let result = copied(&results);
-        let name = "... as the guest counts".to_owned();
+        checks.push(program(dom0, "copies", state.copies, SAVED));
+        let result = copied(&results, miscounted(run));
+        let name = COUNTED.to_owned();
         checks.push(Check { name, result, at });
     }
     if state.resets > 0 {
@@ -116,16 +171,12 @@ mod tests {
             copies,
             resets,
             suspends,
+            plant: None,
         }
     }
 
-    /// What fails of a boot with these lines of Dom0's, the DomU's and the test guest's.
-    fn failures(
-        state: &StateArguments,
-        dom0: &[&str],
-        domu: &[&str],
-        guest: &[&str],
-    ) -> Vec<String> {
+    /// The checks of a boot with these lines of Dom0's, the DomU's and the test guest's.
+    fn checks(state: &StateArguments, dom0: &[&str], domu: &[&str], guest: &[&str]) -> Vec<Check> {
         let by = |speaker, text: &&str| Line {
             speaker,
             text: (*text).to_owned(),
@@ -142,11 +193,36 @@ mod tests {
         };
         let of = |speaker| GuestReport::collect(&run.lines, speaker);
         let (dom0, domu) = (of(Speaker::Dom0), of(Speaker::DomU(1)));
-        let checks = judge(&run, state, &dom0, &[(1, &domu)]);
-        checks
-            .into_iter()
-            .filter_map(|check| check.result.err())
-            .collect()
+        judge(&run, state, &dom0, &[(1, &domu)])
+    }
+
+    /// What fails of it.
+    fn failures(
+        state: &StateArguments,
+        dom0: &[&str],
+        domu: &[&str],
+        guest: &[&str],
+    ) -> Vec<String> {
+        let checks = checks(state, dom0, domu, guest).into_iter();
+        checks.filter_map(|check| check.result.err()).collect()
+    }
+
+    /// What is made of a planted fault where Dom0 and the test guest have said this, and another check has had this result.
+    fn planted(
+        plant: Plant,
+        dom0: &str,
+        guest: &[&str],
+        other: Result<String, String>,
+    ) -> Result<String, String> {
+        let dom0 = format!("MARK dom0 copies-state: {dom0}");
+        let mut checks = checks(&asked(3, 0, 0), &[&dom0], &[], guest);
+        checks.push(Check {
+            name: "Dom0 CPUs".to_owned(),
+            result: other,
+            at: None,
+        });
+        let changes = Vec::new();
+        noticed(plant, &Verdict { checks, changes })
     }
 
     #[test]
@@ -165,6 +241,45 @@ mod tests {
         assert_eq!(failures(&state, &[dom0], &[], &counted).len(), 1);
         let other = "MARK dom0 resets-state: ok 100 copies, of 9000 bytes at last";
         assert_eq!(failures(&state, &[other], &[], &guest).len(), 1);
+    }
+
+    #[test]
+    fn a_planted_fault_must_be_noticed_by_both_sides_and_as_what_it_is() {
+        let fine = || Ok("4".to_owned());
+        let end = "guest: 0 passed, 1 failed";
+        let lost = "FAILED a message is lost, after 1 copies: 2, expected 3; CPUs 0 and 1 have";
+        let other = "FAILED the guest has counted something else: see its console";
+        let twice = "FAILED what was sent once has come twice, after 1 copies: 3, expected 2; CPUs";
+        let fewer = "FAIL counts: SPI 2 was sent 8 times and taken 7 times";
+        let more = "FAIL counts: the other domain's message was sent 8 times and taken 9 times";
+        for (plant, dom0, guest) in [
+            (Plant::Loss, lost, fewer),
+            (Plant::Loss, other, fewer),
+            (Plant::Double, twice, more),
+            (Plant::Double, other, more),
+        ] {
+            let found = planted(plant, dom0, &[guest, end], fine());
+            assert_eq!(found.as_deref().ok(), guest.strip_prefix("FAIL counts: "));
+            assert!(planted(plant, dom0, &[guest, end], Err(String::new())).is_err());
+        }
+        let good = "ok 3 copies, of 9000 bytes at last";
+        let counted = ["PASS counts", "guest: 1 passed, 0 failed"];
+        let two = fewer.replace("taken 7", "taken 6");
+        for (dom0, guest, word) in [
+            (good, counted.as_slice(), "nobody"),
+            (lost, &counted, "nobody"),
+            (good, &[fewer, end], "nobody"),
+            (other, &[more, end], "something else"),
+            (other, &[two.as_str(), end], "something else"),
+            (other, &[end], "something else"),
+            (other, &[], "something else"),
+            ("FAILED save the vGIC: error 16", &[fewer, end], "error 16"),
+        ] {
+            let found = planted(Plant::Loss, dom0, guest, fine()).unwrap_err();
+            assert!(found.contains(word), "{found}");
+        }
+        let found = planted(Plant::Double, other, &[fewer, end], fine());
+        assert!(found.unwrap_err().contains("something else"));
     }
 
     #[test]
@@ -219,5 +334,10 @@ mod tests {
         assert_eq!(asked(0, 0, 2).bootargs(None), None);
         let said = asked(0, 2, 0).bootargs(Some("limits=1,2,3"));
         assert_eq!(said.as_deref(), Some("resets=2 limits=1,2,3"));
+        let mut planted = asked(3, 0, 0);
+        assert!(!planted.dom0(0).contains("plant"));
+        planted.plant = Some(Plant::Loss);
+        assert_eq!(planted.problem(0, 0), None);
+        assert!(planted.dom0(0).ends_with(" plant=loss"));
     }
 }
