@@ -249,9 +249,9 @@ static void copy_with(enum plant plant)
 		size = save(stream);
 		if (plant_in(stream, size, plant, first, count))
 			break;
-		if (there || now_ms() > deadline)
-			fail("there is nothing that the fault can be planted in", 0);
 		about("let the guest go on", DOMCTL_UNPAUSE);
+		if (there || now_ms() > deadline)
+			fail_copy("no fault can be planted in these interrupts", first, count);
 		sleep_ms(1);
 	}
 	reset();
