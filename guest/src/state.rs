@@ -294,10 +294,7 @@ fn make_messages() -> Outcome {
         FIRST_INTID.store(u32::MAX / 2, SeqCst);
     }
     store(DEVICE, SOURCE.into());
-    store(
-        MESSAGE,
-        message_of(NUMBER.load(SeqCst) as usize).0.into(),
-    );
+    store(MESSAGE, message_of(NUMBER.load(SeqCst) as usize).0.into());
     Ok(())
 }
 
