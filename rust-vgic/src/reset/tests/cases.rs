@@ -222,3 +222,31 @@ fn reset_is_for_one_at_a_time() {
     domain.resetting.end();
     reset(&domain);
 }
+
+/// By name, whatever walks come by: where the messages of an LPI went, and writes that GICD_CTLR.RWP told of.
+#[test]
+fn reset_leaves_no_route_and_no_write() {
+    let domain = domain(Kind::Its);
+    let mut inside = Inside::new(ALL);
+    boot(&domain);
+    let mut chance = Chance::new(1);
+    for step in walk::steps(Kind::Its, &mut chance, 0) {
+        walk::step(&domain, &mut inside, step);
+    }
+    walk::step(&domain, &mut inside, Step::Enter(1));
+    for value in [0b01, 0b11] {
+        walk::step(&domain, &mut inside, Step::Dist(0, 0, Width::Word, value));
+    }
+    let writes = |domain: &Domain<Fake>| format!("{:?}", domain.writes);
+    let routes = |domain: &Domain<Fake>| {
+        let all = domain.lpis.all(IntId::LPI);
+        all.filter(|(_, lpi)| lpi.route().is_some()).count()
+    };
+    let new = walk::domain(Kind::Its);
+    assert_eq!(routes(&domain), 8);
+    assert_ne!(writes(&domain), writes(&new));
+    stop(&domain, &mut inside);
+    reset(&domain);
+    assert_eq!(routes(&domain), 0);
+    assert_eq!(writes(&domain), writes(&new));
+}
