@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! An ITS that is disabled and enabled again with much to write and to read: in bounded steps, and at any point of what it does.
 
+use super::commands::two_events;
 use super::tables::{accesses, at_host, lost, word};
 use super::*;
 
@@ -125,4 +126,59 @@ fn a_table_taken_before_it_is_quiescent() {
     rig.on();
     assert_eq!(at_host(&rig), (vec![], vec![]));
     rig.ok(invall(1));
+}
+
+/// Enabled without a table or without a queue: no message gets through, commands are errors or are not read, and no memory is touched but the
+/// queue. It works once it has all.
+#[test]
+fn enabled_without_something_it_does_nothing() {
+    for missing in [BASER0, BASER1, CBASER] {
+        let mut rig = two_events();
+        rig.domain.host().software_from.store(8, SeqCst);
+        rig.ok(mapd(8, 5, true));
+        rig.configure(8300, 0x40, true);
+        rig.ok(mapti(8, 0, 8300, 1));
+        assert_eq!(rig.domain.message(0, 8, 0), Ok(()));
+        assert_eq!(rig.take(1), [8300]);
+        rig.off();
+        let was = rig.read(0, missing);
+        rig.write(0, missing, was & !(1 << 63));
+        while rig.read(0, CTLR) >> 31 == 0 {}
+        let before = accesses(&rig);
+        rig.on();
+        assert_eq!(rig.read(0, CTLR), 1, "{missing:#x}");
+        assert_eq!(accesses(&rig).1, before.1);
+        let message = rig.domain.message(0, 8, 0);
+        rig.inject(8200);
+        rig.inject(8300);
+        let none = [8200, 8300].map(|intid| rig.pending(intid));
+        if missing == CBASER {
+            // It has what it had, and takes no commands.
+            assert_eq!((message, none), (Ok(()), [Some(1), Some(1)]));
+            assert_eq!(rig.write(0, CWRITER, 0x40), Progress::Done);
+            assert_eq!(rig.read(0, CREADR), 0);
+            assert_eq!(accesses(&rig), before);
+            assert_eq!(rig.take(1), [8200, 8300]);
+            rig.at = 0;
+        } else {
+            assert!(message.is_err(), "{missing:#x}");
+            assert_eq!(none, [None; 2], "{missing:#x}");
+            let commands = if missing == BASER0 {
+                [mapd(9, 5, true), of_event(INT, 7, 0)]
+            } else {
+                [mapc(1, 1, true), mapti(7, 5, 8205, 1)]
+            };
+            for command in commands {
+                assert_ne!(rig.command(command), 0, "{command:x?}");
+            }
+        }
+        rig.off();
+        rig.write(0, missing, was);
+        rig.on();
+        rig.ok(mapc(1, 1, true));
+        rig.ok(mapd(7, 5, true));
+        rig.ok(mapti(7, 0, 8200, 1));
+        rig.inject(8200);
+        assert_eq!(rig.take(1), [8200], "{missing:#x}");
+    }
 }
