@@ -158,6 +158,7 @@ static void hold_lpi(struct rvgic_storm *storm, uint32_t lpi)
 
         if ( fresh )
         {
+            write_atomic(&storm->has_held, true);
             block->held |= bit;
             storm->nr_lpis++;
             if ( list_empty(&block->entry) )
@@ -362,11 +363,17 @@ bool vgic_lpi_waits(struct domain *d, uint32_t lpi)
     return waits;
 }
 
+/*
+ * The driver is asked only where there may be something: it looks for the
+ * device, which takes longer than all else of the guest's command.
+ */
 void rvgic_clear_lpi(struct domain *d, paddr_t doorbell, uint32_t device,
                      uint32_t event)
 {
-    gicv3_its_clear_guest_event(d, doorbell, device, event,
-                                &d->arch.vgic.storm->cpus);
+    struct rvgic_storm *storm = d->arch.vgic.storm;
+
+    if ( read_atomic(&storm->has_held) )
+        gicv3_its_clear_guest_event(d, doorbell, device, event, &storm->cpus);
 }
 
 void rvgic_forget_lpis(struct rvgic_storm *storm)

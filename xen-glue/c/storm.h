@@ -47,6 +47,8 @@ struct rvgic_storm {
     struct list_head blocks;
     unsigned int nr_lpis;
     bool stale;
+    /* Stays, once one of its LPIs has been held; read without the lock. */
+    bool has_held;
     unsigned int restless;
     /* Where its LPIs have come to, or been sent to. */
     cpumask_t cpus;
