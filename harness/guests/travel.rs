@@ -5,55 +5,49 @@ use crate::guests::guest::GuestCpu;
 use crate::machine::profile::Profile;
 use crate::xen::domain::Domain;
 use crate::xen::host::Machine;
+use recording::its::{MEMORY, MEMORY_SIZE};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Everything of a domain, on no machine.
 pub struct Luggage {
     /// The vGIC's stream.
     pub stream: Vec<u8>,
-    memory: Option<Memory>,
+    memory: Memory,
     config: crate::xen::domain::Config,
     vcpus: Vec<crate::xen::vcpu::Kept>,
     ran: Vec<bool>,
 }
 
-/// The guest's memory: where it is, and its pages that are not all zero.
-struct Memory {
-    base: u64,
-    size: u64,
-    pages: Vec<(u64, Vec<u8>)>,
-}
+/// The pages of the guest's memory that are not all zero.
+struct Memory(Vec<(u64, Vec<u8>)>);
 
 impl Memory {
     const PAGE: usize = 0x1_0000;
 
-    fn of(domain: &Domain, (base, size): (u64, u64)) -> Self {
-        let pages = (base..base + size).step_by(Self::PAGE);
+    fn of(domain: &Domain, used: &[Range<u64>]) -> Self {
+        let pages = used.iter().flat_map(|r| r.clone().step_by(Self::PAGE));
         let pages = pages.map(|at| (at, domain.read_range(at, Self::PAGE)));
         let pages = pages.filter(|(_, bytes)| bytes[..] != [0; Self::PAGE]);
-        Self {
-            base,
-            size,
-            pages: pages.collect(),
-        }
+        Self(pages.collect())
     }
 
     /// Says whether there is room for it.
     fn give(&self, domain: &Domain) -> bool {
-        domain.add_memory(self.base, self.size);
-        let mut pages = self.pages.iter();
+        domain.add_memory(MEMORY, MEMORY_SIZE);
+        let mut pages = self.0.iter();
         pages.all(|(at, bytes)| domain.write_memory(*at, bytes))
     }
 }
 
-/// Leaves the machine, which is switched off. `memory` says where the guest's is.
+/// Leaves the machine, which is switched off. `used` says what its guest has of [its memory](MEMORY).
 ///
 /// # Errors
 /// It cannot be saved.
 pub fn leave(
     domain: Domain,
     mut cpus: Vec<GuestCpu>,
-    memory: Option<(u64, u64)>,
+    used: &[Range<u64>],
 ) -> Result<Luggage, String> {
     let ran: Vec<bool> = cpus.iter().map(GuestCpu::is_on_cpu).collect();
     cpus.iter_mut().for_each(GuestCpu::preempt);
@@ -62,7 +56,7 @@ pub fn leave(
         .save()
         .map_err(|errno| format!("not saved: {errno:?}"))?;
     let vcpus = (0..cpus.len()).map(|n| domain.vcpu(n).kept()).collect();
-    let memory = memory.map(|place| Memory::of(&domain, place));
+    let memory = Memory::of(&domain, used);
     let config = domain.config;
     drop(cpus);
     let machine = Arc::clone(&domain.machine);
@@ -88,7 +82,7 @@ pub fn arrive(luggage: &Luggage, profile: Profile) -> Result<(Domain, Vec<GuestC
     let domain = Domain::with_vcpus(&machine, luggage.config)
         .map_err(|errno| format!("no domain: {errno:?}"))?;
     domain.unpause();
-    if luggage.memory.as_ref().is_some_and(|m| !m.give(&domain)) {
+    if !luggage.memory.give(&domain) {
         return Err("no memory".into());
     }
     for (n, kept) in luggage.vcpus.iter().enumerate() {
@@ -117,8 +111,8 @@ pub fn arrive(luggage: &Luggage, profile: Profile) -> Result<(Domain, Vec<GuestC
 pub fn travel(
     domain: Domain,
     cpus: Vec<GuestCpu>,
-    memory: Option<(u64, u64)>,
+    used: &[Range<u64>],
     profile: Profile,
 ) -> Result<(Domain, Vec<GuestCpu>), String> {
-    arrive(&leave(domain, cpus, memory)?, profile)
+    arrive(&leave(domain, cpus, used)?, profile)
 }

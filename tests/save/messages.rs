@@ -4,7 +4,8 @@
 
 mod others;
 
-use recording::its::{MEMORY, MEMORY_SIZE};
+use recording::its::{MEMORY, itt, pending_table, queue};
+use std::ops::Range;
 use vgic_harness::guests::guest::GuestCpu;
 use vgic_harness::guests::its::{self, Command, FIRST_LPI, Its, append, command, configure, gits};
 use vgic_harness::guests::linux::{self, gicr};
@@ -212,6 +213,8 @@ impl Touch for GuestCpu {
     }
 }
 
+/// Its memory, as far as it uses it: tables of LPIs, and the ITS's own.
+const USED: [Range<u64>; 2] = [MEMORY..pending_table(VCPUS), queue(0)..itt(0, DEVICES)];
 const LRS: [usize; 4] = [1, 2, 4, 16];
 
 fn profile(lrs: usize) -> Profile {
@@ -232,9 +235,8 @@ fn play(seed: u64, moves: u64) -> Vec<String> {
         seen.push(format!("{n}: {}", world.step(&mut random)));
         world.domain.machine.settle();
         if moves != 0 && chance.u8(..12) == 0 {
-            let memory = Some((MEMORY, MEMORY_SIZE));
             let there = profile(LRS[chance.usize(..LRS.len())]);
-            let moved = travel(world.domain, world.cpus, memory, there);
+            let moved = travel(world.domain, world.cpus, &USED, there);
             (world.domain, world.cpus) =
                 moved.unwrap_or_else(|why| panic!("seed {seed}, {n}: {why}"));
             world.domain.machine.settle();
