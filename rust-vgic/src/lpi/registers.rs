@@ -255,10 +255,16 @@ impl<H: Host> Domain<H> {
         }
         let looked = self.reload_lot(v, first);
         for intid in ones(&window, first) {
-            // One that an ITS sends elsewhere is pending there if at all.
+            // It is pending here, wherever an ITS sends its messages: MOVALL may have brought it. What is pending elsewhere already is
+            // so once.
             if let Some(lpi) = self.lpis.get(intid) {
                 self.update_lpi(intid, &lpi.irq, |s| {
-                    s.is_for(v.id()).then(|| s.apply(Event::SetPending))
+                    if s.is_for(v.id()) {
+                        return Some(s.apply(Event::SetPending));
+                    }
+                    let (here, routed) = s.apply(Event::Route(Some(v.id())));
+                    let (pending, pended) = here.apply(Event::SetPending);
+                    (!s.pending()).then_some((pending, routed | pended))
                 });
             }
         }
