@@ -116,11 +116,10 @@ fn ctlr<H: Host>(access: &Access<'_, H>, _: u32) -> u64 {
     })
 }
 
-/// Enabled is set whatever else is, as the architecture says of no register that it keeps Enabled from being set. Of one without a table
-/// it says what it does then (GITS_BASER.Valid: "the ITS discards any writes to the interrupt translation page"): nothing is mapped
-/// without a table of devices, without one of collections nothing goes anywhere, and commands for what is not there are errors.
-/// Without a queue (GITS_CBASER.Valid) none is read. So a guest that enables it too early gets nothing, and has it work once it has
-/// disabled it and given it what was missing.
+/// Enabled is set whatever else is: the architecture (IHI 0069, GITS_BASER\<n\> and GITS_CBASER) has no register that keeps it from
+/// being set, and an ITS that lacks a table ignores messages. So nothing is mapped without a table of devices, without one of collections
+/// nothing goes anywhere, commands for what is not there are errors, and without a queue none is read. A guest that enables it too
+/// early gets nothing, and has it work once it has disabled it and given it what was missing.
 fn set_ctlr<H: Host>(access: &Access<'_, H>, _: u32, written: Written) {
     if let Some(its) = access.its {
         let on = (written.value & ENABLED) as u32;
