@@ -133,6 +133,8 @@ impl World {
             21 if its.read(&self.cpus[0], gits::CTLR) & 1 == 0 => "the ITS is off".into(),
             21 => {
                 let on = random.u32(..2);
+                // What was acknowledged just now would count as pending.
+                self.exits();
                 self.cpus[n].gicr_write(gicr::CTLR, on);
                 format!("EnableLPIs {n} {:#x}", self.cpus[n].gicr_read(gicr::CTLR))
             }
@@ -298,5 +300,37 @@ fn what_movall_has_brought_comes_out_of_the_pending_table() {
         world.cpus[1].gicr_write(gicr::CTLR, 1);
         let taken: Vec<_> = world.cpus.iter().map(GuestCpu::take_all).collect();
         assert_eq!(taken, [vec![], vec![lpi], vec![]], "moved: {moves}");
+    }
+}
+
+/// What a pending table has is pending, also if another vCPU has just acknowledged the same LPI: then it comes there once more, if that has
+/// not left its guest since, as a message would.
+#[test]
+fn what_a_pending_table_has_is_not_taken_for_what_was_acknowledged() {
+    for moves in [false, true] {
+        let mut world = World::new(4, [false; VCPUS]);
+        let lpi = lpi(0, 0);
+        assert_eq!(world.domain.message(0, 0, 0, 0), Ok(()));
+        world.cpus[2].gicr_write(gicr::CTLR, 0);
+        // It is in the table once GICR_CTLR.RWP has been seen to be 0.
+        assert_eq!(world.cpus[2].gicr_read(gicr::CTLR) & 1 << 3, 0);
+        assert_eq!(world.command(&command::movi(0, 0, 1)), "Ok(None)");
+        assert_eq!(world.domain.message(0, 0, 0, 0), Ok(()));
+        world.domain.machine.settle();
+        assert_eq!(world.cpus[1].ack(), lpi);
+        world.cpus[1].eoi(lpi);
+        if moves {
+            let moved = travel(world.domain, world.cpus, &USED, profile(2));
+            (world.domain, world.cpus) = moved.expect("it is restored");
+        }
+        world.cpus[2].gicr_write(gicr::CTLR, 1);
+        world.domain.machine.settle();
+        let taken: Vec<_> = world.cpus.iter().map(GuestCpu::take_all).collect();
+        let (acknowledged, table) = if moves {
+            (vec![], vec![lpi])
+        } else {
+            (vec![lpi], vec![])
+        };
+        assert_eq!(taken, [vec![], acknowledged, table], "moved: {moves}");
     }
 }

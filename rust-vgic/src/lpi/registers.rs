@@ -255,16 +255,16 @@ impl<H: Host> Domain<H> {
         }
         let looked = self.reload_lot(v, first);
         for intid in ones(&window, first) {
-            // It is pending here, wherever an ITS sends its messages: MOVALL may have brought it. What is pending elsewhere already is
-            // so once.
+            // It is pending here, wherever an ITS sends its messages: MOVALL may have brought it. With what the word says is pending
+            // elsewhere it merges as a message does, since a guest may just have acknowledged that.
             if let Some(lpi) = self.lpis.get(intid) {
                 self.update_lpi(intid, &lpi.irq, |s| {
-                    if s.is_for(v.id()) {
+                    if s.is_for(v.id()) || s.pending() {
                         return Some(s.apply(Event::SetPending));
                     }
                     let (here, routed) = s.apply(Event::Route(Some(v.id())));
                     let (pending, pended) = here.apply(Event::SetPending);
-                    (!s.pending()).then_some((pending, routed | pended))
+                    Some((pending, routed | pended))
                 });
             }
         }

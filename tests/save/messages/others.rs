@@ -42,7 +42,7 @@ impl World {
     }
 
     /// How fast a line falls no guest can tell: an exit is after it.
-    fn exits(&self) {
+    pub(super) fn exits(&self) {
         let on = self.cpus.iter().zip(self.off).filter(|(_, off)| !off);
         on.for_each(|(cpu, _)| cpu.hypercall(|| {}));
     }
