@@ -149,6 +149,8 @@ pub(crate) struct Fake {
     pub(crate) off: Mutex<HashSet<usize>>,
     pub(crate) sets_trigger: AtomicBool,
     masked: AtomicUsize,
+    /// The IRQ line of each vCPU's guest, as it was told last.
+    pub(crate) virtual_irq: Mutex<HashMap<usize, bool>>,
     /// What happens just before a physical interrupt is locked.
     pub(crate) before_phys: Mutex<Option<Hook>>,
     /// What happens while somebody waits.
@@ -309,6 +311,10 @@ impl Host for Fake {
     }
     fn may_set_trigger(&self) -> bool {
         self.sets_trigger.load(SeqCst)
+    }
+    fn set_virtual_irq(&self, vcpu: usize, on: bool) {
+        let before = self.virtual_irq.lock().unwrap().insert(vcpu, on);
+        assert_ne!(before.unwrap_or(false), on, "no change");
     }
     fn read_guest(&self, address: u64, to: &mut [u8]) -> bool {
         self.reads.fetch_add(1, SeqCst);

@@ -84,6 +84,10 @@ pub trait Host: Send + Sync + Sized {
     /// May this domain choose the trigger type of its physical interrupts?
     fn may_set_trigger(&self) -> bool;
 
+    /// The IRQ line of a vCPU's guest (HCR_EL2.VI), which is on its way in on this CPU with interrupts masked, is at this level from now
+    /// on. Only for domains with an rVIC, and when it has changed.
+    fn set_virtual_irq(&self, _vcpu: Self::Vcpu, _on: bool) {}
+
     /// Reads guest physical memory; no if any of it is not there. Process context, interrupts on.
     ///
     /// This and what follows is only for domains with LPIs.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A virtual Arm Generic Interrupt Controller: GICv2 (IHI 0048B) and GICv3 (IHI 0069) for the guests of a hypervisor.
+//! A virtual Arm Generic Interrupt Controller: GICv2 (IHI 0048B) and GICv3 (IHI 0069) for the guests of a hypervisor; and, for
+//! those that want less beneath them, the paravirtual rVIC and rVID (DEN0102), [`rvic`].
 //!
 //! The crate knows the architecture and nothing of any hypervisor: that is behind [`Host`].
 //!
@@ -23,6 +24,7 @@
 //! | [`vcpu`] | a vCPU: inbox, lists, slots, what is in its redistributor |
 //! | [`lpi`] | LPIs: their words and their table |
 //! | `takers` | who can take what several may take |
+//! | `rvid` | the inputs of an rVID |
 //! | [`its`] | an interrupt translation service, its commands and its tables |
 //! | | **a domain** |
 //! | [`domain`] | a domain's vGIC: creation and look-up |
@@ -40,6 +42,7 @@
 //! | `its::message` | messages of device models |
 //! | `reset`, `lpi::reset`, `its::reset` | the state after power-on, from any |
 //! | `dump`, `its::dump`, `observe` | what a person sees: state, counters, messages |
+//! | [`rvic`] | the other model, without a GIC: rVIC and rVID, all that they do |
 //! | `image` and those of `irq`, `vcpu`, `lpi`, `its` | what a test sees: all there is |
 //! | | **frames** |
 //! | [`registers`] | how a register is described: a row of a table |
@@ -109,6 +112,8 @@ pub mod redistributor;
 pub mod registers;
 mod reset;
 mod routing;
+pub mod rvic;
+mod rvid;
 pub mod slice;
 mod slots;
 pub mod state;

@@ -7,7 +7,7 @@ pub const FLOORS: &[&[&str]] = &[
         "config", "counters", "host", "intid", "lr", "progress", "radix", "slice", "sync",
     ],
     // The data of an interrupt, a vCPU, an LPI and an ITS.
-    &["irq", "its", "list", "lpi", "takers", "vcpu"],
+    &["irq", "its", "list", "lpi", "rvid", "takers", "vcpu"],
     // What a domain's vGIC is made of.
     &["domain"],
     // What it does.
@@ -37,6 +37,7 @@ pub const FLOORS: &[&[&str]] = &[
         "recall",
         "reset",
         "routing",
+        "rvic",
         "slots",
     ],
     // Registers: their frames.
