@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A host for the models, on loom's atomics: vCPUs, the physical CPUs they are on, and inter-processor interrupts.
 
+mod offsets;
+
+pub use offsets::{gicd, gicr};
+
 use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
@@ -26,32 +30,6 @@ const PHYS: u16 = 77;
 /// The one behind [`PPI`], if there is one.
 const OWN_PHYS: u16 = 26;
 
-/// GICv2 distributor registers.
-pub mod gicd {
-    pub const CTLR: u32 = 0;
-    pub const ISENABLER0: u32 = 0x100;
-    pub const ISENABLER1: u32 = 0x104;
-    pub const ICENABLER0: u32 = 0x180;
-    pub const ICENABLER1: u32 = 0x184;
-    pub const ISPENDR1: u32 = 0x204;
-    pub const ICPENDR1: u32 = 0x284;
-    pub const ISACTIVER1: u32 = 0x304;
-    pub const ICACTIVER1: u32 = 0x384;
-    pub const IPRIORITYR32: u32 = 0x420;
-    pub const ITARGETSR32: u32 = 0x820;
-    pub const ICFGR2: u32 = 0xc08;
-}
-
-/// Redistributor registers, in both of its frames.
-pub mod gicr {
-    pub const CTLR: u64 = 0;
-    pub const ISENABLER0: u64 = 0x1_0100;
-    pub const ICENABLER0: u64 = 0x1_0180;
-    pub const ICPENDR0: u64 = 0x1_0280;
-    pub const ISACTIVER0: u64 = 0x1_0300;
-    pub const ICACTIVER0: u64 = 0x1_0380;
-}
-
 /// A vCPU as the host knows it. Its list registers go with it from one physical CPU to another, as a context switch has it.
 struct Machine {
     running: AtomicBool,
@@ -66,6 +44,8 @@ struct Machine {
     vmcr: std::sync::atomic::AtomicU32,
     /// The PPI of the physical CPU that it is on is active. Not loom's, for the same reason.
     ppi_active: std::sync::atomic::AtomicBool,
+    /// HCR_EL2.VI. The same.
+    virtual_irq: std::sync::atomic::AtomicBool,
 }
 
 impl Machine {
@@ -79,6 +59,7 @@ impl Machine {
             online: AtomicBool::new(true),
             vmcr: std::sync::atomic::AtomicU32::new(GROUPS_ON),
             ppi_active: false.into(),
+            virtual_irq: false.into(),
         }
     }
 }
@@ -209,6 +190,9 @@ impl Host for Mock {
         self.vcpus[vcpu].ppi_active.store(on, Ordering::Relaxed);
     }
     fn phys_affinity(&self, _phys: u16, _vcpu: usize) {}
+    fn set_virtual_irq(&self, vcpu: usize, on: bool) {
+        self.vcpus[vcpu].virtual_irq.store(on, Ordering::Relaxed);
+    }
     fn may_set_trigger(&self) -> bool {
         false
     }
@@ -393,22 +377,63 @@ pub fn read_redistributor(d: &Vgic, n: usize, offset: u64) -> u64 {
 
 /// A domain as its host creates it.
 pub fn create(config: &Config<'_>, resampled: bool) -> Vgic {
-    let host = Mock {
-        vcpus: [Machine::new(0, resampled), Machine::new(1, resampled)],
-        ipi: [false; 3].map(AtomicBool::new),
-        memory: Default::default(),
-        touched: AtomicBool::new(false),
-        physical: Mutex::new(Physical {
-            active: AtomicBool::new(false),
-        }),
-        kicks: Default::default(),
-        waits: Default::default(),
-    };
-    let d = Domain::new(config, host).unwrap();
+    let d = Domain::new(config, Mock::new(resampled)).unwrap();
     for n in 0..config.vcpus {
         d.create_vcpu(VcpuId::new(n as u32).unwrap(), n).unwrap();
     }
     d
+}
+
+impl Mock {
+    pub fn new(resampled: bool) -> Self {
+        Self {
+            vcpus: [Machine::new(0, resampled), Machine::new(1, resampled)],
+            ipi: [false; 3].map(AtomicBool::new),
+            memory: Default::default(),
+            touched: AtomicBool::new(false),
+            physical: Mutex::new(Physical {
+                active: AtomicBool::new(false),
+            }),
+            kicks: Default::default(),
+            waits: Default::default(),
+        }
+    }
+
+    /// The scheduler has chosen vCPU `n`, which does not run yet.
+    pub fn schedule_in(&self, n: usize) {
+        CURRENT.with(|cpu| cpu.set(n));
+        self.vcpus[n].running.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst); // the scheduler's lock
+    }
+
+    /// The physical CPU of vCPU `n`, which runs, takes an inter-processor interrupt, if there is one.
+    pub fn is_interrupted(&self, n: usize) -> bool {
+        let m = &self.vcpus[n];
+        let ipi = &self.ipi[m.processor.load(Ordering::SeqCst)];
+        m.running.load(Ordering::SeqCst) && ipi.swap(false, Ordering::SeqCst)
+    }
+
+    /// vCPU `n` blocks, whatever is pending.
+    pub fn fall_asleep(&self, n: usize) {
+        self.vcpus[n].blocked.swap(true, Ordering::AcqRel);
+    }
+
+    /// Has somebody unblocked it?
+    pub fn is_woken(&self, n: usize) -> bool {
+        !self.vcpus[n].blocked.load(Ordering::SeqCst)
+    }
+
+    /// HCR_EL2.VI of vCPU `n`.
+    pub fn virtual_irq(&self, n: usize) -> bool {
+        self.vcpus[n].virtual_irq.load(Ordering::Relaxed)
+    }
+
+    /// What the source of vCPU `n`'s lines says.
+    pub fn set_source(&self, n: usize, line: bool) {
+        if let Some(source) = &self.vcpus[n].source {
+            source.store(line, Ordering::Relaxed);
+        }
+    }
 }
 
 fn domain_with(vcpus: usize, resampled: bool) -> Arc<Vgic> {
@@ -436,10 +461,7 @@ fn domain_with(vcpus: usize, resampled: bool) -> Arc<Vgic> {
 
 /// The scheduler has chosen vCPU `n`, and it enters the guest on the physical CPU that it was on.
 pub fn enter(d: &Vgic, n: usize) {
-    CURRENT.with(|cpu| cpu.set(n));
-    let m = &d.host().vcpus[n];
-    m.running.store(true, Ordering::Relaxed);
-    fence(Ordering::SeqCst); // the scheduler's lock
+    d.host().schedule_in(n);
     d.sync_to(vcpu(d, n));
 }
 
@@ -481,10 +503,8 @@ pub fn forget_ipis(d: &Vgic) {
 
 /// A vCPU whose physical CPU was interrupted goes round once more.
 pub fn settle(d: &Vgic, n: usize) {
-    let m = &d.host().vcpus[n];
     for _ in 0..3 {
-        let ipi = &d.host().ipi[m.processor.load(Ordering::SeqCst)];
-        if m.running.load(Ordering::SeqCst) && ipi.swap(false, Ordering::SeqCst) {
+        if d.host().is_interrupted(n) {
             trap(d, n);
         }
     }
@@ -536,7 +556,7 @@ pub fn guest(d: &Vgic, n: usize, raw: u32, from: u64, to: u64) {
 
 /// The vCPU blocks, whatever is pending.
 pub fn fall_asleep(d: &Vgic, n: usize) {
-    d.host().vcpus[n].blocked.swap(true, Ordering::AcqRel);
+    d.host().fall_asleep(n);
 }
 
 /// The vCPU blocks, unless it should not. Says whether it sleeps.
@@ -547,7 +567,7 @@ pub fn block(d: &Vgic, n: usize) -> bool {
 
 /// Has somebody unblocked it?
 pub fn is_woken(d: &Vgic, n: usize) -> bool {
-    !d.host().vcpus[n].blocked.load(Ordering::SeqCst)
+    d.host().is_woken(n)
 }
 
 /// The source of vCPU 0's resampled lines.

@@ -18,4 +18,5 @@ mod owed;
 mod registers;
 mod reset;
 mod routing;
+mod rvic;
 mod timer;
