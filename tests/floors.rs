@@ -271,6 +271,63 @@ fn the_core_has_its_floors() {
     assert_floors("rust-vgic/src", core::FLOORS);
 }
 
+/// What a GIC is made of, and what makes an rVIC: neither has anything of the other, so there is no state that could be either's.
+const GIC: &[&str] = &[
+    "cpu_interface",
+    "distributor",
+    "domain",
+    "entry",
+    "exit",
+    "inbox",
+    "irq",
+    "its",
+    "list",
+    "lpi",
+    "lr",
+    "physical",
+    "redistributor",
+    "routing",
+    "slots",
+    "takers",
+    "vcpu",
+];
+const RVIC: &[&str] = &["rvic", "rvid"];
+
+/// Where a module of `users` names one of `others`.
+fn uses(found: &Crate, users: &[&str], others: &[&str]) -> Vec<String> {
+    let is_of = |module: &Module, names: &[&str]| {
+        let first = module.first();
+        first.is_some_and(|first| names.contains(&&**first))
+    };
+    let mut all = Vec::new();
+    for (module, (file, source)) in found.files.iter().filter(|(m, _)| is_of(m, users)) {
+        for named in &source.named {
+            let place = found.resolve(module, named, 16);
+            if place.is_some_and(|(at, from)| is_of(&at, others) || is_of(&from, others)) {
+                all.push(format!("{file}:{}: {}", named.line, named.path.join("::")));
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn a_gic_and_an_rvic_have_no_state_in_common() {
+    let core = Crate::read("rust-vgic/src");
+    assert_eq!(uses(&core, RVIC, GIC), Vec::<String>::new());
+    assert_eq!(uses(&core, GIC, RVIC), Vec::<String>::new());
+    // That it would be seen: by its path, and through a re-export.
+    let files = [
+        ("lib.rs", "pub use vcpu::Vcpu; mod irq; mod rvic; mod vcpu;"),
+        ("irq.rs", ""),
+        ("vcpu.rs", "use crate::irq; pub struct Vcpu;"),
+        ("rvic.rs", "use crate::Vcpu; fn f() { crate::irq::f() }"),
+    ];
+    let other = Crate::of(files.iter().copied());
+    assert_eq!(uses(&other, RVIC, GIC).len(), 2);
+    assert_eq!(uses(&other, GIC, RVIC).len(), 0);
+}
+
 #[test]
 fn the_mock_xen_has_its_floors() {
     assert_floors("harness", harness::FLOORS);

@@ -4,7 +4,7 @@
 
 use rust_vgic::state::{
     CpuInterfaceState, DESCRIPTOR, DistributorState, Field, HeaderState, ItsState, LpiState, MAGIC,
-    MsiFrameState, NOBODY, Record, RedistributorState, SpiState,
+    MsiFrameState, NOBODY, Record, RedistributorState, RvicState, RvidState, SpiState,
 };
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,8 @@ fn records() -> Vec<(Record, &'static str, &'static [Field], usize)> {
         row!(Lpi "lpi" LpiState),
         row!(Its "its" ItsState),
         row!(MsiFrame "gicv2m" MsiFrameState),
+        row!(Rvic "rvic" RvicState),
+        row!(Rvid "rvid" RvidState),
     ]
 }
 

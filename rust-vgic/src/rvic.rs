@@ -13,7 +13,7 @@
 //! | `rvic::domain` | a domain's: creation, look-up, reset |
 //! | `rvic::delivery` | events come; a vCPU enters its guest and leaves it |
 //! | `rvic::calls` | the guest's calls |
-//! | `rvic::dump` | what a person sees |
+//! | `rvic::dump`, `rvic::image` | what a person sees, and what a test |
 //!
 //! # Lines
 //!
@@ -34,9 +34,13 @@ mod controller;
 mod delivery;
 mod domain;
 mod dump;
+#[cfg(not(target_os = "none"))]
+mod image;
 mod word;
 
+pub use calls::{FEATURE_LEVELS, FEATURE_MESSAGES};
 pub use controller::Rvic;
+pub(crate) use controller::{Block, LAST};
 pub use domain::Domain;
 use word::Event;
 

@@ -154,6 +154,18 @@ impl Rvid {
             .map(|(old, _)| old)
     }
 
+    /// It goes there and its line is high, if that says so or it was already. How it was before.
+    pub(crate) fn revive(
+        &self,
+        input: usize,
+        target: Option<(VcpuId, u16)>,
+        line: bool,
+    ) -> Option<Entry> {
+        let revived = |now: Entry| now.to(target).with_line(now.line() || line);
+        self.update(input, |now| Some(revived(now)))
+            .map(|(old, _)| old)
+    }
+
     /// What is behind it.
     pub(crate) fn physical(&self, input: usize) -> Option<u16> {
         let phys = self.physical.get(input)?.load(Ordering::Acquire);

@@ -20,6 +20,7 @@
 //! | `state::word` | one interrupt |
 //! | `state::restore` | a domain is restored |
 //! | `state::access` | register by register |
+//! | `state::rvic` | the other model: rVIC and rVID |
 //!
 //! # What is where
 //!
@@ -40,6 +41,7 @@ mod its;
 mod record;
 mod records;
 mod restore;
+mod rvic;
 mod save;
 mod stream;
 mod walk;
@@ -50,7 +52,7 @@ pub use error::{RestoreError, Why};
 pub use record::Record;
 pub use records::{
     CpuInterfaceState, DistributorState, HeaderState, ItsState, LpiState, MAGIC, MsiFrameState,
-    NOBODY, RedistributorState, SpiState,
+    NOBODY, RedistributorState, RvicState, RvidState, SpiState,
 };
 pub use stream::{DESCRIPTOR, Field, VERSION};
 

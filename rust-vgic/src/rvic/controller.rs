@@ -82,6 +82,27 @@ impl Change {
     }
 }
 
+/// [`Block::after`] is no more than this.
+pub(crate) const LAST: u32 = u32::MAX / 2;
+
+/// 32 interrupts of an rVIC.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Block {
+    pub(crate) enabled: bool,
+    pub(crate) pending: u32,
+    pub(crate) masked: u32,
+    pub(crate) line: u32,
+    /// Of what can be delivered: 1, and one more for each interrupt that has become deliverable later.
+    pub(crate) after: [u32; 32],
+}
+
+impl Block {
+    /// Is it as at reset, but for lines?
+    pub(crate) fn is_reset(&self) -> bool {
+        !self.enabled && self.pending == 0 && self.masked == u32::MAX
+    }
+}
+
 /// In which direction what may be delivered has changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Turn {
@@ -432,6 +453,77 @@ impl<V: Handle> Rvic<V> {
             age.store(0, Ordering::Relaxed);
         }
         self.ticket.store(0, Ordering::Relaxed);
+    }
+
+    /// Block number `n` as it is. The vCPU does not run.
+    pub(crate) fn block(&self, n: usize) -> Block {
+        let first = n.wrapping_mul(2);
+        let (low, high) = (self.word(first), self.word(first.wrapping_add(1)));
+        let both = |low: u16, high: u16| u32::from(low) | u32::from(high) << 16;
+        let now = self.ticket.load(Ordering::Relaxed);
+        let deliverable = both(low.deliverable(), high.deliverable());
+        let after = core::array::from_fn(|lane| {
+            let set = deliverable.wrapping_shr(lane as u32) & 1 != 0;
+            let age = self.ages.get(n.wrapping_mul(32).wrapping_add(lane));
+            let age = age.filter(|_| set)?.load(Ordering::Relaxed);
+            // What nobody has said yet has just become deliverable.
+            let waits = if age == 0 { 0 } else { now.wrapping_sub(age) };
+            Some(waits.saturating_add(1).min(LAST))
+        });
+        let lines = self.lines.get(n);
+        Block {
+            enabled: low.enabled(),
+            pending: both(low.pending(), high.pending()),
+            masked: both(low.masked(), high.masked()),
+            line: lines.map_or(0, |lines| lines.load(Ordering::Acquire)),
+            after: after.map(Option::unwrap_or_default),
+        }
+    }
+
+    /// Block number `n` becomes this, but for lines that are high. Which of these does it not know of? The vCPU does not run.
+    #[must_use]
+    pub(crate) fn set_block(&self, n: usize, block: &Block) -> u32 {
+        let first = n.wrapping_mul(2);
+        for (word, shift) in [(first, 0), (first.wrapping_add(1), 16)] {
+            let (pending, masked) = (block.pending >> shift, block.masked >> shift);
+            let new = Word::of(pending as u16, masked as u16, block.enabled);
+            if let Some(place) = self.words.get(word) {
+                place.store(new.bits(), Ordering::Release);
+            }
+            if let Some(may) = self.may.get(word / 64) {
+                may.fetch_or(1_u64.wrapping_shl(word as u32), Ordering::AcqRel);
+            }
+        }
+        self.ticket.store(LAST, Ordering::Relaxed);
+        let ages = self.ages.iter().skip(n.wrapping_mul(32));
+        for (age, after) in ages.zip(&block.after) {
+            let since = LAST.wrapping_sub(after.wrapping_sub(1));
+            age.store(if *after == 0 { 0 } else { since }, Ordering::Relaxed);
+        }
+        let lines = self.lines.get(n);
+        // Who raises one from here on finds the rVIC as it is now.
+        let high = lines.map_or(0, |lines| lines.fetch_or(block.line, Ordering::AcqRel));
+        high & !block.line
+    }
+
+    /// Writes all there is of it, but for what the host was told and what is counted.
+    #[cfg(not(target_os = "none"))]
+    pub(super) fn image(&self, out: &mut impl core::fmt::Write) -> core::fmt::Result {
+        let Self {
+            flags: _,
+            shown: _,
+            may,
+            words,
+            ages,
+            ticket,
+            lines,
+            id,
+            handle: _,
+            counters: _,
+            kind: _,
+        } = self;
+        writeln!(out, "v{} {may:?} {ticket:?}", id.raw())?;
+        writeln!(out, "words {words:?}\nages {ages:?}\nlines {lines:?}")
     }
 
     /// The last ticket was this one.

@@ -157,6 +157,27 @@ impl<H: Host> Domain<H> {
         self.follow(input, target);
     }
 
+    /// An input that was saved goes there again, and its line was high. One that has risen since is an event.
+    pub(crate) fn revive_input(&self, input: u32, target: Option<(VcpuId, u16)>, line: bool) {
+        let Some(old) = self.rvid.revive(input as usize, target, line) else {
+            return;
+        };
+        if let Some(target) = target.filter(|_| old.line() && !line) {
+            let _ = self.to_target(target, None);
+        }
+        if target.is_some() {
+            self.with_physical(input, |phys| phys.set_enabled(true));
+            self.follow(input, target);
+        }
+    }
+
+    /// Those for whom there is something are to look at it.
+    pub(crate) fn wake_all(&self) {
+        for rvic in self.rvics.iter().filter(|rvic| rvic.any()) {
+            self.tell(rvic, Turn::Rose, None);
+        }
+    }
+
     /// A physical interrupt goes to where its input goes.
     fn follow(&self, input: u32, target: Option<(VcpuId, u16)>) {
         let phys = self.rvid.physical(input as usize);

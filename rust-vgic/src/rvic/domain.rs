@@ -11,7 +11,6 @@ use crate::slice::try_boxed;
 use alloc::boxed::Box;
 
 /// The interrupt controllers of a domain.
-#[derive(Debug)]
 pub struct Domain<H: Host> {
     pub(crate) host: H,
     pub(crate) config: Config,

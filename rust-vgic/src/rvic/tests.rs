@@ -14,6 +14,7 @@ mod model;
 mod order;
 mod power;
 mod random;
+mod reset;
 
 use super::{Config, Domain, Messages, Rvic};
 use crate::fake::Fake;

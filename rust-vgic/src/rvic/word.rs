@@ -46,6 +46,12 @@ impl Word {
         self.0
     }
 
+    /// Of these.
+    pub(crate) const fn of(pending: u16, masked: u16, enabled: bool) -> Self {
+        let enabled = if enabled { Self::ENABLED } else { 0 };
+        Self(pending as u64 | (masked as u64) << 16 | enabled)
+    }
+
     /// Those that are pending.
     pub(crate) const fn pending(self) -> u16 {
         self.0 as u16

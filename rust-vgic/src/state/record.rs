@@ -23,11 +23,15 @@ pub enum Record {
     Its,
     /// [`MsiFrameState`](super::MsiFrameState).
     MsiFrame,
+    /// [`RvicState`](super::RvicState), the instance being the vCPU times 64, and the first INTID divided by 32.
+    Rvic,
+    /// [`RvidState`](super::RvidState), the instance being the first input divided by 32.
+    Rvid,
 }
 
 impl Record {
     /// All of them, by their typecodes.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::End,
         Self::Header,
         Self::Distributor,
@@ -37,6 +41,8 @@ impl Record {
         Self::Lpi,
         Self::Its,
         Self::MsiFrame,
+        Self::Rvic,
+        Self::Rvid,
     ];
 
     /// The record of a typecode.
@@ -58,6 +64,8 @@ impl Record {
             Self::Lpi => "LPI",
             Self::Its => "ITS",
             Self::MsiFrame => "GICV2M",
+            Self::Rvic => "RVIC",
+            Self::Rvid => "RVID",
         }
     }
 }

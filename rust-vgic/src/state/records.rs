@@ -20,7 +20,7 @@ record! {
         magic: u32,
         /// Of the stream as a whole: 1.
         stream: u32,
-        /// 0: a GIC.
+        /// 0: a GIC. 1: rVIC and rVID, of which the rest is 0 but for the vCPUs.
         model: u32,
         /// GICD_IIDR.
         iidr: u32,
@@ -209,5 +209,48 @@ record! {
         count: u32,
         /// 0.
         reserved: u32,
+    }
+
+    /// 32 interrupts of a vCPU's rVIC.
+    RvicState = Rvic {
+        /// Trusted interrupts of each vCPU.
+        trusted: u32,
+        /// Untrusted ones.
+        untrusted: u32,
+        /// Bit 0: the rVIC is enabled. The same in all records of the vCPU.
+        flags: u32,
+        /// Pending.
+        pending: u32,
+        /// Masked.
+        masked: u32,
+        /// Of trusted ones: the line, as it was last told.
+        line: u32,
+        /// 0.
+        reserved: u32,
+        /// Of those that can be delivered, which are pending and not masked while the rVIC is enabled: 1, and one more for each interrupt
+        /// that has become deliverable later; 2147483647 at most. Else 0.
+        after: [u32; 32],
+    }
+
+    /// 32 inputs of the rVID.
+    RvidState = Rvid {
+        /// RVID_FEATURES: bit 0 messages, bit 1 level inputs.
+        features: u32,
+        /// Inputs of the domain.
+        inputs: u32,
+        /// The first of those that messages become.
+        first: u32,
+        /// How many of these there are.
+        count: u32,
+        /// They go somewhere.
+        mapped: u32,
+        /// Of level inputs: the line, as devices have it.
+        line: u32,
+        /// 0.
+        reserved: u32,
+        /// The vCPU that each goes to; [`NOBODY`]: none.
+        target: [u8; 32],
+        /// The INTID that it is there, or 0.
+        intid: [u16; 32],
     }
 }

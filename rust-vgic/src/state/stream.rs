@@ -45,7 +45,7 @@ macro_rules! plain {
         }
     )*};
 }
-plain! { u8 u32 u64 }
+plain! { u8 u16 u32 u64 }
 
 impl<T: Plain, const N: usize> Plain for [T; N] {
     const ELEMENT: usize = T::ELEMENT;

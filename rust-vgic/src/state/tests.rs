@@ -242,7 +242,13 @@ fn fields(record: Record) -> &'static [Field] {
         Record::Lpi => LpiState::FIELDS,
         Record::Its => ItsState::FIELDS,
         Record::MsiFrame => MsiFrameState::FIELDS,
+        Record::Rvic => RvicState::FIELDS,
+        Record::Rvid => RvidState::FIELDS,
     }
+}
+
+fn is_of_a_gic(record: Record) -> bool {
+    !matches!(record, Record::Rvic | Record::Rvid)
 }
 
 /// Restores into a new one: either that is then what the stream says, or it is as it was.
@@ -324,6 +330,7 @@ fn streams_of_used_domains_say_something_of_everything() {
     }
     let all = Record::ALL
         .iter()
+        .filter(|record| is_of_a_gic(**record))
         .flat_map(|record| fields(*record).iter().map(|f| (*record, f.name)));
     let unused: Vec<_> = all.filter(|field| !seen.contains(field)).collect();
     let none = [
@@ -456,6 +463,7 @@ fn a_field_that_is_wrong_is_named() {
     ];
     let all = Record::ALL
         .iter()
+        .filter(|record| is_of_a_gic(**record))
         .flat_map(|record| fields(*record).iter().map(|f| (*record, f.name)));
     let missing: Vec<_> = all
         .filter(|field| !named.contains(field) && !free.contains(field))

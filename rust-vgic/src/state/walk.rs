@@ -54,7 +54,7 @@ pub(super) trait Visit<H: Host> {
 }
 
 /// The next record, which has to be this one.
-fn take<'a>(
+pub(super) fn take<'a>(
     records: &mut Records<'a>,
     record: Record,
     instance: u32,

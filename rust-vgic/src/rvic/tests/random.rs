@@ -5,15 +5,15 @@ use super::model::Model;
 use super::*;
 use crate::fake::chance::Chance;
 
-struct Life {
-    domain: Domain<Fake>,
+pub(super) struct Life {
+    pub(super) domain: Domain<Fake>,
     model: Model,
     chance: Chance,
     vcpus: u64,
 }
 
 impl Life {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let mut chance = Chance::new(seed);
         let config = Config {
             vcpus: 1 + chance.index(20),
@@ -45,7 +45,7 @@ impl Life {
         }
     }
 
-    fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         let n = self.chance.below(self.vcpus) as usize;
         let input = self.chance.below(u64::from(self.domain.config.inputs));
         let level = self.chance.below(2) == 0;
