@@ -21,6 +21,13 @@
 //! has it pending again if the line is still high, and then CLEAR_MASKED. What rises while the rVIC is disabled is dropped, as
 //! any event, but a line that is high by the time of ENABLE is an event then.
 //!
+//! # An input that is moved
+//!
+//! An event that meets a MAP is taken at the new target, and perhaps at the old one as well: at least once. So a driver that moves an
+//! input masks it at the old target, maps it to the new one, and then asks the old one whether it is pending there, as it has to for
+//! what came before. An event that meets an UNMAP is taken at the old target or dropped. For either, the old target may become
+//! pending until a little after the call: who gives its INTID to another input may find one event too many.
+//!
 //! # Extensions
 //!
 //! Off unless the domain is to have them; RVID_FEATURES tells which it has.

@@ -154,7 +154,8 @@ impl Host for Mock {
         m.blocked.swap(false, Ordering::AcqRel);
         if running {
             // It may have moved on by now; then it has entered the guest since.
-            self.ipi[m.processor.load(Ordering::Relaxed)].store(true, Ordering::Release);
+            // Not a store, which loom might put before the one that the target has taken already.
+            self.ipi[m.processor.load(Ordering::Relaxed)].swap(true, Ordering::Release);
         }
     }
     fn is_blocked(&self, vcpu: usize) -> bool {

@@ -143,6 +143,48 @@ fn an_event_against_exit_and_entry() {
     });
 }
 
+/// vCPU 0 was called for what is gone, and was out of its guest by then: the next one is to call it again.
+#[test]
+fn a_call_that_was_answered_is_over() {
+    explore(4, || {
+        let d = domain();
+        enter(&d, 0);
+        let other = d.clone();
+        let t = thread::spawn(move || {
+            inject(&other, A);
+            call(&other, 1, CLEAR_PENDING, [0, A, 0]).unwrap();
+        });
+        d.leave(own(&d, 0));
+        // Its CPU takes the interrupt in the hypervisor.
+        d.host().is_interrupted(0);
+        d.enter(own(&d, 0));
+        t.join().unwrap();
+        settled(&d, 0, false);
+        call(&d, 1, SIGNAL, [0, B, 0]).unwrap();
+        settled(&d, 0, true);
+    });
+}
+
+/// vCPU 0 looks at words in which there was something, to forget those in which there is nothing.
+#[test]
+fn an_event_against_a_look_at_an_empty_word() {
+    for second in [A, B] {
+        explore(4, move || {
+            let d = domain();
+            inject(&d, A);
+            call(&d, 1, CLEAR_PENDING, [0, A, 0]).unwrap();
+            enter(&d, 0);
+            let other = d.clone();
+            let t = thread::spawn(move || {
+                call(&other, 1, SIGNAL, [0, second, 0]).unwrap();
+            });
+            let taken = trap(&d, 0, ACKNOWLEDGE, [0; 3]);
+            t.join().unwrap();
+            settled(&d, 0, taken.is_none());
+        });
+    }
+}
+
 /// Only one of them calls, if the other relies on it.
 #[test]
 fn two_events_against_exit_and_entry() {
