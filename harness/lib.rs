@@ -34,6 +34,7 @@
 //! | `xen::heap`, `xen::services` | what the vGIC and the C half call |
 //! | [`xen::domain`] | domains, made and unmade as Xen does |
 //! | [`guests::guest`] | a vCPU as its guest has it |
+//! | [`guests::guest::hvc`] | one with an rVIC: its calls, and the line that it sees |
 //! | [`guests::linux`] | what Linux's GIC drivers do to a GIC |
 //! | [`guests::its`] | what Linux's driver does with LPIs and ITSes |
 //! | [`guests::travel`] | a domain is saved on one machine and restored on another |

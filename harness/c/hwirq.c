@@ -59,6 +59,7 @@ void mock_hwirq_power_on(void)
     {
         init_descs(local_descs[cpu], NR_LOCAL_IRQS, 0);
         local_descs[cpu][mock_host.vtimer % NR_LOCAL_IRQS].arch.type = IRQ_TYPE_LEVEL_HIGH;
+        local_descs[cpu][mock_host.vtimer % NR_LOCAL_IRQS].status = 0;
     }
     init_descs(descs, MAX_SPIS, NR_LOCAL_IRQS);
     init_descs(espi_descs, MAX_ESPIS, ESPI_BASE_INTID);

@@ -25,6 +25,10 @@ struct domain *mock_domain_alloc(unsigned int id, unsigned int max_vcpus,
     d->iommu = hardware && mock_host.iommu;
     d->direct_mapped = direct;
     d->arch.vgic.version = version == 3 ? GIC_V3 : version == 2 ? GIC_V2 : GIC_INVALID;
+#ifndef MOCK_PEER
+    if ( version == 4 )
+        d->arch.vgic.version = VGIC_RVIC;
+#endif
     d->arch.evtchn_irq = 31;
 
     return d;
@@ -198,6 +202,7 @@ struct vcpu *mock_vcpu_alloc(struct domain *d, unsigned int id, unsigned int pro
     v->domain = d;
     v->processor = processor;
     v->arch.vmpidr = (1UL << 31) | (id & 0xf) | ((id >> 4) << 8);
+    v->arch.hcr_el2 = MOCK_HCR_DEFAULT;
     v->arch.phys_timer.irq = 30;
     /* As if its guest had switched it on. */
     v->arch.virt_timer.ctl = CNTx_CTL_ENABLE;
@@ -237,4 +242,5 @@ struct domain *mock_vcpu_domain(const struct vcpu *v) { return v->domain; }
 unsigned long *mock_vcpu_pause_flags(struct vcpu *v) { return &v->pause_flags; }
 bool *mock_vcpu_is_running(struct vcpu *v) { return &v->is_running; }
 int *mock_vcpu_processor(struct vcpu *v) { return &v->processor; }
+register_t *mock_vcpu_hcr(struct vcpu *v) { return &v->arch.hcr_el2; }
 uint8_t *mock_vcpu_upcall(struct vcpu *v) { return &v->evtchn_upcall_pending; }

@@ -35,8 +35,25 @@ unsigned int timer_get_irq(enum timer_ppi ppi)
 }
 
 #ifndef MOCK_PEER
+static void ppi_enable(struct irq_desc *desc)
+{
+    ASSERT(spin_is_locked(&desc->lock));
+    clear_bit(_IRQ_DISABLED, &desc->status);
+    mock_phys_enable(desc->irq, true);
+}
+
+static void ppi_disable(struct irq_desc *desc)
+{
+    ASSERT(spin_is_locked(&desc->lock));
+    mock_phys_enable(desc->irq, false);
+    set_bit(_IRQ_DISABLED, &desc->status);
+}
+
 /* A PPI, the end of whose handler in Xen drops the priority alone. */
-static const hw_irq_controller guest_kind;
+static const hw_irq_controller guest_kind = {
+    .enable = ppi_enable,
+    .disable = ppi_disable,
+};
 
 static void ppi_active(struct irq_desc *desc, bool on)
 {

@@ -3,6 +3,7 @@
 //! and an interrupt vector for the guest to run when the interface signals.
 
 mod coming;
+pub mod hvc;
 
 use crate::machine::cpuif::{Group, SPURIOUS, View, VirtualCpuInterface};
 use crate::notes::{self, Moment};

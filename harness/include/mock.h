@@ -34,6 +34,7 @@ typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
+typedef uint32_t __be32;
 
 #define INVALID_PADDR (~(paddr_t)0)
 
@@ -205,9 +206,16 @@ bool local_irq_is_enabled(void);
 #define spin_lock_irqsave(l, f) do { local_irq_save(f); _spin_lock(l); } while ( 0 )
 #define spin_unlock_irqrestore(l, f) do { _spin_unlock(l); local_irq_restore(f); } while ( 0 )
 
-/* percpu.h, smp.h: a CPU is whichever thread executes on it, which for a count is as good */
+#define MOCK_CPUS 256
+
+/* percpu.h, smp.h: for a peer's counts the thread that executes on a CPU is as good */
+#ifdef MOCK_PEER
 #define DEFINE_PER_CPU(type, name) _Thread_local __typeof__(type) name
 #define this_cpu(name) name
+#else
+#define DEFINE_PER_CPU(type, name) __typeof__(type) name[MOCK_CPUS]
+#define this_cpu(name) name[mock_this_cpu() % MOCK_CPUS]
+#endif
 unsigned int mock_this_cpu(void);
 #define smp_processor_id() mock_this_cpu()
 
@@ -234,7 +242,6 @@ void tasklet_schedule_on_cpu(struct tasklet *t, unsigned int cpu);
 void tasklet_kill(struct tasklet *t);
 
 /* cpumask.h: a set of CPUs, of which one at least */
-#define MOCK_CPUS 256
 typedef struct { unsigned long bits[MOCK_CPUS / BITS_PER_LONG]; } cpumask_t;
 const cpumask_t *cpumask_of(unsigned int cpu);
 extern cpumask_t cpu_online_map;
@@ -349,74 +356,7 @@ bool gic_read_pending_state(struct irq_desc *desc);
 bool irq_type_set_by_domain(const struct domain *d);
 int release_guest_irq(struct domain *d, unsigned int virq);
 
-/* regs.h, hsr.h, cpregs.h */
-struct cpu_user_regs { register_t x[31], pc, cpsr; };
-#define PSR_MODE_BIT 0x10 /* AArch32 */
-
-/* Of the guest whose access has trapped. */
-struct cpu_user_regs *guest_cpu_user_regs(void);
-
-static inline register_t get_user_reg(const struct cpu_user_regs *regs, int reg)
-{
-    return reg < 31 ? regs->x[reg] : 0;
-}
-
-static inline void set_user_reg(struct cpu_user_regs *regs, int reg, register_t value)
-{
-    if ( reg < 31 )
-        regs->x[reg] = value;
-}
-
-enum dabt_size { DABT_BYTE, DABT_HALF_WORD, DABT_WORD, DABT_DOUBLE_WORD };
-
-struct hsr_dabt {
-    unsigned long rest:16, reg:5, sign:1, size:2, valid:1, len:1, ec:6;
-};
-
-union hsr {
-    register_t bits;
-    struct { unsigned long iss:25, len:1, ec:6; };
-    struct hsr_dabt dabt;
-    struct hsr_sysreg {
-        unsigned long read:1, crm:4, reg:5, crn:4, op1:3, op2:3, op0:2, res0:3, len:1, ec:6;
-    } sysreg;
-    struct hsr_cp32 {
-        unsigned long read:1, crm:4, reg:5, crn:4, op1:3, op2:3, cc:4, ccvalid:1, len:1, ec:6;
-    } cp32;
-    struct hsr_cp64 {
-        unsigned long read:1, crm:4, reg1:5, reg2:5, sbzp:1, op1:4, cc:4, ccvalid:1, len:1, ec:6;
-    } cp64;
-};
-
-#define HSR_EC_CP15_32 0x03
-#define HSR_EC_CP15_64 0x04
-#define HSR_EC_SYSREG 0x18
-/* The numbers of a system register, a CP15 register, and a 64-bit CP15 register. */
-#define MOCK_SYSREG(op0, op1, crn, crm, op2) \
-    ((op0) << 20 | (op2) << 17 | (op1) << 14 | (crn) << 10 | (crm) << 1)
-/* The glue names a register by its numbers where Xen has no good name for it. */
-#define MOCK_c11 11
-#define MOCK_c12 12
-#define HSR_SYSREG(op0, op1, crn, crm, op2) MOCK_SYSREG(op0, op1, MOCK_##crn, MOCK_##crm, op2)
-#define HSR_SYSREG_REGS_MASK MOCK_SYSREG(3, 7, 15, 15, 7)
-#define HSR_SYSREG_ICC_SGI1R_EL1 MOCK_SYSREG(3, 0, 12, 11, 5)
-#define HSR_SYSREG_ICC_DIR_EL1 MOCK_SYSREG(3, 0, 12, 11, 1)
-#define HSR_SYSREG_ICC_RPR_EL1 MOCK_SYSREG(3, 0, 12, 11, 3)
-#define HSR_SYSREG_ICC_CTLR_EL1 MOCK_SYSREG(3, 0, 12, 12, 4)
-#define HSR_SYSREG_ICC_PMR_EL1 MOCK_SYSREG(3, 0, 4, 6, 0)
-#define MOCK_CP32(op1, crn, crm, op2) ((op2) << 17 | (op1) << 14 | (crn) << 10 | (crm) << 1)
-#define HSR_CP32_REGS_MASK MOCK_CP32(7, 15, 15, 7)
-#define HSR_CPREG32(reg) reg
-#define ICC_DIR MOCK_CP32(0, 12, 11, 1)
-#define ICC_RPR MOCK_CP32(0, 12, 11, 3)
-#define ICC_CTLR MOCK_CP32(0, 12, 12, 4)
-#define ICC_PMR MOCK_CP32(0, 4, 6, 0)
-#define MOCK_CP64(op1, crm) ((op1) << 16 | (crm) << 1)
-#define HSR_CP64_REGS_MASK MOCK_CP64(15, 15)
-#define HSR_CPREG64(reg) reg
-#define ICC_SGI1R MOCK_CP64(0, 12)
-#define ICC_ASGI1R MOCK_CP64(1, 12)
-#define ICC_SGI0R MOCK_CP64(2, 12)
+#include "traps.h"
 
 /* mmio.h */
 enum io_state { IO_ABORT, IO_HANDLED, IO_UNHANDLED, IO_RETRY };
@@ -438,6 +378,16 @@ void register_mmio_handler(struct domain *d, const struct mmio_handler_ops *ops,
 #define READ_SYSREG(name) mock_sysreg_##name()
 #define WRITE_SYSREG(value, name) mock_set_sysreg_##name(value)
 #define isb() __asm__ volatile ( "" ::: "memory" )
+/* processor.h: those that somebody writes here, and what all guests have. */
+#define HCR_IMO (1UL << 4)
+#define HCR_VI (1UL << 7)
+#define HCR_VA (1UL << 8)
+#define HCR_TVM (1UL << 26)
+#define MOCK_HCR_DEFAULT HCR_IMO
+mock_register_t mock_sysreg_HCR_EL2(void);
+void mock_set_sysreg_HCR_EL2(mock_register_t hcr);
+mock_register_t mock_sysreg_ICH_HCR_EL2(void);
+void mock_set_sysreg_ICH_HCR_EL2(mock_register_t hcr);
 mock_register_t mock_sysreg_CNTV_CTL_EL0(void);
 void mock_set_sysreg_CNTV_CTL_EL0(mock_register_t ctl);
 mock_register_t get_cycles(void);
@@ -467,6 +417,7 @@ struct vtimer { register_t ctl, cval; unsigned int irq; struct timer timer; };
 
 /* public/arch-arm.h, public/domctl.h, public/hvm/dm_op.h */
 #define XEN_DOMCTL_CDF_arm_msi (1U << 9)
+#define XEN_DOMCTL_CDF_arm_rvid_levels (1U << 10)
 #define GUEST_GICV3_ITS_BASE 0x08080000ULL
 #define GUEST_GICV3_ITS_SIZE 0x00020000ULL
 #define GUEST_GICV2M_BASE 0x08020000ULL
@@ -482,6 +433,7 @@ struct xen_dm_op_inject_msi2 {
 #define XEN_DMOP_MSI_SOURCE_ID_VALID (1u << 0)
 #define XEN_DOMCTL_CONFIG_GIC_V2 1
 #define XEN_DOMCTL_CONFIG_GIC_V3 2
+#define XEN_DOMCTL_CONFIG_GIC_RVIC 3
 #define GUEST_GICD_BASE 0x03001000ULL
 #define GUEST_GICC_BASE 0x03002000ULL
 #define GUEST_GICC_SIZE 0x00002000ULL
@@ -512,7 +464,7 @@ struct domain {
     struct vcpu **vcpu;
     int is_dying;
     spinlock_t domain_lock;
-    bool hardware, direct_mapped, creation_finished;
+    bool hardware, direct_mapped, creation_finished, aarch32, crashed;
     unsigned int options;           /* XEN_DOMCTL_CDF_ */
     /* Frames that the vGIC has mapped, once: GICV, in 4.17. */
     struct mock_mapping { gfn_t at; mfn_t to; unsigned long count; } *mapped;
@@ -547,12 +499,14 @@ struct vcpu {
     struct {
         struct vgic_cpu vgic;
         struct vtimer phys_timer, virt_timer;
-        register_t vmpidr;
+        register_t vmpidr, hcr_el2;
         union gic_state_data { struct gic_v2 v2; struct gic_v3 v3; } gic;
         uint64_t lr_mask;           /* Of gic.c, for the old C vGIC */
     } arch;
 };
 
+#define is_64bit_domain(d) (!(d)->aarch32)
+void domain_crash(struct domain *d);
 struct vcpu *mock_current(void);
 #define current mock_current()
 #define vcpu_info(v, field) ((v)->field)
@@ -593,5 +547,9 @@ extern const struct dt_device_node *dt_interrupt_controller;
 int MOCK_NAME(dt_device_get_address, dt_device_get_paddr)(
     const struct dt_device_node *node, unsigned int index, paddr_t *addr, paddr_t *size);
 void *ioremap_nocache(paddr_t addr, size_t len);
+/* Of that frame, and of GICH_HCR alone, which is one register with ICH_HCR_EL2 here. */
+#define GICH_HCR 0
+#define readl_relaxed(at) ((void)(at), (uint32_t)mock_sysreg_ICH_HCR_EL2())
+#define writel_relaxed(value, at) ((void)(at), mock_set_sysreg_ICH_HCR_EL2(value))
 
 #endif /* MOCK_H */

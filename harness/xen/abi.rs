@@ -80,9 +80,9 @@ calls! {
     Allowed sysreg = mock_sysreg(which: c_uint, aarch32: bool, read: bool, value: *mut u64) -> bool;
 }
 
-/// `vgic_max_vcpus()` for architecture version 2 or 3; other numbers are handed on as they are.
+/// `vgic_max_vcpus()` for architecture version 2 or 3, or 4 for an rVIC; other numbers are handed on as they are.
 pub fn max_vcpus(version: u32) -> u32 {
-    let config = if (2..4).contains(&version) {
+    let config = if (2..5).contains(&version) {
         version - 2 + CONFIG_GIC_V2
     } else {
         version
@@ -122,6 +122,13 @@ optional! {
     stop_storms = rvgic_stop_storms(d: *mut RawDomain);
     do_softirq = mock_do_softirq();
     choose_msi = mock_domain_choose_msi(d: *mut RawDomain);
+    choose_levels = mock_domain_choose_levels(d: *mut RawDomain);
+    choose_aarch32 = mock_domain_choose_aarch32(d: *mut RawDomain);
+    finished = mock_domain_finished(d: *mut RawDomain, crashed: *mut bool);
+    /// `handle_hypervisor()` of the vCPU that is current: x0 to x3.
+    smccc = mock_smccc(regs: *mut u64);
+    smccc_count = mock_smccc_count(d: *const RawDomain, count: *mut c_uint);
+    rvic_switch = mock_rvic_switch(v: *mut RawVcpu, to: bool);
     creation_finished = mock_domain_creation_finished(d: *mut RawDomain);
     v2m = mock_domain_v2m(d: *mut RawDomain, base: *mut u32, count: *mut u32);
     inject_msi = mock_inject_msi(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Domains, made and unmade with their vCPUs in Xen's order.
 
+mod rvic;
 mod toolstack;
 
 use crate::lock::lock;
@@ -10,6 +11,7 @@ use crate::xen::abi;
 use crate::xen::functions::RawDomain;
 use crate::xen::host::Machine;
 use crate::xen::peer;
+pub use crate::xen::vcpu::RVIC;
 use crate::xen::vcpu::Vcpu;
 use std::sync::{Arc, Mutex};
 
@@ -18,7 +20,7 @@ use std::sync::{Arc, Mutex};
 pub struct Config {
     pub id: u16,
     pub vcpus: usize,
-    /// Architecture version of its GIC, 2 or 3.
+    /// Architecture version of its GIC, 2 or 3, or [`RVIC`].
     pub gic: u8,
     /// `nr_spis`, as in the domctl.
     pub spis: u32,
@@ -27,6 +29,8 @@ pub struct Config {
     pub direct_mapped: bool,
     /// `XEN_DOMCTL_CDF_arm_msi`: an ITS without hardware behind it, or a GICv2m frame.
     pub msi: bool,
+    /// `XEN_DOMCTL_CDF_arm_rvid_levels`: lines at the inputs of its rVID are levels.
+    pub levels: bool,
     /// Its host interrupts run against the limit that Xen has for them. Here time passes on request only, so who wants that has
     /// to see to it.
     pub storms: bool,
@@ -43,8 +47,21 @@ impl Config {
             hardware: false,
             direct_mapped: false,
             msi: false,
+            levels: false,
             storms: false,
         }
+    }
+
+    /// A guest with an rVIC.
+    pub const fn rvic(vcpus: usize) -> Self {
+        Self::guest(RVIC, vcpus)
+    }
+
+    /// The same, whose rVID has levels at its inputs.
+    #[must_use]
+    pub const fn with_levels(mut self) -> Self {
+        self.levels = true;
+        self
     }
 
     /// Dom0.
@@ -168,7 +185,7 @@ impl Domain {
     /// What the vGIC answered; everything is undone, as Xen does.
     pub fn create(machine: &Arc<Machine>, config: Config) -> Result<Self, Errno> {
         // As arch_sanitise_domain_config() does.
-        if (2..4).contains(&config.gic) && abi::max_vcpus(config.gic.into()) == 0 {
+        if (2..=RVIC).contains(&config.gic) && abi::max_vcpus(config.gic.into()) == 0 {
             return Err(Errno(-EINVAL));
         }
         // SAFETY: takes any numbers.
@@ -189,6 +206,9 @@ impl Domain {
         };
         if config.msi {
             abi::choose_msi(raw);
+        }
+        if config.levels {
+            abi::choose_levels(raw);
         }
         if !config.storms {
             abi::set_storm(raw, u32::MAX, 0);

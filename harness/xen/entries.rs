@@ -2,9 +2,10 @@
 //! Xen's way through an exit from a guest and an entry to it, and who runs where.
 
 use crate::lock::lock;
+use crate::machine::cpuif::hcr;
 use crate::xen::abi;
 use crate::xen::host::{Machine, Pcpu};
-use crate::xen::vcpu::Vcpu;
+use crate::xen::vcpu::{VI, Vcpu};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -88,7 +89,8 @@ impl Machine {
             self.report("an exit without a guest");
             return;
         };
-        // enter_hypervisor_from_guest(): three lines, then the list registers.
+        // enter_hypervisor_from_guest(): a virtual abort may have been taken, three lines, then the list registers.
+        v.read_hcr_back(p.hcr_el2());
         v.update_lines();
         abi::sync_from(v.raw());
     }
@@ -99,6 +101,7 @@ impl Machine {
         p.irqs_on.store(false, Ordering::Relaxed);
         abi::sync_to();
         self.check_vtimer(p);
+        self.check_hcr(p);
         p.in_guest.store(true, Ordering::SeqCst);
     }
 
@@ -131,6 +134,33 @@ impl Machine {
         }
     }
 
+    /// On the way into the guest: `HCR_EL2` is what Xen has of it, with a virtual interrupt for an rVIC alone. That has no virtual
+    /// CPU interface.
+    fn check_hcr(&self, p: &Pcpu) {
+        let Some(v) = p.running() else {
+            return;
+        };
+        let (register, field) = (p.hcr_el2(), v.hcr());
+        if register != field {
+            let what = "HCR_EL2 in the register, and what Xen has of it";
+            self.report(format!(
+                "vCPU {}: {register:#x} is {what} is {field:#x}",
+                v.id
+            ));
+        }
+        if v.has_rvic() {
+            let interface = p.interface();
+            if interface.hcr() & hcr::EN != 0 || interface.virq() || interface.vfiq() {
+                self.report(format!(
+                    "vCPU {} has an rVIC and a virtual CPU interface",
+                    v.id
+                ));
+            }
+        } else if register & VI != 0 {
+            self.report(format!("vCPU {} has HCR_EL2.VI and a GIC", v.id));
+        }
+    }
+
     /// `do_softirq()`: with interrupts on.
     pub(super) fn softirqs(&self, p: &Pcpu) {
         let on = p.irqs_on.swap(true, Ordering::Relaxed);
@@ -149,8 +179,10 @@ impl Machine {
         v.set_running(true);
         p.current.store(v.raw(), Ordering::SeqCst);
         *lock(&p.running) = Some(Arc::clone(v));
+        p.set_hcr_el2(v.hcr());
         v.restore(&mut p.interface(), self.profile.gic);
         abi::restore_state(v.raw());
+        abi::rvic_switch(v.raw(), true);
         v.timer.disarm();
         abi::vtimer_restore(v.raw());
         v.timer.set_loaded(true);
@@ -170,6 +202,10 @@ impl Machine {
                 "vCPU {} leaves pCPU {} with its virtual timer's PPI active",
                 v.id, p.index
             ));
+        }
+        abi::rvic_switch(v.raw(), false);
+        if p.hcr_el2() & VI != 0 {
+            self.report(format!("vCPU {} leaves HCR_EL2.VI behind", v.id));
         }
         *lock(&p.running) = None;
         abi::save_state(v.raw());

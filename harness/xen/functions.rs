@@ -88,6 +88,7 @@ macro_rules! each_function {
                 fn mock_vcpu_is_running(v: *mut RawVcpu) -> *mut bool;
                 fn mock_vcpu_processor(v: *mut RawVcpu) -> *mut c_int;
                 fn mock_vcpu_upcall(v: *mut RawVcpu) -> *mut u8;
+                fn mock_vcpu_hcr(v: *mut RawVcpu) -> *mut u64;
                 fn mock_mmio(
                     v: *mut RawVcpu, base: *mut u64, step: c_int, size: c_uint, write: bool, aarch32: bool,
                     value: *mut u64
@@ -129,6 +130,12 @@ macro_rules! each_function {
                 fn mock_storm_param(text: *const c_char, ok: *mut bool);
                 fn mock_do_softirq();
                 fn mock_domain_choose_msi(d: *mut RawDomain);
+                fn mock_domain_choose_levels(d: *mut RawDomain);
+                fn mock_domain_choose_aarch32(d: *mut RawDomain);
+                fn mock_domain_finished(d: *mut RawDomain, crashed: *mut bool);
+                fn mock_smccc(regs: *mut u64);
+                fn mock_smccc_count(d: *const RawDomain, count: *mut c_uint);
+                fn mock_rvic_switch(v: *mut RawVcpu, to: bool);
                 fn mock_domain_creation_finished(d: *mut RawDomain);
                 fn mock_domain_v2m(d: *mut RawDomain, base: *mut u32, count: *mut u32);
                 fn mock_inject_msi(

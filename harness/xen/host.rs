@@ -48,6 +48,10 @@ pub struct Pcpu {
     pub(super) in_handler: AtomicBool,
     /// The PPI of the virtual timer is active.
     pub(super) vtimer_active: AtomicBool,
+    /// The same is enabled.
+    pub(super) vtimer_enabled: AtomicBool,
+    /// `HCR_EL2`.
+    hcr_el2: AtomicU64,
     pub counters: Counters,
 }
 
@@ -81,8 +85,19 @@ impl Pcpu {
         self.vtimer_active.load(Ordering::SeqCst)
     }
 
+    /// `HCR_EL2`.
+    pub(crate) fn hcr_el2(&self) -> u64 {
+        self.hcr_el2.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn set_hcr_el2(&self, hcr: u64) {
+        self.hcr_el2.store(hcr, Ordering::SeqCst);
+    }
+
     pub(super) fn vtimer_fires(&self) -> bool {
-        !self.is_vtimer_active() && self.running().is_some_and(|v| v.timer.line())
+        !self.is_vtimer_active()
+            && self.vtimer_enabled.load(Ordering::SeqCst)
+            && self.running().is_some_and(|v| v.timer.line())
     }
 
     pub(crate) fn running(&self) -> Option<Arc<Vcpu>> {
@@ -280,6 +295,8 @@ impl Pcpu {
             in_irq: AtomicBool::new(false),
             in_handler: AtomicBool::new(false),
             vtimer_active: AtomicBool::new(false),
+            vtimer_enabled: AtomicBool::new(true),
+            hcr_el2: AtomicU64::new(0),
             counters: Counters::default(),
         }
     }

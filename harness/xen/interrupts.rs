@@ -114,6 +114,14 @@ impl Machine {
         }
     }
 
+    pub(crate) fn set_own_enabled(&self, p: &Pcpu, irq: u16, on: bool) {
+        if u32::from(irq) == u32::from(self.profile.vtimer) {
+            p.vtimer_enabled.store(on, Ordering::SeqCst);
+        } else {
+            self.report(format!("PPI {irq} of pCPU {} is nobody's", p.index));
+        }
+    }
+
     pub(crate) fn set_own_active(&self, p: &Pcpu, irq: u16, on: bool) {
         if u32::from(irq) == u32::from(self.profile.vtimer) {
             p.vtimer_active.store(on, Ordering::SeqCst);

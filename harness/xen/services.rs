@@ -94,7 +94,13 @@ extern "C" fn mock_wake(_v: *mut RawVcpu, processor: c_int, running_elsewhere: b
 
 #[unsafe(no_mangle)]
 extern "C" fn mock_phys_enable(irq: c_uint, on: bool) {
-    cpu(|m, _| m.gic.set_enabled(irq as u16, on));
+    cpu(|m, p| {
+        if irq < u32::from(FIRST_SPI) {
+            m.set_own_enabled(p, irq as u16, on);
+        } else {
+            m.gic.set_enabled(irq as u16, on);
+        }
+    });
 }
 
 #[unsafe(no_mangle)]
@@ -182,6 +188,16 @@ extern "C" fn mock_set_cntv_ctl(ctl: u64) {
 #[unsafe(no_mangle)]
 extern "C" fn mock_cntv_cval() -> u64 {
     cpu(|_, p| p.running().map_or(u64::MAX, |v| v.timer.comparator()))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mock_hcr_el2() -> u64 {
+    cpu(|_, p| p.hcr_el2())
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn mock_set_hcr_el2(hcr: u64) {
+    cpu(|_, p| p.set_hcr_el2(hcr));
 }
 
 // -------------------------------------------------------------------- GICH and ICH registers of this CPU

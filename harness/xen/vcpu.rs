@@ -46,6 +46,16 @@ unsafe impl Send for Vcpu {}
 // SAFETY: as above.
 unsafe impl Sync for Vcpu {}
 
+/// In the place of a version of the GIC, an rVIC.
+pub const RVIC: u8 = 4;
+
+/// Of `HCR_EL2`: a virtual interrupt, a virtual abort that is pending, and that what of EL1 says how memory is seen traps.
+pub const VI: u64 = 1 << 7;
+/// See above.
+pub const VA: u64 = 1 << 8;
+/// See above.
+pub const TVM: u64 = 1 << 26;
+
 const BLOCKED: u64 = 1 << 0;
 const DOWN: u64 = 1 << 1;
 
@@ -95,6 +105,39 @@ impl Vcpu {
     fn processor_field(&self) -> &AtomicI32 {
         // SAFETY: as above.
         unsafe { AtomicI32::from_ptr(abi::mock_vcpu_processor(self.raw)) }
+    }
+
+    fn hcr_field(&self) -> &AtomicU64 {
+        // SAFETY: as above.
+        unsafe { AtomicU64::from_ptr(abi::mock_vcpu_hcr(self.raw)) }
+    }
+
+    /// `v->arch.hcr_el2`: what Xen has of `HCR_EL2`.
+    pub fn hcr(&self) -> u64 {
+        self.hcr_field().load(Ordering::SeqCst)
+    }
+
+    /// On an exit. While a virtual abort is pending, the register is what counts: taken, it is pending no longer.
+    pub(crate) fn read_hcr_back(&self, register: u64) {
+        if self.hcr() & VA != 0 {
+            self.hcr_field().store(register, Ordering::SeqCst);
+        }
+    }
+
+    /// `vcpu_hcr_set_flags()` and `vcpu_hcr_clear_flags()` of the vCPU, which is current: what the register is then.
+    pub(crate) fn change_hcr(&self, flags: u64, on: bool) -> u64 {
+        let hcr = if on {
+            self.hcr() | flags
+        } else {
+            self.hcr() & !flags
+        };
+        self.hcr_field().store(hcr, Ordering::SeqCst);
+        hcr
+    }
+
+    /// Has it an rVIC in place of a GIC?
+    pub fn has_rvic(&self) -> bool {
+        self.gic_version == RVIC
     }
 
     fn upcall(&self) -> &AtomicU8 {

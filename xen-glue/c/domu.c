@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Domains that Xen itself builds from the host's device tree: what their nodes
- * say of messages and limits, and what the guest's own device tree then has.
+ * say of vGICs, messages and limits, and what the guest's own device tree then has.
  */
 
 #include <xen/device_tree.h>
@@ -34,6 +34,40 @@ static uint32_t __init number(const struct dt_device_node *node,
     return value;
 }
 
+/* What it has in place of what the host has. */
+static void __init parse_version(const struct dt_device_node *node,
+                                 struct xen_domctl_createdomain *config,
+                                 unsigned int flags)
+{
+    const char *name = "native";
+
+    if ( dt_find_property(node, "xen,vgic", NULL) &&
+         dt_property_read_string(node, "xen,vgic", &name) )
+        panic("xen,vgic of domain %s has to be a string\n",
+              dt_node_name(node));
+
+    if ( !strcmp(name, "rvic") )
+    {
+#ifdef CDF_hardware
+        if ( flags & CDF_hardware )
+            panic("xen,vgic = \"rvic\" cannot be specified for hardware domain\n");
+#endif
+        config->arch.gic_version = XEN_DOMCTL_CONFIG_GIC_RVIC;
+    }
+    else if ( strcmp(name, "native") )
+        panic("xen,vgic of domain %s is \"rvic\" or \"native\", and not \"%s\"\n",
+              dt_node_name(node), name);
+
+    if ( !dt_property_read_bool(node, "xen,rvid-level-inputs") )
+        return;
+
+    if ( config->arch.gic_version != XEN_DOMCTL_CONFIG_GIC_RVIC )
+        panic("xen,rvid-level-inputs of domain %s takes xen,vgic = \"rvic\"\n",
+              dt_node_name(node));
+
+    config->flags |= XEN_DOMCTL_CDF_arm_rvid_levels;
+}
+
 void __init vgic_domu_parse(const struct dt_device_node *node,
                             struct xen_domctl_createdomain *config,
                             unsigned int flags)
@@ -42,6 +76,8 @@ void __init vgic_domu_parse(const struct dt_device_node *node,
         "xen,msi-lpis", "xen,msi-devices", "xen,msi-events",
     };
     unsigned int i;
+
+    parse_version(node, config, flags);
 
     if ( dt_property_read_bool(node, "xen,arm-msi") )
     {
@@ -144,6 +180,136 @@ int __init vgic_domu_nodes(const struct domain *d, void *fdt)
         if ( !rc )
             rc = fdt_end_node(fdt);
     }
+
+    return rc;
+}
+
+/*
+ * The rVIC's node has the phandle of a GIC's: what it is to a timer or to the
+ * hypervisor's node. That of the rVID has what a GIC's messages would have.
+ */
+#define PHANDLE_RVID GUEST_PHANDLE_MSI
+
+/* What both have, up to what is their own. */
+static int __init begin_controller(void *fdt, const char *name,
+                                   const char *compatible, uint32_t cells,
+                                   uint32_t phandle)
+{
+    int rc = fdt_begin_node(fdt, name);
+
+    if ( !rc )
+        rc = fdt_property_string(fdt, "compatible", compatible);
+    if ( !rc )
+        rc = fdt_property(fdt, "interrupt-controller", NULL, 0);
+    if ( !rc )
+        rc = fdt_property_cell(fdt, "#address-cells", 0);
+    if ( !rc )
+        rc = fdt_property_cell(fdt, "#interrupt-cells", cells);
+    if ( !rc )
+        rc = fdt_property_cell(fdt, "phandle", phandle);
+
+    return rc;
+}
+
+/* Its inputs for messages are the last of all. */
+static int __init rvid_messages(const struct domain *d, void *fdt)
+{
+    uint32_t count;
+    __be32 range[2];
+    __be32 *cells = range;
+    int rc;
+
+    if ( !rvgic_rvic_messages(d, &count) )
+        return 0;
+
+    dt_set_cell(&cells, 1, d->arch.vgic.nr_spis - count);
+    dt_set_cell(&cells, 1, count);
+
+    rc = fdt_property(fdt, "msi-controller", NULL, 0);
+    if ( !rc )
+        rc = fdt_property_cell(fdt, "#msi-cells", 0);
+    if ( !rc )
+        rc = fdt_property(fdt, "msi-range", range, sizeof(range));
+
+    return rc;
+}
+
+int __init vgic_domu_rvic(const struct domain *d, void *fdt, uint32_t phandle)
+{
+    int rc;
+
+    if ( !is_64bit_domain(d) )
+        panic("%pd cannot have an rVIC: its kernel is for AArch32\n", d);
+
+    rc = begin_controller(fdt, "rvic", "arm,rvic", 2, phandle);
+    if ( !rc )
+        rc = fdt_end_node(fdt);
+    if ( !rc )
+        rc = begin_controller(fdt, "rvid", "arm,rvid", 1, PHANDLE_RVID);
+    if ( !rc )
+        rc = fdt_property_cell(fdt, "interrupt-parent", phandle);
+    if ( !rc )
+        rc = rvid_messages(d, fdt);
+    if ( !rc && rvgic_rvic_levels(d) )
+        rc = fdt_property(fdt, "xen,level-inputs", NULL, 0);
+
+    return rc ?: fdt_end_node(fdt);
+}
+
+int __init vgic_domu_passthrough(const struct domain *d)
+{
+    if ( !vgic_is_rvic(d) )
+        return 0;
+
+    printk(XENLOG_ERR
+           "%pd: a device tree for a GIC is not one for an rVIC, and no device goes with it\n",
+           d);
+
+    return -EINVAL;
+}
+
+/*
+ * A GIC's cells are: is it a PPI; its number among those of its kind; in bits 3
+ * to 0 its type, and above that, CPUs. They are all of one kind.
+ */
+int __init vgic_domu_interrupts(const struct domain *d, void *fdt,
+                                uint32_t phandle, const __be32 (*gic)[3],
+                                unsigned int count)
+{
+    __be32 own[2 * 4] = {};
+    __be32 *cells = own;
+    unsigned int i;
+    bool ppi = false;
+    int rc;
+
+    if ( !vgic_is_rvic(d) )
+    {
+        rc = fdt_property(fdt, "interrupts", gic, sizeof(*gic) * count);
+
+        return rc ?: fdt_property_cell(fdt, "interrupt-parent", phandle);
+    }
+
+    if ( count * 2 > ARRAY_SIZE(own) )
+        return -FDT_ERR_NOSPACE;
+
+    for ( i = 0; i < count; i++ )
+    {
+        unsigned int number = be32_to_cpu(gic[i][1]);
+
+        ppi = be32_to_cpu(gic[i][0]);
+        if ( ppi )
+        {
+            dt_set_cell(&cells, 1, number + NR_GIC_SGI);
+            dt_set_cell(&cells, 1, be32_to_cpu(gic[i][2]) & 0xf);
+        }
+        else
+            dt_set_cell(&cells, 1, number);
+    }
+
+    rc = fdt_property(fdt, "interrupts", own, (cells - own) * sizeof(*own));
+    if ( !rc )
+        rc = fdt_property_cell(fdt, "interrupt-parent",
+                               ppi ? phandle : PHANDLE_RVID);
 
     return rc;
 }

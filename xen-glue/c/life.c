@@ -37,6 +37,9 @@ unsigned int vgic_max_vcpus(unsigned int domctl_vgic_version)
         return RVGIC_MAX_VCPUS;
 #endif
 
+    case XEN_DOMCTL_CONFIG_GIC_RVIC:
+        return RVGIC_MAX_VCPUS;
+
     default:
         return 0;
     }
@@ -144,6 +147,20 @@ static int place_v3(struct domain *d, rvgic_mmio_count_t *mmio_count)
 }
 #endif
 
+/* It has no frame, and asks nothing of the host's GIC. */
+static int place_rvic(const struct domain *d, rvgic_mmio_count_t *mmio_count)
+{
+    *mmio_count = 0;
+
+    if ( !is_hardware_domain(d) )
+        return 0;
+
+    printk(XENLOG_G_ERR "d%u: the hardware domain cannot have an rVIC\n",
+           d->domain_id);
+
+    return -EINVAL;
+}
+
 int domain_vgic_register(struct domain *d, rvgic_mmio_count_t *mmio_count)
 {
     int rc = -ENODEV;
@@ -159,6 +176,10 @@ int domain_vgic_register(struct domain *d, rvgic_mmio_count_t *mmio_count)
         rc = place_v3(d, mmio_count);
         break;
 #endif
+
+    case VGIC_RVIC:
+        rc = place_rvic(d, mmio_count);
+        break;
 
     default:
         break;

@@ -124,6 +124,9 @@ int rvgic_register_frames(struct domain *d)
     unsigned int i;
     int rc;
 
+    if ( vgic_is_rvic(d) )
+        return rvgic_prepare_host_its(d);
+
     register_mmio_handler(d, &dist_ops, vgic->dbase,
                           vgic->version == GIC_V3 ? SZ_64K : PAGE_SIZE, NULL);
 

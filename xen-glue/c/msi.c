@@ -31,6 +31,12 @@
 /* Of the frame of a GICv2m: what a message is written to. */
 #define V2M_SETSPI_NS   0x040
 
+/* The inputs of an rVID for messages, above those that were asked for. */
+#define RVID_INPUTS     32
+
+/* Nothing is there. It is what says that a message is for the rVID. */
+#define RVIC_DOORBELL   0xba5e0000
+
 /* The hardware domain has what the host has, and nothing beside it. */
 bool rvgic_has_msi(const struct domain *d)
 {
@@ -188,7 +194,16 @@ static const struct mmio_handler_ops v2m_ops = {
     .write = v2m_mmio_write,
 };
 
-/* Both *********************************************************************/
+/* The inputs of an rVID ****************************************************/
+
+bool rvgic_rvic_messages(const struct domain *d, uint32_t *count)
+{
+    *count = RVID_INPUTS;
+
+    return vgic_is_rvic(d) && rvgic_has_msi(d);
+}
+
+/* All of them **************************************************************/
 
 /* How many handlers, or why the domain cannot have what it is to have. */
 int rvgic_place_msi(const struct domain *d)
@@ -244,6 +259,9 @@ int rvgic_inject_msi(struct domain *d, uint64_t doorbell, uint32_t segment,
     /* There is one segment, of which all DeviceIDs are. */
     if ( segment )
         return -ENOENT;
+
+    if ( vgic_is_rvic(d) )
+        return doorbell == RVIC_DOORBELL ? rvgic_rvic_message(d, data) : -ENOENT;
 
     if ( has_v2m(d) )
         return doorbell == GUEST_GICV2M_BASE + V2M_SETSPI_NS

@@ -16,6 +16,9 @@
 #include <xen/spinlock.h>
 #endif
 
+/* What a domain has in place of a GIC: beside enum gic_version, which ends at 2. */
+#define VGIC_RVIC 3
+
 struct vgic_rdist_region {
     paddr_t base;
     paddr_t size;
@@ -23,7 +26,8 @@ struct vgic_rdist_region {
 };
 
 struct vgic_dist {
-    uint32_t version;           /* enum gic_version, set by domain.c */
+    /* enum gic_version or VGIC_RVIC, set by domain.c */
+    uint32_t version;
     unsigned int nr_spis;       /* Without extended SPIs; a multiple of 32 */
     unsigned int nr_espis;      /* A multiple of 32 */
     unsigned int nr_regions;    /* GICv3 only */
@@ -35,6 +39,7 @@ struct vgic_dist {
     /* A bit each for local IRQs, then SPIs, then extended SPIs. */
     unsigned long *allocated_irqs;
     void *priv;                 /* The Rust object, NULL before there is one */
+    void *rvic;                 /* The same, of a domain with an rVIC */
     /* Its host interrupts, see storm.c. NULL: it has none. */
     struct rvgic_storm *storm;
     uint32_t storm_rate, storm_burst;   /* 0: nobody has said */
@@ -50,9 +55,17 @@ struct vgic_dist {
 struct vgic_cpu {
     void *dist;                 /* The domain's Rust object; NULL: idle */
     void *priv;                 /* The vCPU's */
+    void *rvic;                 /* With an rVIC, where those two are NULL */
     bool lines_up;              /* See vgic_lines_up() */
     bool keeps_vtimer;          /* Its PPI is not mapped, see vtimer.c */
 };
+
+/* A macro, since struct domain is not known yet. */
+#define vgic_is_rvic(d) ((d)->arch.vgic.version == VGIC_RVIC)
+
+/* An ID register whose field at this bit says that there is a GIC. */
+#define vgic_id_field(d, shift, value) \
+    (vgic_is_rvic(d) ? (value) & ~(0xfULL << (shift)) : (value))
 
 static inline paddr_t vgic_cpu_base(const struct vgic_dist *vgic)
 {
@@ -64,6 +77,7 @@ static inline paddr_t vgic_dist_base(const struct vgic_dist *vgic)
     return vgic->dbase;
 }
 
+struct cpu_user_regs;
 struct domain;
 struct vcpu;
 struct irq_desc;
@@ -125,6 +139,34 @@ void vgic_domu_parse(const struct dt_device_node *node,
 void vgic_domu_limits(struct domain *d, const struct dt_device_node *node);
 int vgic_domu_cells(const struct domain *d, void *fdt);
 int vgic_domu_nodes(const struct domain *d, void *fdt);
+
+/*
+ * With an rVIC, its node and the rVID's, of which phandle is the first one's.
+ * And for any domain: the properties of another node that say what its
+ * interrupts are, by the cells that they have with a GIC; and may devices of
+ * the host come with nodes for a GIC?
+ */
+int vgic_domu_rvic(const struct domain *d, void *fdt, uint32_t phandle);
+int vgic_domu_passthrough(const struct domain *d);
+int vgic_domu_interrupts(const struct domain *d, void *fdt, uint32_t phandle,
+                         const __be32 (*gic)[3], unsigned int count);
+
+/*
+ * The calls of an rVIC, which is what the guest has in place of registers. v is
+ * current; false: the domain has no such call. And how many it has.
+ */
+bool vgic_handle_smccc(struct cpu_user_regs *regs);
+unsigned int vgic_smccc_count(const struct domain *d);
+
+/*
+ * A vCPU with an rVIC comes to its CPU, and leaves it. Interrupts are off. In
+ * between no register of a GIC's CPU interface is there.
+ */
+void vgic_rvic_switch_to(const struct vcpu *v);
+void vgic_rvic_switch_from(const struct vcpu *v);
+
+/* Its domain is complete. What it cannot be has it crash. */
+void vgic_rvic_finished(struct domain *d);
 
 /*
  * Interrupts of hardware for a domain, which are held if there are too many.

@@ -71,6 +71,19 @@ int rvgic_register_its(struct domain *d);
  */
 bool rvgic_v2m(const struct domain *d, uint32_t *base, uint32_t *count);
 
+/*
+ * Of a domain with an rVIC: how many inputs of the rVID are for messages, if
+ * there are any, and are lines at its inputs levels? Both before it has one.
+ */
+bool rvgic_rvic_messages(const struct domain *d, uint32_t *count);
+bool rvgic_rvic_levels(const struct domain *d);
+
+/*
+ * The virtual interrupt of v, which is current and about to enter its guest.
+ * Interrupts are off.
+ */
+void rvgic_set_virtual_irq(struct vcpu *v, bool on);
+
 /* Guest memory; false: some of it is not there. Process context. */
 bool rvgic_read_guest(struct domain *d, uint64_t gpa, void *to, uint32_t size);
 bool rvgic_write_guest(struct domain *d, uint64_t gpa, const void *from,
@@ -142,6 +155,8 @@ bool rvgic_ptimer_line(const struct vcpu *v);
 
 /* Where Xen keeps the line of the virtual timer: looks at it, on an exit. */
 void rvgic_vtimer_sample(struct vcpu *v);
+/* The same, on a call of the rVIC of v, which is current. */
+void rvgic_vtimer_resample(struct vcpu *v);
 
 /* Can Xen's clock be waiting for what is so many ticks after its start? */
 bool rvgic_comes_in_time(uint64_t ticks);

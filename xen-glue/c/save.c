@@ -153,8 +153,12 @@ static bool has_all_vcpus(const struct domain *d)
     unsigned int i;
 
     for ( i = 0; i < d->max_vcpus; i++ )
-        if ( !d->vcpu[i] || !d->vcpu[i]->arch.vgic.priv )
+    {
+        const struct vcpu *v = d->vcpu[i];
+
+        if ( !v || (!v->arch.vgic.priv && !v->arch.vgic.rvic) )
             return false;
+    }
 
     return true;
 }

@@ -128,6 +128,18 @@ void rvgic_vtimer_sample(struct vcpu *v)
         keep_line(v, current_line());
 }
 
+/*
+ * With an rVIC no exit looks at lines, but a call of the guest's may be about
+ * this one: while it is up, and so has the PPI disabled. An enabled PPI comes by
+ * itself.
+ */
+void rvgic_vtimer_resample(struct vcpu *v)
+{
+    if ( v->arch.vgic.keeps_vtimer &&
+         test_bit(_IRQ_DISABLED, &host_ppi()->status) )
+        rvgic_vtimer_sample(v);
+}
+
 void vgic_vtimer_fired(void)
 {
     struct vcpu *v = current;

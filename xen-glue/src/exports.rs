@@ -12,6 +12,7 @@
 //! | [`its`] | those of ITSes and of GICv2m frames, messages of device models, limits |
 //! | [`hwirq`] | physical interrupts |
 //! | [`vtimer`] | the virtual timer's interrupt |
+//! | [`rvic`] | domains with an rVIC in place of a GIC: their calls, and the same for them |
 //! | [`save`] | the vGIC as a stream, and back |
 //! | [`dump`] | the console's 'q' key |
 //!
@@ -24,11 +25,12 @@ pub mod its;
 pub mod life;
 pub mod mmio;
 pub mod run;
+pub mod rvic;
 pub mod save;
 pub mod vtimer;
 
 use crate::ffi::{self, domain, vcpu};
-use crate::host::{Vcpu, Vgic};
+use crate::host::{Rvic, RvicVcpu, Vcpu, Vgic};
 use crate::layout::{XenDomain, XenVcpu};
 use core::ffi::c_int;
 use rust_vgic::Error;
@@ -82,6 +84,37 @@ pub(crate) unsafe fn vcpu_of<'a>(v: *mut vcpu) -> Option<(&'a Vgic, &'a Vcpu)> {
     // SAFETY: NULL, or an object inside the domain's.
     let own = unsafe { own.cast::<Vcpu>().as_ref() }?;
     Some((vgic, own))
+}
+
+/// The rVIC of a domain, if it has one in place of a GIC, by now and still.
+///
+/// # Safety
+/// `d` is NULL or alive.
+pub(crate) unsafe fn rvic_of<'a>(d: *mut domain) -> Option<&'a Rvic> {
+    if d.is_null() {
+        return None;
+    }
+    // SAFETY: the caller says so.
+    let p = unsafe { XenDomain::new(d) }.rvic();
+    // SAFETY: NULL, or what domain_vgic_init() made and domain_vgic_free() has not taken back.
+    unsafe { p.cast::<Rvic>().as_ref() }
+}
+
+/// A vCPU of such a domain. None for those with a GIC, idle vCPUs, and before vcpu_vgic_init().
+///
+/// # Safety
+/// `v` is NULL or alive.
+pub(crate) unsafe fn rvic_vcpu_of<'a>(v: *mut vcpu) -> Option<(&'a Rvic, &'a RvicVcpu)> {
+    if v.is_null() {
+        return None;
+    }
+    // SAFETY: the caller says so.
+    let v = unsafe { XenVcpu::new(v) };
+    // SAFETY: NULL, or an object inside the domain's, which lives until domain_vgic_free(), after all vCPUs have stopped.
+    let own = unsafe { v.rvic().cast::<RvicVcpu>().as_ref() }?;
+    // SAFETY: a vCPU's domain is alive.
+    let rvic = unsafe { rvic_of(v.domain().as_ptr()) }?;
+    Some((rvic, own))
 }
 
 /// The vCPU that runs on this CPU.

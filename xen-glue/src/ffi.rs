@@ -121,6 +121,13 @@ unsafe extern "C" {
     pub fn rvgic_route_event(d: *mut domain, n: c_uint, device: u32, event: u32, v: *const vcpu);
 }
 
+// c/rvic.c
+unsafe extern "C" {
+    pub fn rvgic_set_virtual_irq(v: *mut vcpu, on: bool);
+    pub fn rvgic_rvic_messages(d: *const domain, count: *mut u32) -> bool;
+    pub fn rvgic_rvic_levels(d: *const domain) -> bool;
+}
+
 // c/record.c
 #[cfg(feature = "record")]
 unsafe extern "C" {

@@ -17,6 +17,12 @@ pub type Vgic = rust_vgic::Domain<XenHost>;
 /// A vCPU's part of it.
 pub type Vcpu = rust_vgic::Vcpu<XenVcpu>;
 
+/// The rVIC and the rVID of a domain that has no GIC.
+pub type Rvic = rust_vgic::rvic::Domain<XenHost>;
+
+/// A vCPU's part of it.
+pub type RvicVcpu = rust_vgic::rvic::Rvic<XenVcpu>;
+
 /// What Xen offers to the vGIC of one domain.
 pub struct XenHost {
     domain: XenDomain,
@@ -64,6 +70,11 @@ impl Host for XenHost {
     fn kick(&self, vcpu: XenVcpu) {
         // SAFETY: alive as long as its domain's vGIC. Takes scheduler locks with interrupts masked: any context.
         unsafe { ffi::vcpu_kick(vcpu.as_ptr()) }
+    }
+
+    fn set_virtual_irq(&self, vcpu: XenVcpu, on: bool) {
+        // SAFETY: current; this is the way into its guest.
+        unsafe { ffi::rvgic_set_virtual_irq(vcpu.as_ptr(), on) }
     }
 
     fn is_blocked(&self, vcpu: XenVcpu) -> bool {

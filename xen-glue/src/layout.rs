@@ -23,6 +23,7 @@ struct Layout {
     dist_nr_espis: u32,
     dist_allocated_irqs: u32,
     dist_priv: u32,
+    dist_rvic: u32,
     // struct vcpu: int, pointer, unsigned long, and the numbers of bits in that.
     vcpu_id: u32,
     vcpu_domain: u32,
@@ -32,6 +33,7 @@ struct Layout {
     // struct vcpu, in arch.vgic: pointers.
     vgic_dist: u32,
     vgic_priv: u32,
+    vgic_rvic: u32,
     vgic_lines_up: u32,
     // struct irq_desc: unsigned int.
     desc_irq: u32,
@@ -107,11 +109,21 @@ impl XenDomain {
         unsafe { field(self.0, rvgic_layout.domain_evtchn_irq) }
     }
 
-    /// 2 or 3: `enum gic_version` counts from GIC_V2 = 1.
+    /// 2 or 3: `enum gic_version` counts from GIC_V2 = 1. A domain with an rVIC has none.
     pub fn gic_version(self) -> u32 {
+        self.version().wrapping_add(1)
+    }
+
+    /// Has it an rVIC and an rVID in place of a GIC?
+    pub fn is_rvic(self) -> bool {
+        /// `VGIC_RVIC` of c/rust_vgic.h.
+        const RVIC: u32 = 3;
+        self.version() == RVIC
+    }
+
+    fn version(self) -> u32 {
         // SAFETY: alive; set before the vGIC is created.
-        let version: u32 = unsafe { field(self.0, rvgic_layout.dist_version) };
-        version.wrapping_add(1)
+        unsafe { field(self.0, rvgic_layout.dist_version) }
     }
 
     pub fn spis(self) -> u32 {
@@ -151,6 +163,18 @@ impl XenDomain {
     pub fn set_private(self, p: *mut c_void) {
         let at = place::<_, *mut c_void>(self.0, rvgic_layout.dist_priv);
         // SAFETY: alive; at creation or destruction, when nobody else uses the vGIC.
+        unsafe { at.write(p) }
+    }
+
+    /// The Rust object of a domain with an rVIC. One that has it has no [`XenDomain::private`].
+    pub fn rvic(self) -> *mut c_void {
+        // SAFETY: alive; set at creation and destruction only.
+        unsafe { field(self.0, rvgic_layout.dist_rvic) }
+    }
+
+    pub fn set_rvic(self, p: *mut c_void) {
+        let at = place::<_, *mut c_void>(self.0, rvgic_layout.dist_rvic);
+        // SAFETY: alive; at creation or destruction, when nobody else uses it.
         unsafe { at.write(p) }
     }
 }
@@ -233,6 +257,18 @@ impl XenVcpu {
         unsafe { at.write(dist) }
         let at = place::<_, *mut c_void>(self.0, rvgic_layout.vgic_priv);
         // SAFETY: the same.
+        unsafe { at.write(own) }
+    }
+
+    /// The vCPU's Rust object in a domain with an rVIC, in place of those of [`XenVcpu::private`].
+    pub fn rvic(self) -> *mut c_void {
+        // SAFETY: alive; set at creation only.
+        unsafe { field(self.0, rvgic_layout.vgic_rvic) }
+    }
+
+    pub fn set_rvic(self, own: *mut c_void) {
+        let at = place::<_, *mut c_void>(self.0, rvgic_layout.vgic_rvic);
+        // SAFETY: alive; at creation, when the vCPU has not run yet.
         unsafe { at.write(own) }
     }
 }

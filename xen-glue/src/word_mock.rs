@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What a mock Xen may ask that Xen does not: it is not in the hypervisor.
 
-use crate::exports::{vcpu_of, vgic_of};
+use crate::exports::{rvic_of, vcpu_of, vgic_of};
 use crate::ffi::{domain, vcpu};
 use core::ffi::{c_uint, c_void};
 use core::fmt;
@@ -63,5 +63,8 @@ pub unsafe extern "C" fn rvgic_mock_image(
     if let Some(vgic) = unsafe { vgic_of(d) } {
         // Whoever takes it does not fail.
         let _ = vgic.image(&mut Text { take, context });
+    // SAFETY: the same.
+    } else if let Some(rvic) = unsafe { rvic_of(d) } {
+        let _ = rvic.image(&mut Text { take, context });
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Every pointer is one of Xen's own, alive during the call.
 
-use super::vcpu_of;
+use super::{rvic_vcpu_of, vcpu_of};
 use crate::ffi::{self, vcpu};
 use crate::layout::XenVcpu;
 use crate::log::Console;
@@ -11,15 +11,20 @@ use crate::log::Console;
 /// The console's 'q' key, for any vCPU, running or not.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gic_dump_vgic_info(v: *mut vcpu) {
+    // The console takes everything.
     // SAFETY: alive, see above.
     if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
-        // The console takes everything.
         let _ = vgic.dump(own, &mut Console);
-        // SAFETY: its domain is alive as well.
-        let xen = unsafe { XenVcpu::new(v) };
-        if xen.id() == 0 {
-            // SAFETY: as above.
-            unsafe { ffi::rvgic_dump_storms(xen.domain().as_ptr()) };
-        }
+    // SAFETY: the same.
+    } else if let Some((rvic, own)) = unsafe { rvic_vcpu_of(v) } {
+        let _ = rvic.dump(own, &mut Console);
+    } else {
+        return;
+    }
+    // SAFETY: its domain is alive as well.
+    let xen = unsafe { XenVcpu::new(v) };
+    if xen.id() == 0 {
+        // SAFETY: as above.
+        unsafe { ffi::rvgic_dump_storms(xen.domain().as_ptr()) };
     }
 }

@@ -85,7 +85,7 @@ pub unsafe extern "C" fn rvgic_v2m_write(v: *mut vcpu, offset: u32, size: u8, va
 }
 
 /// 0, or the number of an error for why a message has changed nothing.
-fn sent(result: Result<(), MessageError>) -> c_int {
+pub(super) fn sent(result: Result<(), MessageError>) -> c_int {
     match result {
         Ok(()) => 0,
         Err(MessageError::NoDevice | MessageError::NoEvent) => -ENOENT,

@@ -3,7 +3,7 @@
 //!
 //! Every pointer is one of Xen's own, alive during the call.
 
-use super::{EINVAL, ERESTART, errno, vcpu_of, vgic_of};
+use super::{EINVAL, ERESTART, errno, rvic, rvic_of, rvic_vcpu_of, vcpu_of, vgic_of};
 use crate::ffi::{self, domain, vcpu};
 use crate::host::{Desc, Vgic, XenHost};
 use crate::layout::{self, NONE, XenDomain, XenVcpu};
@@ -11,6 +11,7 @@ use crate::log as console;
 use crate::virq;
 use alloc::boxed::Box;
 use core::ffi::{c_int, c_uint};
+use core::ops::Range;
 use rust_vgic::lr::Format;
 use rust_vgic::redistributor::Region;
 use rust_vgic::slice::try_box;
@@ -161,20 +162,8 @@ fn create(d: XenDomain, nr_spis: c_uint) -> Result<(), Error> {
     };
     let vgic = try_box(Domain::new(&config, host)?).ok_or(Error::NoMemory)?;
     d.set_spis(spis, espis);
-    let size = virq::words(d).saturating_mul(8);
-    // SAFETY: any size will do.
-    let bitmap = unsafe { ffi::_xzalloc(size as _, 8) };
-    if bitmap.is_null() {
-        return Err(Error::NoMemory);
-    }
-    d.set_allocated_irqs(bitmap.cast());
-    for sgi in 0..IntId::PPI {
-        virq::reserve(d, sgi);
-    }
     let own = frame.map_or(0..0, |f| f.base..f.base.saturating_add(f.count));
-    for spi in own {
-        virq::reserve(d, spi);
-    }
+    allocate_virqs(d, own)?;
     record!(made(&vgic));
     d.set_private(Box::into_raw(vgic).cast());
     log::info!(
@@ -189,12 +178,33 @@ fn create(d: XenDomain, nr_spis: c_uint) -> Result<(), Error> {
     Ok(())
 }
 
+/// The bitmap of the domain's numbers, of which it has SGIs itself, and those that messages become.
+pub(super) fn allocate_virqs(d: XenDomain, messages: Range<u32>) -> Result<(), Error> {
+    let size = virq::words(d).saturating_mul(8);
+    // SAFETY: any size will do.
+    let bitmap = unsafe { ffi::_xzalloc(size as _, 8) };
+    if bitmap.is_null() {
+        return Err(Error::NoMemory);
+    }
+    d.set_allocated_irqs(bitmap.cast());
+    for own in (0..IntId::PPI).chain(messages) {
+        virq::reserve(d, own);
+    }
+    Ok(())
+}
+
 /// Makes the vGIC of a domain that has no vCPU yet.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn domain_vgic_init(d: *mut domain, nr_spis: c_uint) -> c_int {
     console::init();
     // SAFETY: alive, see above.
-    match create(unsafe { XenDomain::new(d) }, nr_spis) {
+    let xen = unsafe { XenDomain::new(d) };
+    let made = if xen.is_rvic() {
+        rvic::create(xen, nr_spis)
+    } else {
+        create(xen, nr_spis)
+    };
+    match made {
         // SAFETY: registers as many handlers as domain_vgic_register() has counted; they find the vGIC in place.
         Ok(()) => unsafe { ffi::rvgic_register_frames(d) },
         failed => errno(failed),
@@ -223,6 +233,7 @@ pub unsafe extern "C" fn domain_vgic_free(d: *mut domain) {
         // SAFETY: made by Box::into_raw() in create(); nobody else can find it any more.
         drop(unsafe { Box::from_raw(vgic) });
     }
+    rvic::free(xen);
     // SAFETY: NULL or allocated in create().
     unsafe { ffi::xfree(xen.allocated_irqs().cast()) };
     xen.set_allocated_irqs(core::ptr::null_mut());
@@ -237,11 +248,15 @@ fn release(vgic: &Vgic, intid: IntId, active: bool) {
         // The guest has deactivated it itself, which Xen did not see: it would do so again.
         vgic.host().phys(phys, Desc::done);
     }
-    let d = vgic.host().domain();
-    // SAFETY: alive, and dying. Comes back to vgic_connect_hw_irq().
-    let rc = unsafe { ffi::release_guest_irq(d.as_ptr(), intid.raw()) };
+    take_back(vgic.host().domain(), intid.raw());
+}
+
+/// As Xen gave it. Comes back to `vgic_connect_hw_irq()`.
+pub(super) fn take_back(d: XenDomain, virq: u32) {
+    // SAFETY: alive, and dying.
+    let rc = unsafe { ffi::release_guest_irq(d.as_ptr(), virq) };
     if rc != 0 {
-        log::warn!("{d}: cannot release vIRQ {}: {}", intid.raw(), rc);
+        log::warn!("{d}: cannot release vIRQ {virq}: {rc}");
     }
 }
 
@@ -250,9 +265,11 @@ fn release(vgic: &Vgic, intid: IntId, active: bool) {
 pub unsafe extern "C" fn vcpu_vgic_init(v: *mut vcpu) -> c_int {
     // SAFETY: alive, see above.
     let xen = unsafe { XenVcpu::new(v) };
+    let d = xen.domain().as_ptr();
     // SAFETY: a vCPU's domain is alive.
-    let Some(vgic) = (unsafe { vgic_of(xen.domain().as_ptr()) }) else {
-        return -EINVAL;
+    let Some(vgic) = (unsafe { vgic_of(d) }) else {
+        // SAFETY: the same.
+        return unsafe { rvic_of(d) }.map_or(-EINVAL, |own| errno(rvic::create_vcpu(own, xen)));
     };
     let id = u32::try_from(xen.id()).ok().and_then(VcpuId::new);
     let own = id
@@ -273,6 +290,11 @@ pub unsafe extern "C" fn rvgic_vcpu_free(v: *mut vcpu) {
         vgic.free_vcpu(own);
         // SAFETY: alive. What is injected from now on is dropped.
         unsafe { XenVcpu::new(v) }.set_private(core::ptr::null_mut(), core::ptr::null_mut());
+    // SAFETY: alive, see above.
+    } else if let Some((rvic, own)) = unsafe { rvic_vcpu_of(v) } {
+        rvic.free_vcpu(own);
+        // SAFETY: as above.
+        unsafe { XenVcpu::new(v) }.set_rvic(NONE);
     }
 }
 
@@ -289,7 +311,12 @@ fn reset_part(progress: Progress) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rvgic_reset(d: *mut domain) -> c_int {
     // SAFETY: alive, see above.
-    unsafe { vgic_of(d) }.map_or(-EINVAL, |vgic| reset_part(vgic.reset()))
+    if let Some(vgic) = unsafe { vgic_of(d) } {
+        reset_part(vgic.reset())
+    } else {
+        // SAFETY: the same.
+        unsafe { rvic_of(d) }.map_or(-EINVAL, |rvic| errno(rvic.reset()))
+    }
 }
 
 /// ITS number `its` of the domain does. As [`rvgic_reset`]; `-EINVAL` also if there is no such ITS.

@@ -3,8 +3,10 @@
 //!
 //! Every pointer is one of Xen's own, alive during the call.
 
-use super::{EBUSY, EINVAL, ENOMEM, ENOSPC, ERESTART, vgic_of};
+use super::{EBUSY, EINVAL, ENOMEM, ENOSPC, ERESTART, rvic_of, vgic_of};
 use crate::ffi::domain;
+use crate::host::Vgic;
+use crate::layout::XenDomain;
 use core::ffi::{c_int, c_void};
 use rust_vgic::state::{SaveError, Why};
 use rust_vgic::{Progress, VcpuId};
@@ -24,7 +26,10 @@ fn errno(error: SaveError) -> c_int {
 pub unsafe extern "C" fn rvgic_save_size(d: *mut domain) -> i64 {
     // SAFETY: alive, see above.
     let Some(vgic) = (unsafe { vgic_of(d) }) else {
-        return i64::from(-EINVAL);
+        // SAFETY: the same.
+        return unsafe { rvic_of(d) }.map_or(i64::from(-EINVAL), |rvic| {
+            i64::try_from(rvic.save_size()).unwrap_or(i64::MAX)
+        });
     };
     match vgic.prepare_save() {
         Ok(Progress::Done) => {}
@@ -46,16 +51,21 @@ pub unsafe extern "C" fn rvgic_save(
     size: usize,
     written: *mut usize,
 ) -> c_int {
-    // SAFETY: alive, see above.
-    let Some(vgic) = (unsafe { vgic_of(d) }) else {
-        return -EINVAL;
-    };
     if to.is_null() || written.is_null() {
         return -EINVAL;
     }
     // SAFETY: the caller has so many bytes there, that nobody else uses.
     let buffer = unsafe { core::slice::from_raw_parts_mut(to.cast::<u8>(), size) };
-    match vgic.save_to(buffer) {
+    // SAFETY: alive, see above.
+    let saved = if let Some(vgic) = unsafe { vgic_of(d) } {
+        vgic.save_to(buffer)
+    // SAFETY: the same.
+    } else if let Some(rvic) = unsafe { rvic_of(d) } {
+        rvic.save_to(buffer)
+    } else {
+        return -EINVAL;
+    };
+    match saved {
         Ok(count) => {
             // SAFETY: the caller's, and not NULL.
             unsafe { written.write(count) };
@@ -69,28 +79,25 @@ pub unsafe extern "C" fn rvgic_save(
 /// -EBUSY: its vGIC is not as after creation or reset, or a vCPU runs; -ENOMEM; -EINVAL for what the stream says, which is logged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rvgic_restore(d: *mut domain, from: *const c_void, size: usize) -> c_int {
-    // SAFETY: alive, see above.
-    let Some(vgic) = (unsafe { vgic_of(d) }) else {
-        return -EINVAL;
-    };
     if from.is_null() {
         return -EINVAL;
     }
     // SAFETY: the caller has so many bytes there.
     let stream = unsafe { core::slice::from_raw_parts(from.cast::<u8>(), size) };
-    match vgic.restore(stream) {
-        Ok(()) => {
-            // Lines that are up as they were restored are looked at on the next exit, as those that were raised.
-            for v in (0..)
-                .map_while(VcpuId::new)
-                .filter_map(|id| vgic.vcpu(id)?.handle())
-            {
-                v.line_is_up();
-            }
-            0
-        }
+    // SAFETY: alive, see above.
+    let restored = if let Some(vgic) = unsafe { vgic_of(d) } {
+        vgic.restore(stream).map(|()| look_at_lines(vgic))
+    // SAFETY: the same.
+    } else if let Some(rvic) = unsafe { rvic_of(d) } {
+        rvic.restore(stream)
+    } else {
+        return -EINVAL;
+    };
+    match restored {
+        Ok(()) => 0,
         Err(error) => {
-            let d = vgic.host().domain();
+            // SAFETY: alive.
+            let d = unsafe { XenDomain::new(d) };
             log::warn!("{d}: its vGIC is not restored: {error}");
             match error.why {
                 Why::Busy => -EBUSY,
@@ -98,5 +105,15 @@ pub unsafe extern "C" fn rvgic_restore(d: *mut domain, from: *const c_void, size
                 _ => -EINVAL,
             }
         }
+    }
+}
+
+/// Lines that are up as they were restored are looked at on the next exit, as those that were raised.
+fn look_at_lines(vgic: &Vgic) {
+    for v in (0..)
+        .map_while(VcpuId::new)
+        .filter_map(|id| vgic.vcpu(id)?.handle())
+    {
+        v.line_is_up();
     }
 }
