@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * libxl as the patches leave it, asked for guests without messages and with them:
- * what it tells Xen, and which device tree and ACPI tables it makes. Says what is
+ * libxl as the patches leave it, asked for guests without messages, with them, and
+ * with an rVIC: what it tells Xen, and which device tree and ACPI tables it makes. Says what is
  * wrong, if anything, and that is its exit status. Compiled for arm64 against a
  * tree's libxl; of one without the patches it only shows the guests of before.
  *
@@ -96,11 +96,18 @@ static int make(void)
     if (libxl__arch_domain_prepare_config(gc, &config, &create))
         return 2;
 
+    /* As Xen gives it back. */
+    if (libxl__arch_domain_save_config(gc, &config, &state, &create))
+        return 3;
+
     if (libxl__arch_domain_create(gc, &config, &state, 1))
         return 3;
 
     if (libxl__prepare_dtb(gc, &config, &state, image))
         return 4;
+
+    if (!libxl_defbool_val(config.b_info.acpi))
+        return 0;
 
     return libxl__prepare_acpi(gc, &config.b_info, image) ? 5 : 0;
 }
@@ -293,6 +300,79 @@ static void its(void)
     HOLDS(guest, address == 0x08080000);
 }
 
+#ifdef LIBXL_HAVE_BUILDINFO_ARM_RVIC
+
+static void rvic(void)
+{
+    const char *guest = "rVIC";
+    const void *tree;
+    int rvic, rvid, node;
+
+    begin(LIBXL_GIC_VERSION_RVIC);
+    libxl_defbool_set(&config.b_info.acpi, false);
+    libxl_defbool_set(&config.b_info.arch_arm.msi, true);
+    libxl_defbool_set(&config.b_info.arch_arm.rvid_levels, true);
+    config.b_info.arch_arm.vuart = LIBXL_VUART_TYPE_SBSA_UART;
+    HOLDS(guest, make() == 0);
+    HOLDS(guest, create.arch.gic_version == XEN_DOMCTL_CONFIG_GIC_RVIC);
+    HOLDS(guest, create.flags == (XEN_DOMCTL_CDF_arm_msi |
+                                  XEN_DOMCTL_CDF_arm_rvid_levels));
+    HOLDS(guest, create.arch.nr_spis == 1);
+
+    tree = image->devicetree_blob;
+    rvic = fdt_path_offset(tree, "/rvic");
+    rvid = fdt_path_offset(tree, "/rvid");
+    HOLDS(guest, fdt_node_check_compatible(tree, rvic, "arm,rvic") == 0);
+    HOLDS(guest, empty(rvic, "interrupt-controller"));
+    HOLDS(guest, CELLS(rvic, "#interrupt-cells", 2));
+    HOLDS(guest, CELLS(rvic, "phandle", GUEST_PHANDLE_GIC));
+    HOLDS(guest, no_property(rvic, "reg"));
+    HOLDS(guest, fdt_node_check_compatible(tree, rvid, "arm,rvid") == 0);
+    HOLDS(guest, empty(rvid, "interrupt-controller"));
+    HOLDS(guest, CELLS(rvid, "#interrupt-cells", 1));
+    HOLDS(guest, CELLS(rvid, "interrupt-parent", GUEST_PHANDLE_GIC));
+    HOLDS(guest, CELLS(rvid, "phandle", 65002));
+    HOLDS(guest, empty(rvid, "msi-controller"));
+    HOLDS(guest, CELLS(rvid, "#msi-cells", 0));
+    /* Of 32 that one vUART makes Xen round up to, the first one after. */
+    HOLDS(guest, CELLS(rvid, "msi-range", 32, 32));
+    HOLDS(guest, empty(rvid, "xen,level-inputs"));
+
+    node = fdt_path_offset(tree, "/timer");
+    HOLDS(guest, CELLS(node, "interrupts", 29, 8, 30, 8, 27, 8));
+    HOLDS(guest, CELLS(node, "interrupt-parent", GUEST_PHANDLE_GIC));
+    node = fdt_path_offset(tree, "/hypervisor");
+    HOLDS(guest, CELLS(node, "interrupts", 31, 8));
+    HOLDS(guest, CELLS(node, "interrupt-parent", GUEST_PHANDLE_GIC));
+    node = fdt_path_offset(tree, "/sbsa-pl011");
+    HOLDS(guest, CELLS(node, "interrupts", 0));
+    HOLDS(guest, CELLS(node, "interrupt-parent", 65002));
+
+    begin(LIBXL_GIC_VERSION_RVIC);
+    libxl_defbool_set(&config.b_info.acpi, false);
+    HOLDS(guest, make() == 0);
+    HOLDS(guest, create.flags == 0);
+    rvid = fdt_path_offset(image->devicetree_blob, "/rvid");
+    HOLDS(guest, no_property(rvid, "msi-controller"));
+    HOLDS(guest, no_property(rvid, "xen,level-inputs"));
+
+    /* There are no ACPI tables for it. */
+    begin(LIBXL_GIC_VERSION_RVIC);
+    HOLDS(guest, make() == 1);
+
+    begin(LIBXL_GIC_VERSION_V3);
+    libxl_defbool_set(&config.b_info.arch_arm.rvid_levels, true);
+    HOLDS("level inputs without an rVID", make() == 1);
+}
+
+#else
+
+static void rvic(void)
+{
+}
+
+#endif
+
 /* The step that says no, of a guest with these. */
 static void refused(const char *what, bool msi, uint32_t lpis, uint32_t burst,
                     int error, int step)
@@ -311,6 +391,7 @@ static void with(void)
 {
     v2m();
     its();
+    rvic();
     refused("a limit on LPIs of a guest that has none", false, 100, 0, 0, 1);
     refused("a limit on storms of a guest without an ITS", false, 0, 100, 0, 0);
     refused("a limit that Xen does not know", true, 100, 0, ENOSYS, 3);
