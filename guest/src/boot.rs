@@ -4,6 +4,7 @@
 //! The header is the one of a raw arm64 Linux kernel (Documentation/arch/arm64/booting.rst there), because that is what
 //! Xen and QEMU load. The image may be anywhere, so CPU 0 applies the relocations before any Rust runs.
 
+use crate::cpu::MOST;
 use core::arch::global_asm;
 
 /// Bytes of stack of each CPU.
@@ -19,11 +20,11 @@ pub fn address() -> usize {
 }
 
 #[repr(C, align(16))]
-struct Stacks([[u8; STACK]; 2]);
+struct Stacks([[u8; STACK]; MOST]);
 
 /// Used by the code below only, through its address.
 #[unsafe(no_mangle)]
-static mut STACKS: Stacks = Stacks([[0; STACK]; 2]);
+static mut STACKS: Stacks = Stacks([[0; STACK]; MOST]);
 
 global_asm!(
     r#"
@@ -76,15 +77,17 @@ _start:
     bl      {primary}
     b       .
 
-    // Where PSCI starts the second CPU.
+    // Where PSCI starts the others; x0 is the context that it was given: the number of the CPU.
     .global second_entry
 second_entry:
     msr     daifset, #0xf
-    adrp    x0, STACKS + 2 * {stack}
-    add     x0, x0, :lo12:STACKS + 2 * {stack}
-    mov     sp, x0
-    mov     x0, #1
     msr     tpidr_el1, x0
+    mov     x1, #{stack}
+    madd    x0, x0, x1, x1
+    adrp    x1, STACKS
+    add     x1, x1, :lo12:STACKS
+    add     x0, x0, x1
+    mov     sp, x0
     isb
     bl      {secondary}
     b       .

@@ -22,12 +22,15 @@ macro_rules! write_sysreg {
 }
 pub(crate) use {read_sysreg, write_sysreg};
 
-/// There are two.
+/// There are two, with a GIC.
 pub const CPUS: usize = 2;
 
-/// The number of this CPU: 0, or 1 for the one that CPU 0 has started.
+/// With an rVIC there are up to four.
+pub const MOST: usize = 4;
+
+/// The number of this CPU: 0, or what CPU 0 has called the one that it has started.
 pub fn current() -> usize {
-    (read_sysreg!("tpidr_el1") & 1) as usize
+    (read_sysreg!("tpidr_el1") as usize) % MOST
 }
 
 /// The affinity of this CPU, as MPIDR_EL1 has it.

@@ -2,9 +2,10 @@
 //! The vectors: interrupts go to what the case asked for; a fault is survived where it was expected, and otherwise ends
 //! the case.
 
-use crate::cpu::{self, CPUS, read_sysreg, write_sysreg};
+use crate::cpu::{self, MOST, read_sysreg, write_sysreg};
 use crate::gic::{self, Ack};
 use crate::outcome::{Outcome, Stop, Text};
+use crate::rvic;
 use core::arch::global_asm;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -63,7 +64,7 @@ impl PerCpu {
     }
 }
 
-static STATE: [PerCpu; CPUS] = [PerCpu::new(), PerCpu::new()];
+static STATE: [PerCpu; MOST] = [const { PerCpu::new() }; MOST];
 
 /// More interrupts than any case asks for: something fires again and again.
 const STORM: usize = 200;
@@ -156,6 +157,11 @@ pub fn set_handler(handler: fn(Ack)) {
     own().taken.store(0, Relaxed);
 }
 
+/// The count of interrupts taken on this CPU starts again.
+pub fn forget() {
+    own().taken.store(0, Relaxed);
+}
+
 /// Interrupts taken on this CPU since the handler was set.
 pub fn taken() -> usize {
     own().taken.load(Relaxed)
@@ -175,9 +181,13 @@ fn call_handler(ack: Ack) {
 extern "C" fn exception(kind: u64, frame: &mut Frame) {
     let own = own();
     if kind == IRQ {
-        let ack = gic::acknowledge();
-        if !ack.is_spurious() {
-            call_handler(ack);
+        if rvic::is_used() {
+            rvic::take();
+        } else {
+            let ack = gic::acknowledge();
+            if !ack.is_spurious() {
+                call_handler(ack);
+            }
         }
         let taken = own.taken.load(Relaxed) + 1;
         own.taken.store(taken, Relaxed);

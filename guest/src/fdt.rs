@@ -3,6 +3,7 @@
 //!
 //! Only the nodes right below the root are looked at, those below them, and /cpus and /chosen; a tree that is damaged gives less, no fault.
 
+use crate::cpu::MOST;
 use crate::gic::Version;
 
 const BEGIN_NODE: u32 = 1;
@@ -22,16 +23,34 @@ pub struct Machine {
     /// The first ITS, and the first GICv2m frame: nodes below the interrupt controller's.
     pub its: Option<Region>,
     pub v2m: Option<Region>,
-    /// MPIDR of the second CPU.
-    pub second_cpu: Option<u64>,
+    /// The nodes of an rVIC and an rVID, and of those whose interrupts they are.
+    pub rvic: Option<Node>,
+    pub rvid: Option<Node>,
+    pub timer: Option<Node>,
+    pub uart: Option<Node>,
+    pub hypervisor: Option<Node>,
+    /// Whose interrupts those of all are that do not say so.
+    pub interrupt_parent: Option<u32>,
+    /// MPIDRs of the CPUs.
+    pub cpus: [Option<u64>; MOST],
     /// The command line.
     arguments: &'static str,
 }
 
+/// What is said of a node.
 #[derive(Default, Clone, Copy)]
-struct Node {
+pub struct Node {
     compatible: &'static [u8],
     reg: &'static [u8],
+    interrupts: &'static [u8],
+    interrupt_parent: &'static [u8],
+    interrupt_cells: &'static [u8],
+    phandle: &'static [u8],
+    msi_range: &'static [u8],
+    /// `msi-controller`.
+    pub takes_messages: bool,
+    /// `xen,level-inputs`.
+    pub has_levels: bool,
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
@@ -49,6 +68,30 @@ fn string(bytes: &'static [u8]) -> &'static str {
 }
 
 impl Node {
+    /// A cell of its interrupts.
+    pub fn interrupt(&self, cell: usize) -> Option<u32> {
+        word(self.interrupts, cell * 4)
+    }
+
+    /// The phandle of who takes them, if it says so itself.
+    pub fn interrupt_parent(&self) -> Option<u32> {
+        word(self.interrupt_parent, 0)
+    }
+
+    /// How many cells an interrupt of those has that it takes.
+    pub fn interrupt_cells(&self) -> Option<u32> {
+        word(self.interrupt_cells, 0)
+    }
+
+    pub fn phandle(&self) -> Option<u32> {
+        word(self.phandle, 0)
+    }
+
+    /// `msi-range`: the first input, and how many.
+    pub fn messages(&self) -> Option<(u32, u32)> {
+        word(self.msi_range, 0).zip(word(self.msi_range, 4))
+    }
+
     fn is(&self, name: &str) -> bool {
         self.compatible
             .split(|&b| b == 0)
@@ -73,7 +116,13 @@ impl Machine {
             gic: None,
             its: None,
             v2m: None,
-            second_cpu: None,
+            rvic: None,
+            rvid: None,
+            timer: None,
+            uart: None,
+            hypervisor: None,
+            interrupt_parent: None,
+            cpus: [None; MOST],
             arguments: "",
         };
         // SAFETY: the caller's promise covers the header.
@@ -125,6 +174,13 @@ impl Machine {
                     match string(tree.get(strings.checked_add(name)?..)?) {
                         "compatible" => node.compatible = value,
                         "reg" => node.reg = value,
+                        "interrupts" => node.interrupts = value,
+                        "interrupt-parent" => node.interrupt_parent = value,
+                        "#interrupt-cells" => node.interrupt_cells = value,
+                        "phandle" => node.phandle = value,
+                        "msi-range" => node.msi_range = value,
+                        "msi-controller" => node.takes_messages = true,
+                        "xen,level-inputs" => node.has_levels = true,
                         "bootargs" if path == ["chosen", ""] => self.arguments = string(value),
                         _ => {}
                     }
@@ -135,14 +191,17 @@ impl Machine {
         }
     }
 
-    fn found(&mut self, depth: usize, path: [&str; 2], node: &Node, cpus: &mut u32) {
+    fn found(&mut self, depth: usize, path: [&str; 2], node: &Node, cpus: &mut usize) {
         let [first, second] = path;
         if depth == 3 && first == "cpus" && (second == "cpu" || second.starts_with("cpu@")) {
-            if *cpus == 1 {
+            if let Some(place) = self.cpus.get_mut(*cpus) {
                 let cells = node.reg.chunks_exact(4).filter_map(|c| word(c, 0));
-                self.second_cpu = Some(cells.fold(0, |v, c| v << 32 | u64::from(c)));
+                *place = Some(cells.fold(0, |v, c| v << 32 | u64::from(c)));
             }
-            *cpus += u32::from(!node.reg.is_empty());
+            *cpus += usize::from(!node.reg.is_empty());
+        }
+        if depth == 1 {
+            self.interrupt_parent = self.interrupt_parent.or(node.interrupt_parent());
         }
         if depth == 3 && node.is("arm,gic-v3-its") {
             self.its = self.its.or(node.region(0));
@@ -155,6 +214,17 @@ impl Machine {
         }
         if node.is("arm,pl011") || node.is("arm,sbsa-uart") {
             self.console = node.region(0).map(|r| r.0);
+        }
+        for (place, name) in [
+            (&mut self.rvic, "arm,rvic"),
+            (&mut self.rvid, "arm,rvid"),
+            (&mut self.timer, "arm,armv8-timer"),
+            (&mut self.uart, "arm,sbsa-uart"),
+            (&mut self.hypervisor, "xen,xen"),
+        ] {
+            if node.is(name) {
+                *place = Some(*node);
+            }
         }
         let version = if node.is("arm,gic-v3") {
             Version::V3
@@ -190,6 +260,12 @@ impl Machine {
     /// `latency=N`: to measure so many of each kind.
     pub fn latency(&self) -> Option<usize> {
         self.argument("latency=")?.parse().ok()
+    }
+
+    /// `figure=KIND count=N`: to make so many interrupts of a kind.
+    pub fn figure(&self) -> Option<(&'static str, usize)> {
+        let count = self.argument("count=")?.parse().ok()?;
+        Some((self.argument("figure=")?, count))
     }
 
     /// `messages=N`: to take what a device model sends.

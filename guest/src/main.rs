@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A bare-metal arm64 guest that tests the interrupt controller it is given, GICv2 or GICv3.
+//! A bare-metal arm64 guest that tests the interrupt controller it is given: GICv2, GICv3, or rVIC and rVID.
 //!
 //! It knows nothing of who made that controller: it runs as a domain on Xen and on an emulated board without any
-//! hypervisor, and what it expects is what the architecture says (IHI 0048B for GICv2, IHI 0069 for GICv3).
+//! hypervisor, and what it expects is what the architecture says (IHI 0048B for GICv2, IHI 0069 for GICv3, DEN 0102 alpha 0.3 for rVIC).
 //!
 //! The MMU stays off: every access is made in order, which keeps the cases readable, and no exclusive access is used.
 #![no_std]
@@ -14,6 +14,7 @@ mod console;
 mod cpu;
 mod exception;
 mod fdt;
+mod figures;
 mod gic;
 mod its;
 mod latency;
@@ -21,13 +22,14 @@ mod messages;
 mod mmio;
 mod outcome;
 mod psci;
+mod rvic;
 mod second;
 mod state;
 mod timer;
 
 use crate::console::println;
 use crate::fdt::Machine;
-use crate::outcome::Stop;
+use crate::outcome::Tally;
 
 /// Where CPU 0 goes once it can run Rust; `fdt` is the address of the device tree.
 pub extern "C" fn primary(fdt: usize) -> ! {
@@ -36,6 +38,11 @@ pub extern "C" fn primary(fdt: usize) -> ! {
     let machine = unsafe { Machine::read(fdt) };
     console::init(machine.console.unwrap_or(0x2200_0000));
     println!("guest: a test of the interrupt controller");
+    if machine.rvic.is_some() {
+        let (passed, failed) = rvic::report(&machine);
+        println!("guest: {passed} passed, {failed} failed");
+        psci::system_off()
+    }
     match gic::discover(&machine) {
         Ok(version) => println!("guest: {version}, {} interrupts", gic::lines()),
         Err(why) => {
@@ -46,6 +53,12 @@ pub extern "C" fn primary(fdt: usize) -> ! {
     }
     its::discover(&machine);
     gic::v2m::discover(&machine);
+    if let Some((kind, count)) = machine.figure() {
+        rvic::uart::init(machine.console.unwrap_or(0x2200_0000));
+        let (passed, failed) = figures::report(&machine, kind, count);
+        println!("guest: {passed} passed, {failed} failed");
+        psci::system_off()
+    }
     if let Some(count) = machine.latency() {
         let (passed, failed) = latency::report(count);
         println!("guest: {passed} passed, {failed} failed");
@@ -67,24 +80,14 @@ pub extern "C" fn primary(fdt: usize) -> ! {
         println!("guest: {passed} passed, {failed} failed");
         psci::system_off()
     }
-    let (mut passed, mut failed) = (0, 0);
-    let mut count = |name: &str, outcome: outcome::Outcome| match outcome {
-        Ok(()) => {
-            passed += 1;
-            println!("PASS {name}");
-        }
-        Err(Stop::Skip(why)) => println!("SKIP {name}: {why}"),
-        Err(Stop::Fail(why)) => {
-            failed += 1;
-            println!("FAIL {name}: {why}");
-        }
-    };
-    count("second_cpu_on", second::bring_up(machine.second_cpu));
+    let mut tally = Tally::default();
+    tally.count("second_cpu_on", second::bring_up(machine.cpus[1]));
     for case in cases::ALL.iter().flat_map(|group| group.iter()) {
         if case.version.is_none_or(|v| v == gic::version()) && machine.asks_for(case.name) {
-            count(case.name, cases::run(case));
+            tally.count(case.name, cases::run(case));
         }
     }
+    let (passed, failed) = tally.result();
     println!("guest: {passed} passed, {failed} failed");
     if machine.resets().is_some() {
         psci::system_reset()

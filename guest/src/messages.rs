@@ -12,8 +12,9 @@ use crate::gic::{self, Ack, IntId, Trigger, Version, v2m};
 use crate::its::command::{mapc, movall, movi};
 use crate::its::{self, gits, load, lpi, store};
 use crate::outcome::{Outcome, check, fail};
+use crate::rvic::call::{self, Status, check_status};
 use crate::timer::{self, Timer};
-use crate::{cases, exception, second};
+use crate::{cases, exception, rvic, second};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
 
 /// Where the page is, and what is in it: 64-bit words, of which each has one writer. As in life/messages.h.
@@ -61,15 +62,19 @@ fn count_of(cpu: usize, event: usize) -> usize {
     word(COUNTS, cpu * MOST + event)
 }
 
-fn count(ack: Ack) {
+/// What a handler does, but for the end of the interrupt.
+fn count(intid: u32) {
     let own = cpu::current();
-    if ack.intid() == Timer::Virtual.intid() {
+    // There is no limit to how many there are.
+    exception::forget();
+    if intid == Timer::Virtual.intid().0 {
         Timer::Virtual.arm(DOZE);
-        gic::end(ack);
-        exception::set_handler(count);
+        if rvic::is_used() {
+            call::resample(intid.into());
+        }
         return;
     }
-    let event = ack.intid().0.wrapping_sub(FIRST_INTID.load(SeqCst)) as usize;
+    let event = intid.wrapping_sub(FIRST_INTID.load(SeqCst)) as usize;
     let number = NUMBER.load(SeqCst);
     if event < number {
         if event == number - 1 {
@@ -79,17 +84,29 @@ fn count(ack: Ack) {
         let at = count_of(own, event);
         store(at, load(at) + 1);
     } else if let Some(stray) = STRAY.get(own) {
-        stray.store(ack.intid().0, SeqCst);
+        stray.store(intid, SeqCst);
     }
+}
+
+fn by_gic(ack: Ack) {
+    count(ack.intid().0);
     gic::end(ack);
-    // There is no limit to how many there are.
-    exception::set_handler(count);
+}
+
+fn by_rvic(intid: u64) {
+    count(intid as u32);
+    rvic::end(intid);
 }
 
 /// Takes what comes from now on, and has a timer end every sleep: whoever waits takes nothing of the others' time.
 fn take() {
-    exception::set_handler(count);
-    gic::enable(Timer::Virtual.intid());
+    if rvic::is_used() {
+        rvic::set_handler(by_rvic);
+        rvic::end(Timer::Virtual.intid().0.into());
+    } else {
+        exception::set_handler(by_gic);
+        gic::enable(Timer::Virtual.intid());
+    }
     Timer::Virtual.arm(DOZE);
     cpu::unmask_irqs();
 }
@@ -110,6 +127,9 @@ fn job_count(_: usize) -> Outcome<usize> {
 
 /// Makes the events, and says where their messages go: the doorbell, the first one's data, how many there are.
 fn make() -> Outcome<(usize, u32, usize)> {
+    if rvic::is_used() {
+        return make_inputs();
+    }
     if gic::version() == Version::V3 {
         its::begin()?;
         its::map_events(SOURCE, MOST as u32, 0, 0)?;
@@ -130,8 +150,27 @@ fn make() -> Outcome<(usize, u32, usize)> {
     Ok((base + v2m::SETSPI_NS, first, number as usize))
 }
 
+/// The same of an rVID: every other input is for CPU 1.
+fn make_inputs() -> Outcome<(usize, u32, usize)> {
+    let Some((first, count)) = rvic::message_inputs() else {
+        fail!("the rVID takes no messages")
+    };
+    let number = count.min(MOST as u64).min(rvic::untrusted());
+    for n in 0..number {
+        let (target, intid) = (rvic::mpidr(n as usize % 2), rvic::trusted() + n);
+        check_status!("MAP", call::map(first + n, target, intid), Status::SUCCESS);
+        call::clear_masked(target, intid);
+    }
+    FIRST_INTID.store(rvic::trusted() as u32, SeqCst);
+    Ok((rvic::MESSAGE_ADDRESS, first as u32, number as usize))
+}
+
 /// Moves all of them in one way or another; how many moves that were.
 fn move_all(round: u64) -> Outcome<u64> {
+    // Of an rVID's, one that meets a MAP may come twice: none is moved where each is to come once.
+    if rvic::is_used() {
+        return Ok(0);
+    }
     let number = NUMBER.load(SeqCst) as u32;
     let to = (round % 2) as usize;
     if gic::version() == Version::V2 {
@@ -164,7 +203,9 @@ fn move_all(round: u64) -> Outcome<u64> {
 }
 
 fn serve() -> Outcome {
-    cases::clean()?;
+    if !rvic::is_used() {
+        cases::clean()?;
+    }
     for offset in (0..0x1000).step_by(8) {
         store(PAGE + offset, 0);
     }
@@ -223,7 +264,12 @@ fn serve() -> Outcome {
 
 /// Serves the device model, and says so in a line; how many passed and how many failed.
 pub fn report(machine: &Machine) -> (u32, u32) {
-    let outcome = second::bring_up(machine.second_cpu).and_then(|()| exception::guarded(serve));
+    let up = if rvic::is_used() {
+        second::CPU1.bring_up(machine.cpus[1])
+    } else {
+        second::bring_up(machine.cpus[1])
+    };
+    let outcome = up.and_then(|()| exception::guarded(serve));
     cpu::mask_irqs();
     let verdict = if outcome.is_ok() { PASSED } else { FAILED };
     store(PAGE + VERDICT, verdict);

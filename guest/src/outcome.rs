@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What a case ends with.
 
+use crate::console::println;
 use core::fmt::{self, Arguments, Display, Write};
 
 /// A line of text without an allocator; what does not fit is cut off.
@@ -51,6 +52,35 @@ pub enum Stop {
 }
 
 pub type Outcome<T = ()> = Result<T, Stop>;
+
+/// How many cases passed, and how many failed.
+#[derive(Default)]
+pub struct Tally {
+    passed: u32,
+    failed: u32,
+}
+
+impl Tally {
+    /// Says how one ended.
+    pub fn count(&mut self, name: &str, outcome: Outcome) {
+        match outcome {
+            Ok(()) => {
+                self.passed += 1;
+                println!("PASS {name}");
+            }
+            Err(Stop::Skip(why)) => println!("SKIP {name}: {why}"),
+            Err(Stop::Fail(why)) => {
+                self.failed += 1;
+                println!("FAIL {name}: {why}");
+            }
+        }
+    }
+
+    /// Those that passed, and those that failed.
+    pub fn result(&self) -> (u32, u32) {
+        (self.passed, self.failed)
+    }
+}
 
 /// Ends the case with a failure.
 macro_rules! fail {

@@ -482,7 +482,7 @@ pub fn is_ready() {
 
 /// Counts until it is told to stop, and says in a line whether it was all; how many passed and how many failed.
 pub fn report(machine: &Machine) -> (u32, u32) {
-    let outcome = second::bring_up(machine.second_cpu)
+    let outcome = second::bring_up(machine.cpus[1])
         .and_then(|()| exception::guarded(|| serve(machine.seconds())));
     cpu::mask_irqs();
     let verdict = if outcome.is_ok() { PASSED } else { FAILED };

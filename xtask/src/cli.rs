@@ -3,8 +3,8 @@
 
 use crate::boot::arguments::BootArguments;
 use crate::boot::bare::GuestArguments;
-use crate::boot::latency;
 use crate::boot::record::RecordArguments;
+use crate::boot::{figures, latency};
 use crate::hypervisor::arguments::{TreeArguments, XenArguments};
 use crate::hypervisor::{releases, toolstack};
 use crate::measure::bench;
@@ -33,6 +33,8 @@ pub enum Task {
     Guest(GuestArguments),
     /// Measure how long it takes until a handler of the test guest runs: ours beside Xen's C vGICs, in counted instructions
     Latency(latency::Arguments),
+    /// Measure what an interrupt takes of the hypervisor, with a GIC and with an rVIC: traps and counted instructions
+    Figures(figures::Arguments),
     /// Patch and build Xen only
     Xen(XenArguments),
     /// Patch and build each of several Xen trees, without and with its support for the ITS, and check the Rust object

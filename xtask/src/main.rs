@@ -29,7 +29,7 @@ mod unavailable;
 mod verify;
 
 use anyhow::bail;
-use boot::{bare, latency, linux, record};
+use boot::{bare, figures, latency, linux, record};
 use clap::Parser;
 use cli::{Cli, Task};
 use hypervisor::tree::Source;
@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         Task::Boot(_) => Some("boot"),
         Task::Guest(_) => Some("guest"),
         Task::Latency(_) => Some("latency"),
+        Task::Figures(_) => Some("figures"),
         Task::Releases(_) => Some("releases"),
         Task::Record(_) => Some("record"),
         Task::Test(_) => Some("test"),
@@ -102,6 +103,10 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Latency(arguments) => match arguments.problem() {
             Some(problem) => bail!(problem),
             None => latency::latency(&arguments),
+        },
+        Task::Figures(arguments) => match arguments.problem() {
+            Some(problem) => bail!(problem),
+            None => figures::figures(&arguments),
         },
         Task::Xen(arguments) => {
             if let Some(problem) = arguments.problem() {

@@ -2,14 +2,15 @@
 //! What the interrupt controller says of itself, and that no offset of its frames aborts.
 
 use super::cases;
-use crate::cpu::CPUS;
+use crate::cpu::{self, CPUS};
 use crate::gic::{self, Version, gicd, gicr, v2};
 use crate::mmio::{probe_read32, probe_write32, read32, read64};
 use crate::outcome::{Outcome, check, check_eq, skip};
+use crate::rvic::call::{self, Conduit};
 
 cases! {
     ANY: gicd_pidr2, gicd_typer, gicd_iidr, gicd_reads_never_abort, gicd_reserved_is_raz_wi,
-        beyond_the_last_interrupt_is_raz_wi;
+        beyond_the_last_interrupt_is_raz_wi, rvic_calls_are_unknown;
     V2: gicc_iidr;
     V3: gicd_ctlr_fixed_bits, gicr_typer, gicr_pidr2, gicr_waker, gicr_reads_never_abort, gicr_reserved_is_raz_wi;
 }
@@ -204,6 +205,18 @@ fn gicr_reserved_is_raz_wi() -> Outcome {
     ];
     for cpu in 0..CPUS {
         reserved("GICR", gic::gicr_base(cpu), ranges)?;
+    }
+    Ok(())
+}
+
+/// Of one who has a GIC, every call of the others' is one that nobody knows: SMCCC's NOT_SUPPORTED, and nothing happens.
+fn rvic_calls_are_unknown() -> Outcome {
+    for function in (0xc500_0100..0xc500_0120).chain(0xc500_0200..0xc500_0210) {
+        let [status, ..] = call::raw(Conduit::Hvc, function, [cpu::affinity(), 0, 32]);
+        check!(
+            status as u32 == u32::MAX,
+            "call {function:#x} says {status:#x}"
+        );
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ pub mod v3;
 
 pub use registers::{gicd, gicr};
 
-use crate::cpu::{self, CPUS};
+use crate::cpu::{self, CPUS, MOST};
 use crate::fdt::Machine;
 use crate::mmio::{self, read8, read32, read64, write8, write32, write64};
 use crate::outcome::{Outcome, Text, check, fail};
@@ -110,12 +110,12 @@ struct Open {
     acks: [AtomicU32; 64],
     length: AtomicUsize,
 }
-static OPEN: [Open; CPUS] = [const {
+static OPEN: [Open; MOST] = [const {
     Open {
         acks: [const { AtomicU32::new(0) }; 64],
         length: AtomicUsize::new(0),
     }
-}; CPUS];
+}; MOST];
 
 /// Finds the interrupt controller, and makes it ready on CPU 0.
 pub fn discover(machine: &Machine) -> Result<Version, Text> {

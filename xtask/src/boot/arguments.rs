@@ -67,6 +67,9 @@ pub struct BootArguments {
     /// Messages that a device model in Dom0 sends to the test guest, which is a domain more, with --domu-its
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub messages: u32,
+    /// Give the test guest an rVIC and an rVID in place of a GIC (with --messages)
+    #[arg(long)]
+    pub rvic: bool,
     #[command(flatten)]
     pub state: StateArguments,
     /// The machine has no ITS although Xen is built for one.
@@ -181,6 +184,11 @@ impl BootArguments {
         }
         if self.messages > 0 && !self.domu_its {
             return Some("--messages needs a guest that can take them: add --domu-its".into());
+        }
+        if self.rvic && self.messages == 0 {
+            return Some(
+                "--rvic is about the test guest that takes messages: add --messages N".into(),
+            );
         }
         if self.storm > 600 {
             return Some(format!("--storm {}: give 0 to 600 seconds", self.storm));
@@ -399,6 +407,7 @@ mod tests {
             ("--vgic old --domu-its", "--vgic rust"),
             ("--messages 10", "--domu-its"),
             ("--domu-its --messages 900001", "900000"),
+            ("--domu-its --rvic", "--messages"),
             ("--copies 3 --resets 3", "one thing"),
             ("--suspends 3 --domus 0", "--domus"),
             ("--plant loss", "--copies"),

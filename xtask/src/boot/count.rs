@@ -227,6 +227,15 @@ fn parse(line: &str) -> Option<(u64, u64, u64)> {
     ))
 }
 
+/// What was counted, but not whose it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figure {
+    /// Returns to a guest.
+    pub traps: u64,
+    /// Instructions of the hypervisor.
+    pub instructions: u64,
+}
+
 /// What was counted in one boot.
 #[derive(Default)]
 pub struct Counts {
@@ -236,9 +245,22 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// All of the hypervisor's.
+    fn instructions(&self) -> u64 {
+        self.owners.values().sum()
+    }
+
+    /// In two numbers.
+    pub fn figure(&self) -> Figure {
+        Figure {
+            traps: self.returns,
+            instructions: self.instructions(),
+        }
+    }
+
     /// Prints them.
     pub fn print(&self) {
-        let total: u64 = self.owners.values().sum();
+        let total = self.instructions();
         let row = |name: &str, n: u64| {
             let each = n as f64 / self.returns as f64;
             [name.to_owned(), n.to_string(), format!("{each:.1}")]

@@ -55,6 +55,8 @@ pub struct Chosen<'a> {
     pub msi: bool,
     /// The test guest's command line.
     pub test: &'a str,
+    /// The test guest's interrupt controller.
+    pub controller: Controller,
     /// Keep `SPARE` from Dom0's kernel, so that its interrupt can go to the domains that Dom0 creates.
     pub spare: bool,
 }
@@ -122,27 +124,43 @@ pub fn write(file: &Path, machine: &[String], layout: &Layout, chosen: &Chosen) 
     match &layout.test {
         Some(kernel) => tree.test(
             &format!("/chosen/domU{}", chosen.domus + 1),
-            kernel,
-            chosen.test,
-            chosen.msi,
+            &Test {
+                kernel,
+                bootargs: chosen.test,
+                msi: chosen.msi,
+                controller: chosen.controller,
+            },
         ),
         None => Ok(()),
     }
 }
 
-/// The same for a single guest of two vCPUs without a Dom0, whose kernel and command line are all that it has; Xen gets
-/// `options` beside its usual ones.
-pub fn write_alone(
-    file: &Path,
-    machine: &[String],
-    kernel: &Module,
-    bootargs: &str,
-    options: &str,
-    msi: bool,
-) -> Result<()> {
+/// The interrupt controller of a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Controller {
+    /// As the host's.
+    Gic,
+    /// An rVIC and an rVID, whose inputs are levels or not.
+    Rvic { levels: bool },
+}
+
+/// The test guest: all that it has is a kernel and a command line.
+pub struct Test<'a> {
+    /// Its image.
+    pub kernel: &'a Module,
+    /// Its command line.
+    pub bootargs: &'a str,
+    /// It has what messages are sent to.
+    pub msi: bool,
+    /// Its interrupt controller.
+    pub controller: Controller,
+}
+
+/// The same for the test guest without a Dom0; Xen gets `options` beside its usual ones.
+pub fn write_alone(file: &Path, machine: &[String], test: &Test, options: &str) -> Result<()> {
     let xen = format!("console=dtuart loglvl=all guest_loglvl=all noreboot{options}");
     let tree = Tree::of(file, machine, &xen)?;
-    tree.test("/chosen/domU1", kernel, bootargs, msi)
+    tree.test("/chosen/domU1", test)
 }
 
 /// The flags of an interrupt in the tree: how it triggers, and that it does so by a rising edge.
@@ -207,11 +225,23 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    /// The test guest: all that it has is a kernel and a command line.
-    fn test(&self, node: &str, kernel: &Module, bootargs: &str, msi: bool) -> Result<()> {
-        self.domain(node, 32 * 1024, 2, msi)?;
-        self.module(node, kernel, "multiboot,kernel")?;
-        self.strings(&place(node, kernel), "bootargs", &[bootargs])
+    /// The test guest, which has the CPUs that its cases are written for.
+    fn test(&self, node: &str, test: &Test) -> Result<()> {
+        let cpus = match test.controller {
+            Controller::Gic => 2,
+            Controller::Rvic { .. } => 4,
+        };
+        self.domain(node, 32 * 1024, cpus, test.msi)?;
+        if let Controller::Rvic { levels } = test.controller {
+            self.strings(node, "xen,vgic", &["rvic"])?;
+            // Its event channels are another source of interrupts.
+            self.strings(node, "xen,enhanced", &["no-xenstore"])?;
+            if levels {
+                self.put(&[node, "xen,rvid-level-inputs"])?;
+            }
+        }
+        self.module(node, test.kernel, "multiboot,kernel")?;
+        self.strings(&place(node, test.kernel), "bootargs", &[test.bootargs])
     }
 
     fn put(&self, arguments: &[&str]) -> Result<()> {

@@ -3,6 +3,7 @@
 
 use crate::boot::arguments::{BootArguments, Gic, StateArguments};
 use crate::boot::bare::{self, Alone};
+use crate::boot::dtb::Controller;
 use crate::boot::qemu;
 use crate::hypervisor::arguments::{TreeArguments, Vgic, XenArguments};
 use crate::hypervisor::xen;
@@ -65,6 +66,7 @@ impl Arguments {
             rounds: None,
             domu_its: false,
             messages: 0,
+            rvic: false,
             state: StateArguments::default(),
             no_host_its: false,
             life: 0,
@@ -100,6 +102,7 @@ pub fn latency(arguments: &Arguments) -> Result<bool> {
             built: &built,
             image: &image,
             bootargs: &bootargs,
+            controller: Controller::Gic,
             options: EXACT,
         };
         let ran = alone.run("latency")?;

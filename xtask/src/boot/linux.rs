@@ -7,7 +7,7 @@ use crate::boot::checks;
 use crate::boot::clean;
 use crate::boot::console::{Line, Speaker};
 use crate::boot::count::{self, Counter};
-use crate::boot::dtb::{self, Chosen, Layout};
+use crate::boot::dtb::{self, Chosen, Controller, Layout};
 use crate::boot::guest::{self, Guest};
 use crate::boot::guest_report::mark;
 use crate::boot::load;
@@ -209,7 +209,11 @@ pub fn name(boot: &BootArguments, disk: Disk, xen: Version) -> String {
     let extras = boot.xen.suffix();
     let life = if boot.life > 0 { "-life" } else { "" };
     let msi = if boot.domu_its { "-msi" } else { "" };
-    let messages = if boot.messages > 0 { "-messages" } else { "" };
+    let messages = match (boot.messages, boot.rvic) {
+        (0, _) => "",
+        (_, false) => "-messages",
+        (_, true) => "-messages-rvic",
+    };
     let storm = if boot.storm > 0 { "-storm" } else { "" };
     let state = boot.state.suffix();
     format!(
@@ -287,6 +291,10 @@ pub fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> R
             domu_memory: DOMU_MEMORY * 1024,
             msi: boot.domu_its,
             test: &boot.test(bare::LIMITS).unwrap_or_default(),
+            controller: match boot.rvic {
+                true => Controller::Rvic { levels: false },
+                false => Controller::Gic,
+            },
             spare: boot.life > 0,
         },
     )?;

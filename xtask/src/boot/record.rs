@@ -83,6 +83,7 @@ impl RecordArguments {
             rounds: Some(self.rounds),
             domu_its: false,
             messages: 0,
+            rvic: false,
             state: StateArguments::default(),
             no_host_its: false,
             life: 0,
