@@ -198,6 +198,42 @@ fn a_host_interrupt_is_a_level_input() {
     });
 }
 
+/// It goes with the vCPU that its input goes to, from CPU to CPU.
+#[test]
+fn a_host_interrupt_goes_with_its_vcpu() {
+    for profile in [Profile::GICV2, Profile::GICV3] {
+        let machine = Machine::power_on(profile);
+        let config = Config::rvic(2).with_levels();
+        let domain = Domain::with_vcpus(&machine, config).expect("a domain");
+        let mut cpus = start(&domain);
+        for (n, cpu) in cpus.iter().enumerate() {
+            let virq = 40 + n as u32;
+            domain.route(virq, virq, true).expect("a host interrupt");
+            map(cpu, 8 + n as u64, UNTRUSTED);
+        }
+        let targets = || [40, 41].map(|irq| machine.gic.snapshot(irq).expect("it").target);
+        let before = targets();
+        cpus[1].migrate(3);
+        assert_eq!(targets(), [before[0], 3]);
+    }
+}
+
+/// What a GIC has as an SGI is an event for who injects it, and nobody lowers it (FF-A's notifications).
+#[test]
+fn what_xen_injects_below_16_is_an_event() {
+    each(Config::rvic(1), |domain, cpus| {
+        let cpu = &cpus[0];
+        cpu.unmask(8);
+        for _ in 0..3 {
+            (domain.machine).hypervisor(3, || domain.inject_private(&cpu.vcpu, 8, true));
+            takes(cpu, 8);
+            cpu.must(rvic::RESAMPLE, [8, 0, 0]);
+            cpu.unmask(8);
+            assert!(!line(cpu));
+        }
+    });
+}
+
 /// Its domain dies in any state of that.
 #[test]
 fn a_host_interrupt_is_nobodys_after_its_domain() {

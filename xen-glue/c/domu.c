@@ -53,6 +53,10 @@ static void __init parse_version(const struct dt_device_node *node,
             panic("xen,vgic = \"rvic\" cannot be specified for hardware domain\n");
 #endif
         config->arch.gic_version = XEN_DOMCTL_CONFIG_GIC_RVIC;
+        /* The default counts the host's extended SPIs: an rVID has no such. */
+        if ( !dt_find_property(node, "nr_spis", NULL) )
+            config->arch.nr_spis = min(config->arch.nr_spis,
+                                       gic_number_lines() - 32U);
     }
     else if ( strcmp(name, "native") )
         panic("xen,vgic of domain %s is \"rvic\" or \"native\", and not \"%s\"\n",

@@ -178,6 +178,16 @@ impl<H: Host> Domain<H> {
         }
     }
 
+    /// `own`, which does not run, will next run on another CPU: what is behind inputs that go to it goes there, too.
+    pub fn moved(&self, own: &Rvic<H::Vcpu>) {
+        for (input, entry) in (0..).zip(self.rvid.entries()) {
+            let target = entry.target().filter(|(id, _)| *id == own.id());
+            if target.is_some() {
+                self.follow(input, target);
+            }
+        }
+    }
+
     /// A physical interrupt goes to where its input goes.
     fn follow(&self, input: u32, target: Option<(VcpuId, u16)>) {
         let phys = self.rvid.physical(input as usize);

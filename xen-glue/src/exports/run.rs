@@ -192,5 +192,8 @@ pub unsafe extern "C" fn arch_move_irqs(v: *mut vcpu) {
     if let Some((vgic, own)) = unsafe { vcpu_of(v) } {
         record!(moved(vgic, own));
         vgic.moved(own);
+    } else {
+        // SAFETY: the same.
+        unsafe { rvic::moved(v) };
     }
 }

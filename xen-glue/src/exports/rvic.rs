@@ -22,6 +22,9 @@ use rust_vgic::{Error, VcpuId};
 /// Trusted interrupts: those that a GIC has as SGIs and PPIs.
 const TRUSTED: u32 = virq::LOCAL;
 
+/// Those that a GIC has as SGIs.
+const SGIS: u32 = 16;
+
 /// HVC or SMC with a number of the standard hypervisor services: x0 to x3 of `v`, which is current. `false`: no call of an rVIC's or an
 /// rVID's, or not in this domain, and nothing is written.
 #[unsafe(no_mangle)]
@@ -155,6 +158,10 @@ pub(super) unsafe fn inject_private(v: *mut vcpu, virq: c_uint, level: bool) {
     // SAFETY: the caller says so.
     if let Some((rvic, own)) = unsafe { rvic_vcpu_of(v) } {
         let _ = rvic.inject_private(own, virq, level);
+        // What a GIC has as an SGI is an event, and nobody lowers it (FF-A's notifications): no line stays high.
+        if level && virq < SGIS {
+            let _ = rvic.inject_private(own, virq, false);
+        }
     }
 }
 
@@ -179,6 +186,18 @@ pub(super) fn leave() {
 pub(super) fn enter() {
     if let Some((rvic, own)) = current() {
         rvic.enter(own);
+    }
+}
+
+/// Of `arch_move_irqs()`.
+///
+/// # Safety
+/// `v` is alive.
+#[inline(never)]
+pub(super) unsafe fn moved(v: *mut vcpu) {
+    // SAFETY: the caller says so.
+    if let Some((rvic, own)) = unsafe { rvic_vcpu_of(v) } {
+        rvic.moved(own);
     }
 }
 

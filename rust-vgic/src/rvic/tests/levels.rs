@@ -223,6 +223,12 @@ fn a_physical_interrupt_is_active_until_its_line_was_found_low() {
     assert_eq!(d.acknowledged(0), Some(40));
     d.done(0, MAP, [3, mpidr(1), 50]);
     assert_eq!(d.host.phys_state(77).follows, Some(1));
+    // Its vCPU goes to another CPU.
+    d.host.change(77, |phys| phys.follows = None);
+    d.moved(d.v(0));
+    assert_eq!(d.host.phys_state(77).follows, None);
+    d.moved(d.v(1));
+    assert_eq!(d.host.phys_state(77).follows, Some(1));
     d.done(0, UNMAP, [3, 0, 0]);
     assert!(!d.host.phys_state(77).enabled);
     assert!(!d.host.phys_state(77).torn);
