@@ -183,8 +183,8 @@ fn a_message_for_a_disabled_one_against_disabling_all_lpis() {
     a_message_against_disabling_lpis(false);
 }
 
-/// An LPI that nobody has mapped is pending in the table of vCPU 0, which enables LPIs while an ITS maps it to vCPU 1: from then on
-/// it goes to vCPU 1, where its messages go.
+/// An LPI that nobody has mapped is pending in the table of vCPU 0, which enables LPIs while an ITS maps it to vCPU 1: it is pending at
+/// vCPU 0, or has gone along with the mapping to vCPU 1; and with that a message merges.
 #[test]
 fn reading_the_pending_table_against_mapti() {
     explore(3, || {
@@ -197,6 +197,7 @@ fn reading_the_pending_table_against_mapti() {
         send(&d, 1, 0, &[mapti(1)]);
         t.join().unwrap();
         message(&d);
-        assert_eq!(seen(&d), once_at(1));
+        let seen = seen(&d);
+        assert!(seen == once_at(0) || seen == once_at(1), "{seen:?}");
     });
 }
