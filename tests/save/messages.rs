@@ -334,3 +334,32 @@ fn what_a_pending_table_has_is_not_taken_for_what_was_acknowledged() {
         assert_eq!(taken, [vec![], acknowledged, table], "moved: {moves}");
     }
 }
+
+/// What a pending table has comes there, also if the same LPI is pending where nothing is delivered.
+#[test]
+fn what_a_pending_table_has_does_not_wait_for_others() {
+    for stranded in [false, true] {
+        let world = World::new(4, [false; VCPUS]);
+        let lpi = lpi(0, 0);
+        assert_eq!(world.domain.message(0, 0, 0, 0), Ok(()));
+        world.cpus[2].gicr_write(gicr::CTLR, 0);
+        assert_eq!(world.cpus[2].gicr_read(gicr::CTLR) & 1 << 3, 0);
+        assert_eq!(world.command(&command::movi(0, 0, 1)), "Ok(None)");
+        assert_eq!(world.domain.message(0, 0, 0, 0), Ok(()));
+        if stranded {
+            // Its collection goes to a redistributor that has LPIs disabled.
+            world.cpus[0].gicr_write(gicr::CTLR, 0);
+            assert_eq!(world.cpus[0].gicr_read(gicr::CTLR) & 1 << 3, 0);
+            assert_eq!(world.command(&command::mapc(1, 0)), "Ok(None)");
+        }
+        world.cpus[2].gicr_write(gicr::CTLR, 1);
+        world.domain.machine.settle();
+        let taken: Vec<_> = world.cpus.iter().map(GuestCpu::take_all).collect();
+        let [at_its_messages, at_its_table] = if stranded {
+            [vec![], vec![lpi]]
+        } else {
+            [vec![lpi], vec![]]
+        };
+        assert_eq!(taken, [vec![], at_its_messages, at_its_table]);
+    }
+}

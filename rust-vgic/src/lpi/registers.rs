@@ -254,19 +254,29 @@ impl<H: Host> Domain<H> {
             self.adopt(v, intid);
         }
         let looked = self.reload_lot(v, first);
+        // Those that messages bring elsewhere are not among them, and may be pending here all the same: MOVALL may have brought them.
+        let others = ones(&window, first).filter(|intid| {
+            let lpi = self.lpis.get(*intid);
+            lpi.is_some_and(|lpi| lpi.route() != Some(v.id()))
+        });
+        self.reload_all(others);
         for intid in ones(&window, first) {
-            // It is pending here, wherever an ITS sends its messages: MOVALL may have brought it. With what the word says is pending
-            // elsewhere it merges as a message does, since a guest may just have acknowledged that.
-            if let Some(lpi) = self.lpis.get(intid) {
-                self.update_lpi(intid, &lpi.irq, |s| {
-                    if s.is_for(v.id()) || s.pending() {
-                        return Some(s.apply(Event::SetPending));
-                    }
-                    let (here, routed) = s.apply(Event::Route(Some(v.id())));
-                    let (pending, pended) = here.apply(Event::SetPending);
-                    Some((pending, routed | pended))
-                });
-            }
+            let Some(lpi) = self.lpis.get(intid) else {
+                continue;
+            };
+            // With what the word says is pending elsewhere it merges as a message does, since a guest may just have acknowledged that;
+            // but not where nobody delivers it.
+            self.update_lpi(intid, &lpi.irq, |s| {
+                let there = s.target().filter(|_| s.pending());
+                let there = there.and_then(|id| self.slot(id));
+                let comes = there.is_some_and(|w| w.redist.lpi.enabled());
+                if s.is_for(v.id()) || comes {
+                    return Some(s.apply(Event::SetPending));
+                }
+                let (here, routed) = s.apply(Event::Route(Some(v.id())));
+                let (pending, pended) = here.apply(Event::SetPending);
+                Some((pending, routed | pended))
+            });
         }
         // What was brought here meanwhile.
         for (intid, lpi) in self.lpis.among(first, LOT as usize / PAGE) {

@@ -19,6 +19,8 @@ static SENT: AtomicUsize = AtomicUsize::new(0);
 static SEEN: [AtomicUsize; MOST] = [const { AtomicUsize::new(0) }; MOST];
 static TAKEN: [AtomicUsize; MOST] = [const { AtomicUsize::new(0) }; MOST];
 static STOP: AtomicBool = AtomicBool::new(false);
+/// How often the input was moved: who has no turn on a physical CPU for long moves nothing.
+static MOVES: AtomicUsize = AtomicUsize::new(0);
 /// For who moves the input alone.
 static REST: AtomicBool = AtomicBool::new(false);
 
@@ -77,6 +79,7 @@ fn job_renumber(_: usize) -> Outcome<usize> {
 
 /// Those who take may have to have the same physical CPU.
 fn rest(moves: usize) {
+    MOVES.store(moves, SeqCst);
     if moves.is_multiple_of(8) {
         cpu::wait_for_event();
     }
@@ -90,6 +93,7 @@ fn under_load(job: crate::second::Job) -> Outcome<usize> {
     SENT.store(0, SeqCst);
     STOP.store(false, SeqCst);
     REST.store(false, SeqCst);
+    MOVES.store(0, SeqCst);
     for counter in SEEN.iter().chain(&TAKEN) {
         counter.store(0, SeqCst);
     }
@@ -102,6 +106,11 @@ fn under_load(job: crate::second::Job) -> Outcome<usize> {
     Cpu(1).start(job_take, 0)?;
     Cpu(2).start(job_take, 0)?;
     Cpu(3).start(job, 0)?;
+    // The first edge is to meet a change.
+    timer::within(30 * super::LIMIT, || {
+        cpu::wait_for_event();
+        MOVES.load(SeqCst) != 0
+    });
     let mut lost = None;
     for edge in 1..=EDGES {
         SENT.store(edge, SeqCst);
