@@ -422,6 +422,8 @@ struct vtimer { register_t ctl, cval; unsigned int irq; struct timer timer; };
 #define GUEST_GICV3_ITS_SIZE 0x00020000ULL
 #define GUEST_GICV2M_BASE 0x08020000ULL
 #define GUEST_GICV2M_SIZE 0x00001000ULL
+#define GUEST_RVID_MSI_ADDRESS 0xba5e0000ULL
+#define GUEST_RVID_MSI_INPUTS 32
 struct xen_domctl_vgic_limits {
     uint32_t lpis, devices, events, storm_rate, storm_burst, pad;
 };

@@ -335,7 +335,7 @@ static void rvic(void)
     HOLDS(guest, empty(rvid, "msi-controller"));
     HOLDS(guest, CELLS(rvid, "#msi-cells", 0));
     /* Of 32 that one vUART makes Xen round up to, the first one after. */
-    HOLDS(guest, CELLS(rvid, "msi-range", 32, 32));
+    HOLDS(guest, CELLS(rvid, "msi-range", 32, GUEST_RVID_MSI_INPUTS));
     HOLDS(guest, empty(rvid, "xen,level-inputs"));
 
     node = fdt_path_offset(tree, "/timer");
@@ -365,9 +365,46 @@ static void rvic(void)
     HOLDS("level inputs without an rVID", make() == 1);
 }
 
+/* What is a GIC's does not go with it: one of these, which `what` says. */
+static void rvic_of_host(const char *what, const char *device_tree, int irqs,
+                         int dtdevs, int pcidevs, int iomem, int step)
+{
+    uint32_t irq = 40;
+    libxl_device_dtdev dtdev = {0};
+    libxl_device_pci pci = {0};
+    libxl_iomem_range range = {0};
+
+    begin(LIBXL_GIC_VERSION_RVIC);
+    libxl_defbool_set(&config.b_info.acpi, false);
+    config.b_info.device_tree = (char *)device_tree;
+    config.b_info.irqs = &irq;
+    config.b_info.num_irqs = irqs;
+    config.dtdevs = &dtdev;
+    config.num_dtdevs = dtdevs;
+    config.pcidevs = &pci;
+    config.num_pcidevs = pcidevs;
+    config.b_info.iomem = &range;
+    config.b_info.num_iomem = iomem;
+    if (make() != step)
+        broken(what, "of the host does not end where it should with an rVIC");
+}
+
+static void rvic_refuses(void)
+{
+    rvic_of_host("device tree", "x", 0, 0, 0, 0, 2);
+    rvic_of_host("interrupt", NULL, 1, 0, 0, 0, 2);
+    rvic_of_host("device of the tree", NULL, 0, 1, 0, 0, 2);
+    rvic_of_host("PCI device", NULL, 0, 0, 1, 0, 2);
+    rvic_of_host("memory", NULL, 0, 0, 0, 1, 0);
+}
+
 #else
 
 static void rvic(void)
+{
+}
+
+static void rvic_refuses(void)
 {
 }
 
@@ -392,6 +429,7 @@ static void with(void)
     v2m();
     its();
     rvic();
+    rvic_refuses();
     refused("a limit on LPIs of a guest that has none", false, 100, 0, 0, 1);
     refused("a limit on storms of a guest without an ITS", false, 0, 100, 0, 0);
     refused("a limit that Xen does not know", true, 100, 0, ENOSYS, 3);

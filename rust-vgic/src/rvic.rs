@@ -60,7 +60,7 @@ pub const LEAST_INTERRUPTS: u32 = 32;
 /// Inputs that an rVID can have at most: one for each untrusted interrupt.
 pub const MOST_INPUTS: u32 = MOST_INTERRUPTS - LEAST_INTERRUPTS;
 
-/// Where devices are told to send messages: an address at which there is nothing.
+/// What goes into the MSI registers of emulated devices: it means something there only. No frame is at it, and memory may be.
 pub const MESSAGE_ADDRESS: u64 = 0xba5e_0000;
 
 /// What a domain is to have.

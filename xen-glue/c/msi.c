@@ -31,12 +31,6 @@
 /* Of the frame of a GICv2m: what a message is written to. */
 #define V2M_SETSPI_NS   0x040
 
-/* The inputs of an rVID for messages, above those that were asked for. */
-#define RVID_INPUTS     32
-
-/* Nothing is there. It is what says that a message is for the rVID. */
-#define RVIC_DOORBELL   0xba5e0000
-
 /* The hardware domain has what the host has, and nothing beside it. */
 bool rvgic_has_msi(const struct domain *d)
 {
@@ -198,7 +192,8 @@ static const struct mmio_handler_ops v2m_ops = {
 
 bool rvgic_rvic_messages(const struct domain *d, uint32_t *count)
 {
-    *count = RVID_INPUTS;
+    /* Above those that were asked for. */
+    *count = GUEST_RVID_MSI_INPUTS;
 
     return vgic_is_rvic(d) && rvgic_has_msi(d);
 }
@@ -260,8 +255,10 @@ int rvgic_inject_msi(struct domain *d, uint64_t doorbell, uint32_t segment,
     if ( segment )
         return -ENOENT;
 
+    /* Only emulated devices know this address, which may be one of RAM, too. */
     if ( vgic_is_rvic(d) )
-        return doorbell == RVIC_DOORBELL ? rvgic_rvic_message(d, data) : -ENOENT;
+        return doorbell == GUEST_RVID_MSI_ADDRESS
+               ? rvgic_rvic_message(d, data) : -ENOENT;
 
     if ( has_v2m(d) )
         return doorbell == GUEST_GICV2M_BASE + V2M_SETSPI_NS

@@ -30,7 +30,7 @@ static HANDLERS: [AtomicUsize; MOST] = [const { AtomicUsize::new(0) }; MOST];
 /// Exceptions for which there was nothing to acknowledge.
 static SPURIOUS: [AtomicUsize; MOST] = [const { AtomicUsize::new(0) }; MOST];
 
-/// What devices write messages to: a dummy.
+/// What emulated devices send messages to. It is no frame.
 pub const MESSAGE_ADDRESS: usize = 0xba5e_0000;
 
 /// Whether this is the interrupt controller that there is.

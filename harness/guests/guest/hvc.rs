@@ -46,7 +46,7 @@ pub enum Refused {
     Strange(u64),
 }
 
-/// Where devices write their messages: nothing is there.
+/// Where emulated devices send their messages: it is no frame, and memory may be there.
 pub const DOORBELL: u64 = 0xba5e_0000;
 
 impl GuestCpu {
