@@ -103,7 +103,14 @@ static void keep_quiet(bool up)
     if ( up != !!test_bit(_IRQ_DISABLED, &desc->status) )
     {
         if ( up )
+        {
             desc->handler->disable(desc);
+            /*
+             * It has arrived before the line rises: a PPI that is taken still
+             * would be ended, and not deactivated.
+             */
+            gic_hw_ops->read_pending_state(desc);
+        }
         else
             desc->handler->enable(desc);
     }

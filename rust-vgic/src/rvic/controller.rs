@@ -458,10 +458,21 @@ impl<V: Handle> Rvic<V> {
     /// Block number `n` as it is. The vCPU does not run.
     pub(crate) fn block(&self, n: usize) -> Block {
         let first = n.wrapping_mul(2);
+        // Before what is pending: a line that rises meanwhile is low here, rather than high without its event.
+        let line = self
+            .lines
+            .get(n)
+            .map_or(0, |lines| lines.load(Ordering::Acquire));
         let (low, high) = (self.word(first), self.word(first.wrapping_add(1)));
         let both = |low: u16, high: u16| u32::from(low) | u32::from(high) << 16;
         let now = self.ticket.load(Ordering::Relaxed);
-        let deliverable = both(low.deliverable(), high.deliverable());
+        let (pending, masked) = (
+            both(low.pending(), high.pending()),
+            both(low.masked(), high.masked()),
+        );
+        // The same for all blocks, whatever a guest's two CPU_ONs of one vCPU at once have left.
+        let enabled = self.is_enabled();
+        let deliverable = if enabled { pending & !masked } else { 0 };
         let after = core::array::from_fn(|lane| {
             let set = deliverable.wrapping_shr(lane as u32) & 1 != 0;
             let age = self.ages.get(n.wrapping_mul(32).wrapping_add(lane));
@@ -470,12 +481,11 @@ impl<V: Handle> Rvic<V> {
             let waits = if age == 0 { 0 } else { now.wrapping_sub(age) };
             Some(waits.saturating_add(1).min(LAST))
         });
-        let lines = self.lines.get(n);
         Block {
-            enabled: low.enabled(),
-            pending: both(low.pending(), high.pending()),
-            masked: both(low.masked(), high.masked()),
-            line: lines.map_or(0, |lines| lines.load(Ordering::Acquire)),
+            enabled,
+            pending,
+            masked,
+            line,
             after: after.map(Option::unwrap_or_default),
         }
     }

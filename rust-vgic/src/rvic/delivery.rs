@@ -152,7 +152,11 @@ impl<H: Host> Domain<H> {
             let _ = self.to_target(target, own);
         }
         if old.target().is_some() != target.is_some() {
-            self.with_physical(input, |phys| phys.set_enabled(target.is_some()));
+            // As it is by then: another CPU may have mapped it otherwise before we had the lock.
+            self.with_physical(input, |phys| {
+                let entry = self.rvid.entry(input as usize);
+                phys.set_enabled(entry.is_some_and(|entry| entry.target().is_some()));
+            });
         }
         self.follow(input, target);
     }

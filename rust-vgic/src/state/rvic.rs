@@ -13,8 +13,8 @@ use super::stream::{Bytes, Framed, Records, State};
 use super::walk::{Checked, take};
 use super::word::has;
 use crate::host::Host;
-use crate::intid::VcpuId;
-use crate::rvic::{Block, Domain, FEATURE_LEVELS, FEATURE_MESSAGES, LAST, Rvic};
+use crate::intid::{IntId, VcpuId};
+use crate::rvic::{Block, Domain, FEATURE_LEVELS, FEATURE_MESSAGES, LAST, MOST_INPUTS, Rvic};
 use crate::slice::try_boxed;
 use alloc::boxed::Box;
 
@@ -66,13 +66,21 @@ impl<H: Host> Domain<H> {
 
     fn put_records(&self, to: &mut Bytes<'_>) {
         to.record(0, &self.header());
+        // Before what is pending is looked at: what rises from here on may be saved as low, and is an event when it is restored, but
+        // not as high without its event.
+        let mut high = [0; (MOST_INPUTS as usize).div_ceil(BLOCK)];
+        for (high, block) in high.iter_mut().zip(0..self.input_blocks()) {
+            *high = self.high_of(block);
+        }
         for (rvic, vcpu) in self.rvics.iter().zip(0_u32..) {
             for block in 0..self.blocks() {
                 to.record(instance(vcpu, block), &self.rvic_state(rvic, block));
             }
         }
         for block in 0..self.input_blocks() {
-            to.record(block as u16, &self.rvid_state(block));
+            let mut state = self.rvid_state(block);
+            state.line &= high.get(block as usize).copied().unwrap_or(0);
+            to.record(block as u16, &state);
         }
         to.end();
     }
@@ -117,6 +125,15 @@ impl<H: Host> Domain<H> {
             reserved: 0,
             after: is.after,
         }
+    }
+
+    /// Lines that are high, and whose event has arrived.
+    fn high_of(&self, block: u32) -> u32 {
+        let first = (block as usize).wrapping_mul(BLOCK);
+        gather(|n| {
+            let entry = self.rvid.entry(first.wrapping_add(n));
+            entry.is_some_and(|entry| entry.line() && !entry.is_busy())
+        })
     }
 
     fn rvid_state(&self, block: u32) -> RvidState {
@@ -186,8 +203,24 @@ impl<H: Host> Domain<H> {
                 Ok(())
             },
         )?;
+        self.ask_sources();
         self.wake_all();
         Ok(())
+    }
+
+    /// Trusted interrupts whose source is high now, and perhaps was not as the stream was written, or was on its way then. One that is
+    /// masked is looked at again by its guest, when that ends it.
+    fn ask_sources(&self) {
+        for rvic in &self.rvics {
+            let all = (0..u64::from(self.config.trusted)).filter_map(|n| self.trusted(n));
+            for n in all {
+                let of = rvic.handle().zip(IntId::new(n.raw().into()));
+                let source = of.and_then(|(vcpu, intid)| self.host().line(vcpu, intid));
+                if source == Some(true) && (!rvic.set_line(n, true) || !rvic.is_masked(n)) {
+                    let _ = self.signal(rvic, n, None);
+                }
+            }
+        }
     }
 
     fn each_record(

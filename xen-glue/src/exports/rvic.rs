@@ -217,9 +217,9 @@ pub(super) unsafe fn has_pending(v: *mut vcpu) -> bool {
 /// `v` is alive.
 #[inline(never)]
 pub(super) unsafe fn event_pending(v: *mut vcpu) -> bool {
+    // What is masked wakes nobody.
     // SAFETY: the caller says so.
-    unsafe { rvic_vcpu_of(v) }
-        .is_some_and(|(rvic, own)| rvic.is_pending(own, rvic.host().domain().event_channel_irq()))
+    unsafe { has_pending(v) }
 }
 
 /// Of `vgic_get_hw_irq_desc()`.

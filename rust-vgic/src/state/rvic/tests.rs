@@ -374,3 +374,39 @@ fn a_stream_of_version_1_is_restored() {
     assert_eq!(try_restore(stream), Ok(()));
     assert_eq!(save(&used()), stream);
 }
+
+/// What has risen since the stream was written, or as it was, comes.
+#[test]
+fn sources_that_are_high_are_events() {
+    let d = new();
+    call(&d, 0, ENABLE, [0; 3]).unwrap();
+    for intid in 0..32 {
+        call(&d, 0, CLEAR_MASKED, [0, intid, 0]).unwrap();
+    }
+    let stream = d.save_boxed().unwrap();
+    for source in [None, Some(false), Some(true)] {
+        let there = new();
+        *there.host().line.lock().unwrap() = source;
+        there.restore(&stream).unwrap();
+        assert_eq!(
+            call(&there, 0, ACKNOWLEDGE, [0; 3]).is_some(),
+            source == Some(true)
+        );
+    }
+}
+
+/// However its words were left: two CPU_ONs of one vCPU at once, one of which comes late.
+#[test]
+fn what_is_saved_says_the_same_of_all_words() {
+    let d = used();
+    let v = own(&d, 0);
+    let _ = v.set_block(
+        1,
+        &Block {
+            enabled: false,
+            ..v.block(1)
+        },
+    );
+    let there = new();
+    assert_eq!(there.restore(&d.save_boxed().unwrap()), Ok(()));
+}
