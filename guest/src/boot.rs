@@ -77,10 +77,18 @@ _start:
     bl      {primary}
     b       .
 
-    // Where PSCI starts the others; x0 is the context that it was given: the number of the CPU.
+    // Where PSCI starts the others, each at an entry of its own, 8 bytes after the one before. The context that CPU_ON is given is not
+    // to be relied on: Xen writes the result of CPU_OFF over it if that is on its way still.
     .global second_entry
+    .balign 8
 second_entry:
-    msr     daifset, #0xf
+    mov     x0, #1
+    b       6f
+    mov     x0, #2
+    b       6f
+    mov     x0, #3
+    b       6f
+6:  msr     daifset, #0xf
     msr     tpidr_el1, x0
     mov     x1, #{stack}
     madd    x0, x0, x1, x1

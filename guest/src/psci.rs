@@ -25,9 +25,9 @@ fn call(function: u64, one: u64, two: u64, three: u64) -> i64 {
     i64::from(result as u32 as i32)
 }
 
-/// The CPU begins at `entry` with `context` in x0.
-pub fn cpu_on(mpidr: u64, entry: usize, context: usize) -> i64 {
-    call(CPU_ON, mpidr, entry as u64, context as u64)
+/// The CPU begins at `entry`.
+pub fn cpu_on(mpidr: u64, entry: usize) -> i64 {
+    call(CPU_ON, mpidr, entry as u64, 0)
 }
 
 /// Does not return unless it is refused.

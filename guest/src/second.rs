@@ -118,12 +118,18 @@ impl Cpu {
         self.on()
     }
 
+    /// Where it begins: that of CPU 1 is the first, and each is two instructions long.
+    fn entry(self) -> usize {
+        let first = second_entry as *const () as usize;
+        first.wrapping_add(self.0.wrapping_sub(1).wrapping_mul(8))
+    }
+
     /// Starts it.
     pub fn on(self) -> Outcome {
         let worker = self.worker();
         let requested = worker.requested.load(Ordering::SeqCst);
         worker.done.store(requested, Ordering::SeqCst);
-        let result = psci::cpu_on(self.mpidr(), second_entry as *const () as usize, self.0);
+        let result = psci::cpu_on(self.mpidr(), self.entry());
         check!(result == 0, "CPU_ON says {result}");
         check!(
             timer::within(2000, || self.is_alive()),
