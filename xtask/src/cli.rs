@@ -7,7 +7,7 @@ use crate::boot::record::RecordArguments;
 use crate::boot::{figures, latency};
 use crate::hypervisor::arguments::{TreeArguments, XenArguments};
 use crate::hypervisor::{releases, toolstack};
-use crate::measure::bench;
+use crate::measure::{bench, reach};
 use crate::setup::SetupArguments;
 use crate::verify::diff::DiffArguments;
 use crate::verify::fuzz::FuzzArguments;
@@ -53,6 +53,8 @@ pub enum Task {
     Diff(DiffArguments),
     /// Measure ours beside Xen's C vGICs: instructions, time, memory
     Bench(bench::Arguments),
+    /// Count the instructions of ours that a guest can reach: with a GICv2, a GICv3 without and with an ITS, an rVIC
+    Reach(reach::Arguments),
     /// Run the tests that have threads, C and all, under ThreadSanitizer
     Tsan,
     /// Restore domains from what chance makes of streams and tables in guest memory, led by what that reaches in the code

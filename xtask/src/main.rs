@@ -34,7 +34,7 @@ use clap::Parser;
 use cli::{Cli, Task};
 use hypervisor::tree::Source;
 use hypervisor::{peers, releases, toolstack, unchanged, xen};
-use measure::bench;
+use measure::{bench, reach};
 use std::io::Write;
 use std::process::ExitCode;
 use unavailable::{Unavailable, one_line};
@@ -136,6 +136,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
         }
         Task::Diff(arguments) => diff::diff(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments).map(|()| true),
+        Task::Reach(arguments) => reach::reach(&arguments).map(|()| true),
         Task::Tsan => tsan::tsan(),
         Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Task::Mutants(arguments) => mutants::mutants(&arguments),
