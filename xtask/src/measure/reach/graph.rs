@@ -72,10 +72,10 @@ impl Graph {
     fn add_sections(&mut self, file: &object::File) -> Result<HashMap<SectionIndex, usize>> {
         let mut sections = HashMap::new();
         for section in file.sections() {
-            let SectionFlags::Elf { sh_flags } = section.flags() else {
+            let SectionFlags::Elf { sh_flags, .. } = section.flags() else {
                 bail!("the library has an object that is not ELF");
             };
-            let code = sh_flags & u64::from(SHF_EXECINSTR.0) != 0;
+            let code = sh_flags.contains(SHF_EXECINSTR);
             sections.insert(section.index(), self.nodes.len());
             self.nodes.push(Node {
                 name: section.name()?.to_owned(),
