@@ -303,19 +303,30 @@ fn what_movall_has_brought_comes_out_of_the_pending_table() {
     }
 }
 
+impl World {
+    /// What is pending at a vCPU is in its table, once GICR_CTLR.RWP has been seen to be 0.
+    fn disable_lpis(&self, n: usize) {
+        self.cpus[n].gicr_write(gicr::CTLR, 0);
+        assert_eq!(self.cpus[n].gicr_read(gicr::CTLR) & 1 << 3, 0);
+    }
+
+    /// A world, and an LPI that is pending in the table of vCPU 2, whose LPIs are disabled, and at vCPU 1, where its messages go.
+    fn with_one_pending_twice() -> (Self, u32) {
+        let world = Self::new(4, [false; VCPUS]);
+        assert_eq!(world.domain.message(0, 0, 0, 0), Ok(()));
+        world.disable_lpis(2);
+        assert_eq!(world.command(&command::movi(0, 0, 1)), "Ok(None)");
+        assert_eq!(world.domain.message(0, 0, 0, 0), Ok(()));
+        (world, lpi(0, 0))
+    }
+}
+
 /// What a pending table has is pending, also if another vCPU has just acknowledged the same LPI: then it comes there once more, if that has
 /// not left its guest since, as a message would.
 #[test]
 fn what_a_pending_table_has_is_not_taken_for_what_was_acknowledged() {
     for moves in [false, true] {
-        let mut world = World::new(4, [false; VCPUS]);
-        let lpi = lpi(0, 0);
-        assert_eq!(world.domain.message(0, 0, 0, 0), Ok(()));
-        world.cpus[2].gicr_write(gicr::CTLR, 0);
-        // It is in the table once GICR_CTLR.RWP has been seen to be 0.
-        assert_eq!(world.cpus[2].gicr_read(gicr::CTLR) & 1 << 3, 0);
-        assert_eq!(world.command(&command::movi(0, 0, 1)), "Ok(None)");
-        assert_eq!(world.domain.message(0, 0, 0, 0), Ok(()));
+        let (mut world, lpi) = World::with_one_pending_twice();
         world.domain.machine.settle();
         assert_eq!(world.cpus[1].ack(), lpi);
         world.cpus[1].eoi(lpi);
@@ -339,17 +350,10 @@ fn what_a_pending_table_has_is_not_taken_for_what_was_acknowledged() {
 #[test]
 fn what_a_pending_table_has_does_not_wait_for_others() {
     for stranded in [false, true] {
-        let world = World::new(4, [false; VCPUS]);
-        let lpi = lpi(0, 0);
-        assert_eq!(world.domain.message(0, 0, 0, 0), Ok(()));
-        world.cpus[2].gicr_write(gicr::CTLR, 0);
-        assert_eq!(world.cpus[2].gicr_read(gicr::CTLR) & 1 << 3, 0);
-        assert_eq!(world.command(&command::movi(0, 0, 1)), "Ok(None)");
-        assert_eq!(world.domain.message(0, 0, 0, 0), Ok(()));
+        let (world, lpi) = World::with_one_pending_twice();
         if stranded {
             // Its collection goes to a redistributor that has LPIs disabled.
-            world.cpus[0].gicr_write(gicr::CTLR, 0);
-            assert_eq!(world.cpus[0].gicr_read(gicr::CTLR) & 1 << 3, 0);
+            world.disable_lpis(0);
             assert_eq!(world.command(&command::mapc(1, 0)), "Ok(None)");
         }
         world.cpus[2].gicr_write(gicr::CTLR, 1);

@@ -10,7 +10,7 @@ use super::record::Record;
 use super::records::{HeaderState, MAGIC, NOBODY, RvicState, RvidState};
 use super::save::{BLOCK, put};
 use super::stream::{Bytes, Framed, Records, State};
-use super::walk::{Checked, take};
+use super::walk::{Checked, take, take_end};
 use super::word::has;
 use crate::host::Host;
 use crate::intid::{IntId, VcpuId};
@@ -243,14 +243,7 @@ impl<H: Host> Domain<H> {
             let framed = take(&mut records, Record::Rvid, block)?;
             rvid(&framed, block, &framed.state()?)?;
         }
-        let framed = take(&mut records, Record::End, 0)?;
-        if !framed.body.is_empty() {
-            return Err(framed.bad("length", Why::Length));
-        }
-        if records.at() != stream.len() {
-            return Err(framed.bad("length", Why::Order));
-        }
-        Ok(())
+        take_end(&mut records, stream)
     }
 
     fn check_header(&self, framed: &Framed<'_>, state: &HeaderState) -> Checked {

@@ -69,6 +69,18 @@ pub(super) fn take<'a>(
     Ok(framed)
 }
 
+/// The END record, and nothing after it.
+pub(super) fn take_end(records: &mut Records<'_>, stream: &[u8]) -> Checked {
+    let framed = take(records, Record::End, 0)?;
+    if !framed.body.is_empty() {
+        return Err(framed.bad("length", Why::Length));
+    }
+    if records.at() != stream.len() {
+        return Err(framed.bad("length", Why::Order));
+    }
+    Ok(())
+}
+
 impl<H: Host> Domain<H> {
     /// Goes through a stream, of a domain like this.
     ///
@@ -103,14 +115,7 @@ impl<H: Host> Domain<H> {
             let framed = take(&mut records, Record::MsiFrame, 0)?;
             visit.msi_frame(&framed, &framed.state()?)?;
         }
-        let framed = take(&mut records, Record::End, 0)?;
-        if !framed.body.is_empty() {
-            return Err(framed.bad("length", Why::Length));
-        }
-        if records.at() != stream.len() {
-            return Err(framed.bad("length", Why::Order));
-        }
-        Ok(())
+        take_end(&mut records, stream)
     }
 
     /// As many records of LPIs as there are, in the order of their numbers.
