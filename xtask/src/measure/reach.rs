@@ -26,8 +26,8 @@ pub struct Arguments {
     #[command(flatten)]
     pub tree: TreeArguments,
     /// A libxen_glue.a of a Xen build; else the hypervisor is built with CONFIG_DEBUG=n
-    #[arg(long, value_name = "FILE", conflicts_with = "xen")]
-    pub library: Option<PathBuf>,
+    #[arg(long = "library", value_name = "FILE", conflicts_with = "xen")]
+    pub built: Option<PathBuf>,
 }
 
 /// What Xen calls for any guest: as it exits and enters, when it waits, switches CPUs on and off or suspends, and for an interrupt
@@ -180,7 +180,7 @@ fn sizes(graph: &Graph, kind: Kind) -> Result<[Size; 2]> {
 /// # Errors
 /// If Xen cannot be built, or what it made is not what goes into it.
 pub fn reach(arguments: &Arguments) -> Result<()> {
-    let library = match &arguments.library {
+    let library = match &arguments.built {
         Some(library) => library.clone(),
         None => built(&arguments.tree)?,
     };
