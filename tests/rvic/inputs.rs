@@ -268,11 +268,27 @@ fn a_host_interrupt_is_nobodys_after_its_domain() {
     }
 }
 
-/// An edge has no end that a guest would tell.
+/// An edge input has no end that a guest would tell; and a second edge before the end of the first would leave a level high for ever.
 #[test]
 fn a_host_interrupt_is_no_edge() {
-    each(Config::rvic(1), |domain, _| {
-        assert_eq!(domain.route(40, 60, true), Err(EINVAL));
-        assert!(!domain.has_hw_irq(40));
-    });
+    for (config, level) in [
+        (Config::rvic(1), true),
+        (Config::rvic(1), false),
+        (Config::rvic(1).with_levels(), false),
+    ] {
+        each(config, |domain, cpus| {
+            let gic = &domain.machine.gic;
+            assert_eq!(domain.route(40, 60, level), Err(EINVAL));
+            assert!(!domain.has_hw_irq(40));
+            // Nothing of it is left: neither the input nor the host's interrupt is taken.
+            map(&cpus[0], 8, UNTRUSTED);
+            gic.set_line(60, true);
+            domain.machine.settle();
+            assert!(!line(&cpus[0]));
+            gic.set_line(60, false);
+            cpus[0].must(rvid::UNMAP, [8, 0, 0]);
+            let next = domain.route(40, 60, true);
+            assert_eq!(next.is_ok(), config.levels);
+        });
+    }
 }

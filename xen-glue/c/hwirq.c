@@ -82,10 +82,15 @@ bool rvgic_desc_is_pending(struct irq_desc *desc)
     return gic_read_pending_state(desc);
 }
 
+bool rvgic_desc_is_level(const struct irq_desc *desc)
+{
+    /* As the GIC drivers tell one. */
+    return desc->arch.type & IRQ_TYPE_LEVEL_MASK;
+}
+
 bool rvgic_desc_has_fallen(struct irq_desc *desc)
 {
-    return desc->arch.type == IRQ_TYPE_LEVEL_HIGH &&
-           !gic_read_pending_state(desc);
+    return rvgic_desc_is_level(desc) && !gic_read_pending_state(desc);
 }
 
 void rvgic_desc_done(struct irq_desc *desc)

@@ -31,11 +31,6 @@ uint64_t *rvgic_record_buffer(size_t size)
     return buffer;
 }
 
-bool rvgic_desc_is_level(const struct irq_desc *desc)
-{
-    return desc->arch.type == IRQ_TYPE_LEVEL_HIGH;
-}
-
 /*
  * Local variables:
  * mode: C

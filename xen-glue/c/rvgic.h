@@ -174,6 +174,8 @@ void rvgic_desc_set_trigger(struct irq_desc *desc, bool level);
 void rvgic_desc_set_active(struct irq_desc *desc, bool on);
 void rvgic_desc_set_pending(struct irq_desc *desc, bool on);
 bool rvgic_desc_is_pending(struct irq_desc *desc);
+/* Is it level-sensitive, as far as Xen was told? */
+bool rvgic_desc_is_level(const struct irq_desc *desc);
 bool rvgic_desc_has_fallen(struct irq_desc *desc);
 void rvgic_desc_done(struct irq_desc *desc);
 /* Needs no lock. Routes to the pCPU that v is on, or is to run on next. */
@@ -185,8 +187,6 @@ void rvgic_ppi_set_active(unsigned int ppi, bool on);
 #ifdef CONFIG_RUST_VGIC_RECORD
 /* Memory of zeroes for the recorder, a power of two of bytes, or NULL. */
 uint64_t *rvgic_record_buffer(size_t size);
-/* Is it level-sensitive, as far as Xen was told? */
-bool rvgic_desc_is_level(const struct irq_desc *desc);
 #endif
 
 /* Text of len bytes, without an end. level: 1 error to 5 trace (crate log). */

@@ -67,6 +67,7 @@ unsafe extern "C" {
     pub fn rvgic_desc_set_active(desc: *mut irq_desc, on: bool);
     pub fn rvgic_desc_set_pending(desc: *mut irq_desc, on: bool);
     pub fn rvgic_desc_is_pending(desc: *mut irq_desc) -> bool;
+    pub fn rvgic_desc_is_level(desc: *const irq_desc) -> bool;
     pub fn rvgic_desc_has_fallen(desc: *mut irq_desc) -> bool;
     pub fn rvgic_desc_done(desc: *mut irq_desc);
     pub fn rvgic_desc_route(desc: *mut irq_desc, v: *const vcpu);
@@ -132,5 +133,4 @@ unsafe extern "C" {
 #[cfg(feature = "record")]
 unsafe extern "C" {
     pub fn rvgic_record_buffer(size: usize) -> *mut u64;
-    pub fn rvgic_desc_is_level(desc: *const irq_desc) -> bool;
 }

@@ -234,7 +234,6 @@ impl Desc {
     }
 
     /// Is it level-sensitive, as far as Xen was told?
-    #[cfg(feature = "record")]
     pub(crate) fn is_level(&self) -> bool {
         // SAFETY: exists for ever.
         unsafe { ffi::rvgic_desc_is_level(self.0) }

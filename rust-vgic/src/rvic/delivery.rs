@@ -152,13 +152,20 @@ impl<H: Host> Domain<H> {
             let _ = self.to_target(target, own);
         }
         if old.target().is_some() != target.is_some() {
-            // As it is by then: another CPU may have mapped it otherwise before we had the lock.
-            self.with_physical(input, |phys| {
-                let entry = self.rvid.entry(input as usize);
-                phys.set_enabled(entry.is_some_and(|entry| entry.target().is_some()));
-            });
+            self.mapped_or_not(input);
         }
         self.follow(input, target);
+    }
+
+    /// What is behind an input is enabled if that goes anywhere.
+    fn mapped_or_not(&self, input: u32) {
+        // Who puts something behind it does so first and looks where the input goes afterwards: one of both sees the other.
+        fence(Ordering::SeqCst);
+        // As it is by then: another CPU may have mapped it otherwise before we had the lock.
+        self.with_physical(input, |phys| {
+            let entry = self.rvid.entry(input as usize);
+            phys.set_enabled(entry.is_some_and(|entry| entry.target().is_some()));
+        });
     }
 
     /// An input that was saved goes there again, and its line was high. One that has risen since is an event.
@@ -170,7 +177,7 @@ impl<H: Host> Domain<H> {
             let _ = self.to_target(target, None);
         }
         if target.is_some() {
-            self.with_physical(input, |phys| phys.set_enabled(true));
+            self.mapped_or_not(input);
             self.follow(input, target);
         }
     }
@@ -290,13 +297,20 @@ impl<H: Host> Domain<H> {
         if !self.config.is_level(input) {
             return Err(Error::Invalid);
         }
-        let entry = self.rvid.entry(input as usize);
-        let free = entry.is_some_and(|entry| entry.target().is_none());
-        if free && self.rvid.set_physical(input as usize, phys) {
-            Ok(())
-        } else {
-            Err(Error::Busy)
+        let mapped = || {
+            let entry = self.rvid.entry(input as usize);
+            entry.is_none_or(|entry| entry.target().is_some())
+        };
+        if mapped() || !self.rvid.set_physical(input as usize, phys) {
+            return Err(Error::Busy);
         }
+        // MAP may have found nothing behind it yet. One that has found this waits for its lock, and looks again.
+        fence(Ordering::SeqCst);
+        if mapped() {
+            self.rvid.take_physical(input as usize);
+            return Err(Error::Busy);
+        }
+        Ok(())
     }
 
     /// The physical interrupt behind an input is there no more, and its line is low. The caller holds its lock and has shut it down. Says which

@@ -120,10 +120,14 @@ impl CpuInterface for Cpu<'_> {
 /// The physical interrupt that there is, an edge. The hardware changes it without a lock.
 pub struct Physical {
     active: AtomicBool,
+    /// Not loom's: only who has its lock looks.
+    enabled: std::sync::atomic::AtomicBool,
 }
 
 impl PhysIrq for Physical {
-    fn set_enabled(&self, _on: bool) {}
+    fn set_enabled(&self, on: bool) {
+        self.enabled.store(on, Ordering::Relaxed);
+    }
     fn set_trigger(&self, _level: bool) {}
     fn set_active(&self, on: bool) {
         self.active.store(on, Ordering::Relaxed);
@@ -394,10 +398,26 @@ impl Mock {
             touched: AtomicBool::new(false),
             physical: Mutex::new(Physical {
                 active: AtomicBool::new(false),
+                enabled: false.into(),
             }),
             kicks: Default::default(),
             waits: Default::default(),
         }
+    }
+
+    /// Does that with the physical interrupt, whose lock is held.
+    pub fn with_phys<R>(&self, f: impl FnOnce(u16) -> R) -> R {
+        let _held = self.physical.lock().unwrap();
+        f(PHYS)
+    }
+
+    /// Is the physical interrupt enabled?
+    pub fn is_phys_enabled(&self) -> bool {
+        self.physical
+            .lock()
+            .unwrap()
+            .enabled
+            .load(Ordering::Relaxed)
     }
 
     /// The scheduler has chosen vCPU `n`, which does not run yet.

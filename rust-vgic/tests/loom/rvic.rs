@@ -14,6 +14,7 @@ use rust_vgic::rvic::{Config, Domain, Messages, Rvic};
 type Rvics = Domain<Mock>;
 
 const MAP: u64 = 0xc500_0101;
+const UNMAP: u64 = 0xc500_0102;
 const RESAMPLE_INPUT: u64 = 0xc500_0111;
 const ENABLE: u64 = 0xc500_0202;
 const SET_MASKED: u64 = 0xc500_0204;
@@ -500,6 +501,36 @@ fn two_events_against_a_change_of_affinity() {
         u.join().unwrap();
         assert!(seen || is_pending(&d, 1, MOVED), "the second was lost");
     });
+}
+
+/// A host interrupt is put behind an input as its guest changes where that goes: it is enabled if the input is mapped, or not
+/// behind it.
+#[test]
+fn a_host_interrupt_against_map_and_unmap() {
+    const TO: [u64; 3] = [LEVEL as u64, 0, DEVICE];
+    for (before, calls) in [
+        (None, &[MAP][..]),
+        (None, &[MAP, UNMAP]),
+        (Some(MAP), &[UNMAP]),
+        (Some(MAP), &[UNMAP, MAP]),
+    ] {
+        explore(3, move || {
+            let d = Arc::new(new(false));
+            before.map(|function| call(&d, 0, function, TO).unwrap());
+            let other = d.clone();
+            let t = thread::spawn(move || {
+                for function in calls {
+                    call(&other, 0, *function, TO).unwrap();
+                }
+            });
+            let connected = d.host().with_phys(|phys| d.connect_input(LEVEL, phys));
+            t.join().unwrap();
+            let mapped = calls.last() == Some(&MAP);
+            assert_eq!(d.input_phys(LEVEL).is_some(), connected.is_ok());
+            let enabled = d.host().is_phys_enabled();
+            assert_eq!(enabled, mapped && connected.is_ok(), "{connected:?}");
+        });
+    }
 }
 
 /// PSCI CPU_ON as events come: what comes afterwards is taken.

@@ -242,7 +242,13 @@ pub(super) fn connect(
         u16::try_from(unsafe { layout::physical_intid(desc) }).ok()
     };
     if connect {
-        return rvic.connect_input(input, behind.ok_or(Error::Invalid)?);
+        let phys = behind.ok_or(Error::Invalid)?;
+        // An edge that comes before the end of the last would be a line that stays high for ever. A level behind an edge input,
+        // whose end no guest tells, is refused by connect_input().
+        return match Desc::find(phys).filter(Desc::is_level) {
+            Some(_) => rvic.connect_input(input, phys),
+            None => Err(Error::Invalid),
+        };
     }
     let phys = rvic.input_phys(input);
     if phys.is_none() || (!desc.is_null() && behind != phys) {
