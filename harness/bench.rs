@@ -82,6 +82,25 @@ mod tests {
     }
 
     #[test]
+    fn an_rvic_takes_less_than_a_gic_where_there_are_few_inputs() {
+        let value = |name: &str| {
+            let row = rows_of(name).pop().expect("the row");
+            row.run(true).expect("a run").expect("ours").value()
+        };
+        for rest in ["a domain of 1 vCPU", "a domain of 4 vCPUs", "one more vCPU"] {
+            let of = |gic: &str| value(&format!("{gic}: {rest}, 32 SPIs"));
+            assert!(of("rvic") < of("v2") && of("rvic") < of("v3"), "{rest}");
+        }
+        // Each vCPU has the untrusted ones, too: two bits and the domain's ENABLED, in a word for 16 of them, and a ticket.
+        let vcpu = |spis: u32| value(&format!("rvic: one more vCPU, {spis} SPIs"));
+        let untrusted = (vcpu(960) - vcpu(32)) / (960.0 - 32.0);
+        assert!((untrusted - 4.5).abs() < 1e-9, "{untrusted}");
+        // And the domain has an input, and as for an SPI a bit for who allocates it.
+        let input = value("rvic: one more SPI") - untrusted;
+        assert!((8.125..8.13).contains(&input), "{input}");
+    }
+
+    #[test]
     fn an_spi_takes_a_word_and_its_links() {
         // And on GICv3 what the guest wrote to GICD_IROUTER. Xen's C vGICs need 80 bytes, and 59.
         for (name, most) in [("v2: one more SPI", 17.0), ("v3: one more SPI", 25.0)] {

@@ -8,7 +8,7 @@ use super::row::{Needs, Row, Unit, Work};
 use crate::guests::its::Its;
 use crate::machine::profile::Profile;
 use crate::xen::abi;
-use crate::xen::domain::{Config, Domain};
+use crate::xen::domain::{Config, Domain, RVIC};
 use crate::xen::faults;
 use crate::xen::host::Machine;
 use anyhow::{Result, bail};
@@ -16,34 +16,50 @@ use anyhow::{Result, bail};
 /// LPIs that are mapped at the least and at the most.
 const LPIS: [u32; 2] = [1000, 40_000];
 
+/// The same of SPIs.
+const SPIS: [u32; 2] = [32, 960];
+
 pub(super) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     let mut row = |name: String, needs, run: Work| {
         rows.push(Row::new(name, Unit::Bytes, needs, run));
     };
-    for gic in [2, 3] {
-        let needs = Needs::Gic(gic);
+    // An rVID has an input for what else is an SPI, and each rVIC an untrusted interrupt for that.
+    for (gic, name) in [(2, "v2"), (3, "v3"), (RVIC, "rvic")] {
+        let needs = if gic == RVIC {
+            Needs::Rvic
+        } else {
+            Needs::Gic(gic)
+        };
+        for (vcpus, s) in [(1, ""), (4, "s")] {
+            for spis in SPIS {
+                row(
+                    format!("{name}: a domain of {vcpus} vCPU{s}, {spis} SPIs"),
+                    needs,
+                    Box::new(move |m| {
+                        m.found(domain(gic, vcpus, spis)?, 1);
+                        Ok(())
+                    }),
+                );
+            }
+        }
+        for spis in SPIS {
+            row(
+                format!("{name}: one more vCPU, {spis} SPIs"),
+                needs,
+                Box::new(move |m| {
+                    m.found(domain(gic, 8, spis)? - domain(gic, 1, spis)?, 7);
+                    Ok(())
+                }),
+            );
+        }
         row(
-            format!("v{gic}: a domain of 1 vCPU, 32 SPIs"),
+            format!("{name}: one more SPI"),
             needs,
             Box::new(move |m| {
-                m.found(domain(gic, 1, 32)?, 1);
-                Ok(())
-            }),
-        );
-        row(
-            format!("v{gic}: one more vCPU"),
-            needs,
-            Box::new(move |m| {
-                m.found(domain(gic, 8, 32)? - domain(gic, 1, 32)?, 7);
-                Ok(())
-            }),
-        );
-        row(
-            format!("v{gic}: one more SPI"),
-            needs,
-            Box::new(move |m| {
-                m.found(domain(gic, 1, 960)? - domain(gic, 1, 32)?, 960 - 32);
+                let [few, many] = SPIS;
+                let more = domain(gic, 1, many)? - domain(gic, 1, few)?;
+                m.found(more, (many - few).into());
                 Ok(())
             }),
         );

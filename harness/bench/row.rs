@@ -4,6 +4,7 @@
 //! callgrind counts the instructions inside of `measured`, each time it is called, and which function spent them; without
 //! it the time is taken. What else a row has, it counts itself: bytes, accesses of list registers.
 
+use crate::xen::vcpu::RVIC;
 use crate::xen::{abi, peer};
 use anyhow::{Result, bail};
 use std::fmt;
@@ -45,6 +46,8 @@ pub(super) enum Needs {
     Its,
     /// The one with our ITSes.
     OurIts,
+    /// The one with rVICs.
+    Rvic,
 }
 
 impl Needs {
@@ -53,6 +56,7 @@ impl Needs {
         match self {
             Self::Gic(gic) | Self::Lines(gic) => gic,
             Self::Its | Self::OurIts => 3,
+            Self::Rvic => RVIC,
         }
     }
 
@@ -61,7 +65,7 @@ impl Needs {
             Self::Gic(_) => true,
             Self::Lines(_) => abi::samples_lines(),
             Self::Its => abi::has_itses(),
-            Self::OurIts => peer::is_ours(),
+            Self::OurIts | Self::Rvic => peer::is_ours(),
         };
         able && abi::max_vcpus(self.gic().into()) != 0
     }
