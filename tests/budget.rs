@@ -14,6 +14,8 @@ mod domu;
 mod many;
 #[path = "budget/reset.rs"]
 mod reset;
+#[path = "budget/rvic.rs"]
+mod rvic;
 #[path = "budget/tables.rs"]
 mod tables;
 
@@ -104,6 +106,27 @@ fn pending_table_full(guest: &Guest) {
 /// The same, and they are mapped.
 fn pending_table_full_of_mapped(guest: &Guest) {
     all_mapped(guest);
+    pending_table_full(guest);
+}
+
+/// The same, and they are mapped to vCPU 1.
+fn pending_table_full_of_anothers(guest: &Guest) {
+    devices_mapped(guest);
+    send_all(guest, (0..ALL).map(|n| mapti_elsewhere(n, &guest.its)));
+    pending_table_full(guest);
+}
+
+/// The same, and pending there as well.
+fn pending_table_full_of_what_pends_elsewhere(guest: &Guest) {
+    pending_table_full_of_anothers(guest);
+    send_all(guest, (0..ALL).map(|n| int(n, &guest.its)));
+}
+
+/// vCPU 0 has had them from such a table before, and they were cleared.
+fn pending_table_full_of_what_was_cleared(guest: &Guest) {
+    pending_table_full_of_anothers(guest);
+    write_redistributor(guest, gicr::CTLR, Size::Word, 1);
+    send_all(guest, (0..ALL).map(|n| clear(n, &guest.its)));
     pending_table_full(guest);
 }
 
@@ -296,6 +319,9 @@ const REDISTRIBUTOR: &[Redistributor] = &[
     ("EnableLPIs, LPIs mapped",     OFF_AND_ON, all_mapped),
     ("EnableLPIs, LPIs pending",    ON_AND_OFF, pending_table_full_of_mapped),
     ("EnableLPIs, none mapped",     ON_AND_OFF, pending_table_full),
+    ("EnableLPIs, LPIs of another", ON_AND_OFF, pending_table_full_of_anothers),
+    ("EnableLPIs, LPIs pending at another", ON_AND_OFF, pending_table_full_of_what_pends_elsewhere),
+    ("EnableLPIs, LPIs of another, cleared", ON_AND_OFF, pending_table_full_of_what_was_cleared),
     ("GICR_INVALLR",                INVALLR,    all_pending),
 ];
 /// Commands of a vCPU while another takes the tables of the ITS away again and again.
@@ -333,7 +359,12 @@ const VARIABLE: &str = "VGIC_BUDGET_WORKLOAD";
 #[ignore = "run under Valgrind by the others"]
 fn workload() {
     let name = std::env::var(VARIABLE).expect("the name of a workload");
-    if many::run(&name) || domu::run(&name) || reset::run(&name) || tables::run(&name) {
+    if many::run(&name)
+        || domu::run(&name)
+        || reset::run(&name)
+        || rvic::run(&name)
+        || tables::run(&name)
+    {
         return;
     }
     with_guest(|guest, other| of_guest(&name, guest, other));
@@ -452,6 +483,7 @@ fn count(workload: &str) -> Option<Vec<u64>> {
             many::not_counted(workload)
                 .iter()
                 .chain(reset::not_counted(workload))
+                .chain(rvic::not_counted(workload))
                 .map(|function| format!("--toggle-collect={function}")),
         )
         .arg(format!("--callgrind-out-file={}", file.display()))
