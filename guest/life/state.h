@@ -19,13 +19,18 @@
 #define STATE_SPIS 0x60     /* the first SPI that it sets pending itself, */
 #define STATE_SPIS_NUMBER 0x68
 #define STATE_MESSAGE 0x70  /* and the interrupt that the device's message is */
+#define STATE_KEEPS 0x78    /* what comes while the vGIC is reset, and not yet restored, is not lost: bits of below */
 /* The program's. */
 #define STATE_PHASE 0x80    /* 1: it begins; 2: it is over */
 #define STATE_LINES_SENT 0x88
 #define STATE_LINES_LOWERED 0x90
 #define STATE_MESSAGES_SENT 0x98
+/* The guest's. */
+#define STATE_VCPUS 0xa0    /* how many it has */
 
 #define STATE_MAGIC_VALUE 0x5647494353544154
+#define STATE_KEEPS_LINES 1
+#define STATE_KEEPS_MESSAGES 2
 #define STATE_BEGUN 1
 #define STATE_STOP 2
 #define STATE_PASSED 1

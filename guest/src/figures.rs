@@ -131,20 +131,16 @@ fn take_device(wanted: bool) {
 }
 
 /// It goes to another CPU from now on.
-fn move_device(old: usize, new: usize) {
+fn move_device(old: usize, new: usize) -> Outcome {
     if rvic::is_used() {
         let (old, new) = (rvic::mpidr(old), rvic::mpidr(new));
         let intid = rvic::trusted();
-        call::set_masked(old, intid);
-        call::map(uart::INPUT, new, intid);
-        if call::is_pending(old, intid).1 != 0 {
-            call::clear_pending(old, intid);
-            call::signal(new, intid);
-        }
+        rvic::move_input(uart::INPUT, old, new, intid)?;
         call::clear_masked(new, intid);
     } else {
         gic::route(SPI, new);
     }
+    Ok(())
 }
 
 /// Interrupts of the console on this CPU; before each, its affinity is changed so often. The accesses to the console are in
@@ -154,7 +150,7 @@ fn device(count: usize, changes: usize) -> Outcome {
     take_device(true);
     for n in 1..=count {
         for change in 0..changes {
-            move_device(change % 2, (change + 1) % 2);
+            move_device(change % 2, (change + 1) % 2)?;
         }
         uart::raise();
         reached(0, n)?;

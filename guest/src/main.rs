@@ -39,8 +39,11 @@ pub extern "C" fn primary(fdt: usize) -> ! {
     console::init(machine.console.unwrap_or(0x2200_0000));
     println!("guest: a test of the interrupt controller");
     if machine.rvic.is_some() {
-        let (passed, failed) = rvic::report(&machine);
+        let (passed, failed) = rvic::report(&machine, fdt);
         println!("guest: {passed} passed, {failed} failed");
+        if machine.resets().is_some() {
+            psci::system_reset()
+        }
         psci::system_off()
     }
     match gic::discover(&machine) {

@@ -2,22 +2,24 @@
 //! `copies=N` on the command line, in place of the cases: a program in another domain (life/state.c) stops this one now and then, saves
 //! its interrupt controller, resets it, and restores it, while here interrupts of all kinds are sent and counted. None may be lost or
 //! come twice. Those that are edges are sent again only once they were counted, so that no two may merge; a timer is armed again when it
-//! was taken.
+//! was taken. What is the GIC's, and what is the rVIC's, is in a file of its own.
 //!
 //! `resets=N`: after the cases, the system resets itself, and that program begins it anew.
 //!
 //! Both speak through a page of this guest's memory, `life/state.h`.
 
+mod by_gic;
+mod by_rvic;
+
 use crate::console::println;
-use crate::cpu::{self, CPUS};
+use crate::cpu::{self, CPUS, MOST};
 use crate::fdt::Machine;
-use crate::gic::{self, Ack, EoiMode, IntId, Trigger, v2m};
-use crate::its::command::{int, movi};
-use crate::its::{self, gits, load, lpi, store};
-use crate::mmio::{read32, write32};
+use crate::its::{load, store};
 use crate::outcome::{Outcome, Stop, check};
+use crate::second::CPU1;
 use crate::timer::{self, Timer};
-use crate::{cases, exception, second};
+use crate::{exception, rvic, second};
+use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
 /// Where the page is, and what is in it: 64-bit words, of which each has one writer. As in life/state.h.
@@ -36,31 +38,38 @@ const PROGRESS: [usize; CPUS] = [PAGE + 0x50, PAGE + 0x58];
 const FIRST_OF_SPIS: usize = PAGE + 0x60;
 const NUMBER_OF_SPIS: usize = PAGE + 0x68;
 const MESSAGE: usize = PAGE + 0x70;
+const KEEPS: usize = PAGE + 0x78;
 const PHASE: usize = PAGE + 0x80;
 const LINES_SENT: usize = PAGE + 0x88;
 const LINES_LOWERED: usize = PAGE + 0x90;
 const MESSAGES_SENT: usize = PAGE + 0x98;
+const VCPUS: usize = PAGE + 0xa0;
 const END: usize = PAGE + 0x100;
 const MAGIC_VALUE: u64 = 0x5647_4943_5354_4154;
 const BEGUN: u64 = 1;
 const STOP: u64 = 2;
 const PASSED: u64 = 1;
 const FAILED: u64 = 2;
+/// Of [`KEEPS`], what comes to a controller that is reset, and not yet restored: a line that rises; a message.
+const KEEPS_LINES: u64 = 1;
+const KEEPS_MESSAGES: u64 = 2;
 
 /// Seconds after which there is no more waiting for the program to come to its end.
 const PATIENCE: u64 = 7200;
 /// Microseconds from one time of sending to the next: the machine has more to do than this.
 const PAUSE: u64 = 2000;
+/// Milliseconds from one tick to the next, before it begins.
+const TICK: u64 = 50;
 /// Milliseconds in which everything that is still on its way must have come.
 const LIMIT: u64 = 20_000;
 
-/// SGIs that each CPU sends to the other, and, with the last, to itself.
+/// SGIs, or SIGNALs, that each CPU sends to the other, and, with the last, to itself.
 const SGIS: usize = 4;
 /// During that one more urgent interrupts are taken.
 const SLOW: u32 = 3;
-/// SPIs set pending by a write, in turns for CPU 0, CPU 1 and whichever may.
+/// SPIs set pending by a write, or by SIGNAL, in turns for CPU 0, CPU 1 and whichever may.
 const SPIS: usize = 6;
-/// Messages: LPIs or SPIs of a GICv2m frame. One more is the other domain's.
+/// Messages: LPIs or SPIs of a GICv2m frame; with an rVID there is the console in their place. One more is the other domain's.
 const MESSAGES: usize = 8;
 /// The SPI with a line that the other domain raises.
 const LEVEL: u32 = 16;
@@ -80,9 +89,12 @@ static ARMED: [[Counter; 2]; CPUS] = [const { [const { AtomicU32::new(0) }; 2] }
 static EXPIRED: [[Counter; 2]; CPUS] = [const { [const { AtomicU32::new(0) }; 2] }; CPUS];
 static TOO_EARLY: [[Counter; 2]; CPUS] = [const { [const { AtomicU32::new(0) }; 2] }; CPUS];
 static STRAY: [Counter; CPUS] = [const { AtomicU32::new(0) }; CPUS];
-/// Of the messages, which each have a writer of their own: the first one's interrupt, and how many there are.
+/// The interrupts that this guest calls SPIs begin here; of the messages, the first one's interrupt, and how many there are. The one
+/// that has a line.
+static SPI: Counter = AtomicU32::new(0);
 static FIRST_INTID: Counter = AtomicU32::new(0);
 static NUMBER: Counter = AtomicU32::new(0);
+static LEVEL_INTID: Counter = AtomicU32::new(0);
 /// No more is sent; nothing more is to come.
 static STOPPING: AtomicBool = AtomicBool::new(false);
 static FINISHED: AtomicBool = AtomicBool::new(false);
@@ -103,24 +115,33 @@ fn taken(edge: usize) -> u32 {
 }
 
 /// An SPI of those that are set pending.
-fn spi_of(n: usize) -> IntId {
-    gic::spi(n as u32)
+fn spi_of(n: usize) -> u32 {
+    SPI.load(SeqCst) + n as u32
 }
 
-fn message_of(n: usize) -> IntId {
-    IntId(FIRST_INTID.load(SeqCst) + n as u32)
+fn message_of(n: usize) -> u32 {
+    FIRST_INTID.load(SeqCst) + n as u32
+}
+
+/// The other domain's.
+fn other_message() -> u32 {
+    message_of(NUMBER.load(SeqCst) as usize)
+}
+
+fn all_messages() -> Range<usize> {
+    FIRST_MESSAGE..FIRST_MESSAGE + NUMBER.load(SeqCst) as usize
 }
 
 /// Which of the edges this is on this CPU.
-fn edge_of(id: IntId, own: usize) -> Option<usize> {
-    if (id.0 as usize) < SGIS {
-        return Some(own * SGIS + id.0 as usize);
+fn edge_of(id: u32, own: usize) -> Option<usize> {
+    if (id as usize) < SGIS {
+        return Some(own * SGIS + id as usize);
     }
-    let spi = id.0.wrapping_sub(spi_of(0).0) as usize;
+    let spi = id.wrapping_sub(spi_of(0)) as usize;
     if spi < SPIS {
         return Some(FIRST_SPI + spi);
     }
-    let message = id.0.wrapping_sub(FIRST_INTID.load(SeqCst)) as usize;
+    let message = id.wrapping_sub(FIRST_INTID.load(SeqCst)) as usize;
     (message < NUMBER.load(SeqCst) as usize).then_some(FIRST_MESSAGE + message)
 }
 
@@ -146,42 +167,40 @@ fn expire(own: usize, n: usize, timer: Timer) {
     }
 }
 
-fn count(ack: Ack) {
-    let (own, id) = (cpu::current(), ack.intid());
-    let timer = Timer::ALL.into_iter().position(|t| t.intid() == id);
+/// What a handler does with an interrupt, but for its end; whether it may come again then.
+fn count(id: u32) -> bool {
+    let own = cpu::current();
+    let timer = Timer::ALL.into_iter().position(|t| t.intid().0 == id);
+    let is_line = id == LEVEL_INTID.load(SeqCst);
     if let Some(n) = timer {
         let timer = if n == 0 { Timer::ALL[0] } else { Timer::ALL[1] };
         expire(own, n, timer);
     } else if let Some(edge) = edge_of(id, own) {
         add(TAKEN.get(own).and_then(|of_cpu| of_cpu.get(edge)));
-    } else if id == gic::spi(LEVEL) {
-        // The line is high until somebody has lowered it.
-        gic::disable(id);
+    } else if is_line {
         store(LINES_TAKEN, load(LINES_TAKEN) + 1);
-    } else if id == message_of(NUMBER.load(SeqCst) as usize) {
+    } else if id == other_message() {
         store(MESSAGES_TAKEN, load(MESSAGES_TAKEN) + 1);
     } else if let Some(stray) = STRAY.get(own) {
-        stray.store(id.0, SeqCst);
+        stray.store(id, SeqCst);
     }
     if let Some(at) = PROGRESS.get(own) {
         store(*at, load(*at) + 1);
     }
     // There is no limit to how many there are.
-    exception::set_handler(count);
-    if id.0 == SLOW {
+    exception::forget();
+    if id == SLOW {
         cpu::unmask_irqs();
         let end = timer::now() + timer::microseconds(200);
         while timer::now() < end {}
         cpu::mask_irqs();
     }
-    gic::end(ack);
-    if own == 1 {
-        gic::deactivate(ack);
-    }
+    // The line is high until somebody has lowered it.
+    !is_line
 }
 
 /// Sends what was counted; `send` is told which.
-fn send_again(edges: core::ops::Range<usize>, mut send: impl FnMut(usize)) {
+fn send_again(edges: Range<usize>, mut send: impl FnMut(usize)) {
     for edge in edges {
         if sent(edge) == taken(edge) {
             add(SENT.get(edge));
@@ -192,29 +211,28 @@ fn send_again(edges: core::ops::Range<usize>, mut send: impl FnMut(usize)) {
 
 /// SGIs: the last one to itself, the others to the other CPU.
 fn send_sgis(own: usize) {
+    let send = |id: usize, cpu: usize| {
+        if rvic::is_used() {
+            by_rvic::signal(cpu, id as u32);
+        } else {
+            by_gic::send_sgi(cpu, id as u32);
+        }
+    };
     let other = 1 - own;
     let first = other * SGIS;
-    send_again(first..first + SGIS - 1, |edge| {
-        gic::send_sgi(IntId((edge - first) as u32), other);
-    });
+    send_again(first..first + SGIS - 1, |edge| send(edge - first, other));
     let last = own * SGIS + SGIS - 1;
-    send_again(last..last + 1, |_| {
-        gic::send_sgi(IntId(SGIS as u32 - 1), own)
-    });
+    send_again(last..last + 1, |_| send(SGIS - 1, own));
 }
 
 /// Begins on this CPU: every interrupt, and its timers. What is slow gives way to everything else.
 fn take(own: usize) {
-    exception::set_handler(count);
-    if own == 1 {
-        gic::set_eoi_mode(EoiMode::Split);
+    if rvic::is_used() {
+        by_rvic::take(own);
+    } else {
+        by_gic::take(own);
     }
-    for id in (0..SGIS as u32).map(IntId) {
-        gic::enable(id);
-    }
-    gic::set_priority(IntId(SLOW), 0xd0);
     for (n, timer) in Timer::ALL.into_iter().enumerate() {
-        gic::enable(timer.intid());
         arm(own, n, timer);
     }
     cpu::unmask_irqs();
@@ -223,12 +241,18 @@ fn take(own: usize) {
 /// Sleeps, or now and then waits, until it is time to send again; there is always a timer that ends a sleep.
 fn doze(round: u64) {
     let end = timer::now() + timer::microseconds(PAUSE);
+    if rvic::is_used() {
+        by_rvic::mask_one(round, true);
+    }
     while timer::now() < end {
         if !round.is_multiple_of(4) && !STOPPING.load(SeqCst) {
             cpu::wait_for_interrupt();
         } else {
             cpu::wait_for_event();
         }
+    }
+    if rvic::is_used() {
+        by_rvic::mask_one(round, false);
     }
 }
 
@@ -243,91 +267,43 @@ fn job_count(_: usize) -> Outcome<usize> {
         round += 1;
     }
     cpu::mask_irqs();
-    gic::set_eoi_mode(EoiMode::Both);
+    if !rvic::is_used() {
+        by_gic::leave();
+    }
     Ok(0)
 }
 
-fn make_spis() {
-    for n in 0..SPIS {
-        let id = spi_of(n);
-        match n % 3 {
-            2 => gic::route_to_any(id),
-            cpu => gic::route(id, cpu),
-        }
-        gic::enable(id);
-    }
-    let id = gic::spi(LEVEL);
-    gic::set_trigger(id, Trigger::Level);
-    gic::enable(id);
-    store(LINE, id.0.into());
-    store(FIRST_OF_SPIS, spi_of(0).0.into());
-    store(NUMBER_OF_SPIS, SPIS as u64);
-}
-
-/// The messages' interrupts, if there is what messages are sent to, and where the other domain's goes.
-fn make_messages() -> Outcome {
-    if its::is_there() {
-        its::begin()?;
-        its::map_events(SOURCE, MESSAGES as u32 + 1, 0, 0)?;
-        FIRST_INTID.store(lpi(0).0, SeqCst);
-        NUMBER.store(MESSAGES as u32, SeqCst);
-        store(DOORBELL, its::register(gits::TRANSLATER) as u64);
-        store(DATA, MESSAGES as u64);
-    } else if let Ok(base) = v2m::base() {
-        let typer = read32(base + v2m::TYPER);
-        let (first, number) = (typer >> 16 & 0x3ff, typer & 0x3ff);
-        let number = number.min(MESSAGES as u32 + 1);
-        check!(number >= 2, "the frame has {number} SPIs");
-        for id in (first..first + number).map(IntId) {
-            gic::set_priority(id, gic::DEFAULT_PRIORITY);
-            gic::set_trigger(id, Trigger::Edge);
-            gic::route(id, id.0 as usize % 2);
-            gic::enable(id);
-        }
-        // Its counter has one writer.
-        gic::route(IntId(first + number - 1), 0);
-        FIRST_INTID.store(first, SeqCst);
-        NUMBER.store(number - 1, SeqCst);
-        store(DOORBELL, (base + v2m::SETSPI_NS) as u64);
-        store(DATA, (first + number - 1).into());
+/// Makes all that is not a CPU's own, and says where the other domain's comes to.
+fn make() -> Outcome {
+    if rvic::is_used() {
+        by_rvic::make()?;
     } else {
-        FIRST_INTID.store(u32::MAX / 2, SeqCst);
+        by_gic::make()?;
     }
-    store(DEVICE, SOURCE.into());
-    store(MESSAGE, message_of(NUMBER.load(SeqCst) as usize).0.into());
+    store(FIRST_OF_SPIS, spi_of(0).into());
+    store(NUMBER_OF_SPIS, SPIS as u64);
+    store(MESSAGE, other_message().into());
     Ok(())
 }
 
 /// What CPU 0 sends: SPIs, and messages, which move between the CPUs now and then.
 fn send(round: u64) -> Outcome {
     send_sgis(0);
-    send_again(FIRST_SPI..FIRST_MESSAGE, |edge| {
-        gic::set_pending(spi_of(edge - FIRST_SPI));
-    });
-    let all = FIRST_MESSAGE..FIRST_MESSAGE + NUMBER.load(SeqCst) as usize;
-    if !its::is_there() {
-        let at = v2m::base().map(|base| base + v2m::SETSPI_NS);
-        send_again(all, |edge| {
-            if let Ok(at) = at {
-                write32(at, message_of(edge - FIRST_MESSAGE).0);
-            }
-        });
-        return Ok(());
+    if rvic::is_used() {
+        by_rvic::send(round)
+    } else {
+        by_gic::send(round)
     }
-    if round.is_multiple_of(8) {
-        let event = (round / 8 % MESSAGES as u64) as u32;
-        its::put(&movi(SOURCE, event, (round / 64 % 2) as u16));
-    }
-    send_again(all, |edge| {
-        its::put(&int(SOURCE, (edge - FIRST_MESSAGE) as u32));
-    });
-    its::sync()
 }
 
 /// Once the line is low again, it may be raised again.
 fn look_at_line() {
-    if load(LINES_LOWERED) == load(LINES_TAKEN) && !gic::is_enabled(gic::spi(LEVEL)) {
-        gic::enable(gic::spi(LEVEL));
+    if load(LINES_LOWERED) == load(LINES_TAKEN) {
+        if rvic::is_used() {
+            by_rvic::allow_line();
+        } else {
+            by_gic::allow_line();
+        }
     }
 }
 
@@ -392,7 +368,7 @@ fn judge() -> Outcome {
 }
 
 fn say_counts() {
-    let sum = |edges: core::ops::Range<usize>| edges.map(taken).sum::<u32>();
+    let sum = |edges: Range<usize>| edges.map(taken).sum::<u32>();
     let each = EXPIRED.iter().flatten();
     println!(
         "guest: counted {} of timers, {} SGIs, {} SPIs, {} messages; {} lines and {} messages of the other domain",
@@ -405,17 +381,14 @@ fn say_counts() {
     );
 }
 
-fn tick(ack: Ack) {
-    Timer::Virtual.arm(50);
-    gic::end(ack);
-    exception::set_handler(tick);
-}
-
 /// Until somebody says that it begins, the machine is the others'.
 fn wait_to_begin() -> bool {
-    exception::set_handler(tick);
-    gic::enable(Timer::Virtual.intid());
-    Timer::Virtual.arm(50);
+    if rvic::is_used() {
+        by_rvic::tick();
+    } else {
+        by_gic::tick();
+    }
+    Timer::Virtual.arm(TICK);
     cpu::unmask_irqs();
     let begun = timer::within(PATIENCE * 1000, || {
         cpu::wait_for_interrupt();
@@ -427,9 +400,7 @@ fn wait_to_begin() -> bool {
 }
 
 fn serve(seconds: Option<u64>) -> Outcome {
-    cases::clean()?;
-    make_spis();
-    make_messages()?;
+    make()?;
     store(MAGIC, MAGIC_VALUE);
     println!("guest: ready to count what it sends");
     let begun = seconds.is_some() || wait_to_begin();
@@ -466,13 +437,15 @@ fn serve(seconds: Option<u64>) -> Outcome {
     judge()
 }
 
-/// Says where this guest is in its memory: the other domain is to find it, and can begin it anew.
+/// Says where this guest is in its memory, and how many CPUs it has: the other domain is to find it, and can begin it anew.
 pub fn announce(base: usize, tree: usize) {
     for at in (PAGE..END).step_by(8) {
         store(at, 0);
     }
     store(BASE, base as u64);
     store(TREE, tree as u64);
+    let vcpus = if rvic::is_used() { MOST } else { CPUS };
+    store(VCPUS, vcpus as u64);
 }
 
 /// The other domain need not wait for more.
@@ -482,8 +455,12 @@ pub fn is_ready() {
 
 /// Counts until it is told to stop, and says in a line whether it was all; how many passed and how many failed.
 pub fn report(machine: &Machine) -> (u32, u32) {
-    let outcome = second::bring_up(machine.cpus[1])
-        .and_then(|()| exception::guarded(|| serve(machine.seconds())));
+    let up = if rvic::is_used() {
+        CPU1.bring_up(machine.cpus[1])
+    } else {
+        second::bring_up(machine.cpus[1])
+    };
+    let outcome = up.and_then(|()| exception::guarded(|| serve(machine.seconds())));
     cpu::mask_irqs();
     let verdict = if outcome.is_ok() { PASSED } else { FAILED };
     store(VERDICT, verdict);

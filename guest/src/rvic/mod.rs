@@ -6,19 +6,17 @@
 pub mod call;
 mod cases;
 
-pub use cases::message_inputs;
+pub use cases::{has_levels, message_inputs};
 
 pub mod uart;
 
 use crate::console::println;
 use crate::cpu::{self, MOST};
-use crate::exception;
 use crate::fdt::Machine;
-use crate::figures;
-use crate::messages;
 use crate::outcome::{Outcome, Tally, Text, check, fail};
 use crate::second::Cpu;
 use crate::timer::Timer;
+use crate::{boot, exception, figures, messages, state};
 use call::{Status, TRUSTED, UNTRUSTED, check_status};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -91,6 +89,24 @@ pub fn spurious() -> usize {
     SPURIOUS[cpu::current()].load(Relaxed)
 }
 
+/// A change of affinity, of an input that nobody moves at the same time: what is pending goes with it. It is masked until it is not
+/// on the new CPU.
+pub fn move_input(input: u64, old: u64, new: u64, intid: u64) -> Outcome {
+    let done = |what, status| {
+        check_status!(what, status, Status::SUCCESS);
+        Ok(())
+    };
+    done("SET_MASKED", call::set_masked(old, intid))?;
+    done("MAP", call::map(input, new, intid))?;
+    let (status, pending) = call::is_pending(old, intid);
+    done("IS_PENDING", status)?;
+    if pending != 0 {
+        done("CLEAR_PENDING", call::clear_pending(old, intid))?;
+        done("SIGNAL", call::signal(new, intid))?;
+    }
+    Ok(())
+}
+
 /// The interrupt may come again.
 pub fn end(intid: u64) {
     call::clear_masked(own(), intid);
@@ -135,8 +151,8 @@ fn discover(machine: &Machine) -> Result<usize, Text> {
     Ok(machine.cpus.iter().flatten().count())
 }
 
-/// Runs the cases; how many passed and failed.
-pub fn report(machine: &Machine) -> (u32, u32) {
+/// Runs the cases, or what the command line asks for in their place; how many passed and failed. The device tree is at `fdt`.
+pub fn report(machine: &Machine, fdt: usize) -> (u32, u32) {
     let mut tally = Tally::default();
     let cpus = match discover(machine) {
         Ok(cpus) => cpus,
@@ -153,13 +169,21 @@ pub fn report(machine: &Machine) -> (u32, u32) {
     );
     uart::init(machine.console.unwrap_or(0x2200_0000));
     cases::remember(machine);
-    if machine.figure().is_some() || machine.messages().is_some() {
+    let counts = machine.copies().is_some();
+    if counts || machine.resets().is_some() {
+        state::announce(boot::address(), fdt);
+    }
+    if counts || machine.figure().is_some() || machine.messages().is_some() {
         bring_up();
         tally.count("cpu_0_is_known", Cpu(0).remember(machine.cpus[0]));
         return match machine.figure() {
             Some((kind, count)) => figures::report(machine, kind, count),
+            None if counts => state::report(machine),
             None => messages::report(machine),
         };
+    }
+    if machine.resets().is_some() {
+        state::is_ready();
     }
     // As it is found: nobody has used it.
     tally.count("first_state", exception::guarded(first_state));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Which machine is booted, and what Dom0 does there: what can be asked for, and what is meant where nothing is said.
 
+use crate::boot::dtb::Controller;
 use crate::hypervisor::arguments::{Vgic, XenArguments};
 use clap::{Args, ValueEnum};
 
@@ -67,9 +68,12 @@ pub struct BootArguments {
     /// Messages that a device model in Dom0 sends to the test guest, which is a domain more, with --domu-its
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub messages: u32,
-    /// Give the test guest an rVIC and an rVID in place of a GIC (with --messages)
+    /// Give the test guest an rVIC and an rVID in place of a GIC (with --messages, --copies or --resets)
     #[arg(long)]
     pub rvic: bool,
+    /// Have the inputs of its rVID level-sensitive (with --rvic)
+    #[arg(long)]
+    pub levels: bool,
     #[command(flatten)]
     pub state: StateArguments,
     /// The machine has no ITS although Xen is built for one.
@@ -185,10 +189,13 @@ impl BootArguments {
         if self.messages > 0 && !self.domu_its {
             return Some("--messages needs a guest that can take them: add --domu-its".into());
         }
-        if self.rvic && self.messages == 0 {
+        if self.rvic && !self.has_test() {
             return Some(
-                "--rvic is about the test guest that takes messages: add --messages N".into(),
+                "--rvic is about the test guest: add --messages N, --copies N or --resets N".into(),
             );
+        }
+        if self.levels && !self.rvic {
+            return Some("--levels is about the inputs of an rVID: add --rvic".into());
         }
         if self.storm > 600 {
             return Some(format!("--storm {}: give 0 to 600 seconds", self.storm));
@@ -223,6 +230,16 @@ impl BootArguments {
             return Some(format!("messages={}", self.messages));
         }
         self.state.bootargs(self.domu_its.then_some(limits))
+    }
+
+    /// Its interrupt controller.
+    pub fn controller(&self) -> Controller {
+        match self.rvic {
+            true => Controller::Rvic {
+                levels: self.levels,
+            },
+            false => Controller::Gic,
+        }
     }
 
     /// Whether there is one.
@@ -384,6 +401,17 @@ mod tests {
     }
 
     #[test]
+    fn the_test_guest_may_have_an_rvic() {
+        for arguments in ["--copies 3 --rvic", "--resets 1 --rvic --levels"] {
+            let boot = boot(arguments);
+            assert_eq!(boot.problem(), None);
+            let levels = boot.levels;
+            assert_eq!(boot.controller(), Controller::Rvic { levels });
+        }
+        assert_eq!(boot("--copies 3").controller(), Controller::Gic);
+    }
+
+    #[test]
     fn what_cannot_run_is_refused_in_words() {
         for (arguments, word) in [
             ("--gic v2 --cpus 9", "8"),
@@ -408,6 +436,7 @@ mod tests {
             ("--messages 10", "--domu-its"),
             ("--domu-its --messages 900001", "900000"),
             ("--domu-its --rvic", "--messages"),
+            ("--copies 3 --levels", "--rvic"),
             ("--copies 3 --resets 3", "one thing"),
             ("--suspends 3 --domus 0", "--domus"),
             ("--plant loss", "--copies"),

@@ -157,6 +157,7 @@ impl GuestArguments {
             domu_its: self.xen.its,
             messages: 0,
             rvic: false,
+            levels: false,
             state: StateArguments::default(),
             no_host_its: self.host_its == HostIts::Missing,
             life: 0,
@@ -225,11 +226,7 @@ pub fn guest(arguments: &GuestArguments) -> Result<bool> {
     Ok(match ran.result {
         Some((passed, 0)) if passed > 0 => {
             let xen = &built.full_version;
-            let kind = match arguments.controller() {
-                Controller::Gic => "",
-                Controller::Rvic { levels: false } => " guest=rvic",
-                Controller::Rvic { levels: true } => " guest=rvic levels=yes",
-            };
+            let kind = arguments.controller().words();
             let its = if boot.domu_its { " its=yes" } else { "" };
             println!(
                 "guest: ok gic={gic}{kind} vgic={vgic} cpus={cpus}{its} passed={passed} xen={xen}"
@@ -306,11 +303,7 @@ impl Alone<'_> {
             boot.cpus,
             boot.xen.suffix(),
             if boot.domu_its { "-msi" } else { "" },
-            match self.controller {
-                Controller::Gic => "",
-                Controller::Rvic { levels: false } => "-rvic",
-                Controller::Rvic { levels: true } => "-rvic-levels",
-            }
+            self.controller.suffix()
         );
         let mut command = machine::arguments(self.qemu, boot, MEMORY);
         let module = Module::new(self.image.to_path_buf())?;

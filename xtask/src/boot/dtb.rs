@@ -144,6 +144,26 @@ pub enum Controller {
     Rvic { levels: bool },
 }
 
+impl Controller {
+    /// The part of a file's name.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Controller::Gic => "",
+            Controller::Rvic { levels: false } => "-rvic",
+            Controller::Rvic { levels: true } => "-rvic-levels",
+        }
+    }
+
+    /// What of it is said in a last line.
+    pub fn words(self) -> &'static str {
+        match self {
+            Controller::Gic => "",
+            Controller::Rvic { levels: false } => " guest=rvic",
+            Controller::Rvic { levels: true } => " guest=rvic levels=yes",
+        }
+    }
+}
+
 /// The test guest: all that it has is a kernel and a command line.
 pub struct Test<'a> {
     /// Its image.

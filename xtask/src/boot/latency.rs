@@ -67,6 +67,7 @@ impl Arguments {
             domu_its: false,
             messages: 0,
             rvic: false,
+            levels: false,
             state: StateArguments::default(),
             no_host_its: false,
             life: 0,

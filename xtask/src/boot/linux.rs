@@ -7,7 +7,7 @@ use crate::boot::checks;
 use crate::boot::clean;
 use crate::boot::console::{Line, Speaker};
 use crate::boot::count::{self, Counter};
-use crate::boot::dtb::{self, Chosen, Controller, Layout};
+use crate::boot::dtb::{self, Chosen, Layout};
 use crate::boot::guest::{self, Guest};
 use crate::boot::guest_report::mark;
 use crate::boot::load;
@@ -105,7 +105,7 @@ pub fn boot(boot: &BootArguments) -> Result<bool> {
         let run = watch(boot, disk, &command, &log)?;
         let verdict = checks::judge(&run, boot, disk);
         let title = format!(
-            "Xen {} with the {} vGIC{}, GIC{}, {} CPUs{}, {} DomUs, {}",
+            "Xen {} with the {} vGIC{}, GIC{}, {} CPUs{}, {} DomUs{}, {}",
             parts.built.full_version,
             boot.xen.vgic,
             extras(boot),
@@ -113,6 +113,10 @@ pub fn boot(boot: &BootArguments) -> Result<bool> {
             boot.cpus,
             crowd(boot, " for ", " vCPUs of Dom0"),
             boot.domus,
+            match boot.rvic {
+                true => " and a guest with an rVIC",
+                false => "",
+            },
             on(boot, disk)
         );
         let mut machine = format!(
@@ -148,8 +152,9 @@ pub fn boot(boot: &BootArguments) -> Result<bool> {
     }
     match &failure {
         None => println!(
-            "boot: ok gic={} vgic={} cpus={}{} domus={}{} xen={}",
+            "boot: ok gic={}{} vgic={} cpus={}{} domus={}{} xen={}",
             boot.gic,
+            boot.controller().words(),
             boot.xen.vgic,
             boot.cpus,
             crowd(boot, " vcpus=", ""),
@@ -209,15 +214,12 @@ pub fn name(boot: &BootArguments, disk: Disk, xen: Version) -> String {
     let extras = boot.xen.suffix();
     let life = if boot.life > 0 { "-life" } else { "" };
     let msi = if boot.domu_its { "-msi" } else { "" };
-    let messages = match (boot.messages, boot.rvic) {
-        (0, _) => "",
-        (_, false) => "-messages",
-        (_, true) => "-messages-rvic",
-    };
+    let messages = if boot.messages > 0 { "-messages" } else { "" };
+    let rvic = boot.controller().suffix();
     let storm = if boot.storm > 0 { "-storm" } else { "" };
     let state = boot.state.suffix();
     format!(
-        "xen{xen}-{}-{}-{}cpus{}-{}domus-{disk}{extras}{count}{life}{msi}{messages}{storm}{state}",
+        "xen{xen}-{}-{}-{}cpus{}-{}domus-{disk}{extras}{count}{life}{msi}{messages}{storm}{state}{rvic}",
         boot.gic,
         boot.xen.vgic,
         boot.cpus,
@@ -291,10 +293,7 @@ pub fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> R
             domu_memory: DOMU_MEMORY * 1024,
             msi: boot.domu_its,
             test: &boot.test(bare::LIMITS).unwrap_or_default(),
-            controller: match boot.rvic {
-                true => Controller::Rvic { levels: false },
-                false => Controller::Gic,
-            },
+            controller: boot.controller(),
             spare: boot.life > 0,
         },
     )?;

@@ -84,6 +84,7 @@ impl RecordArguments {
             domu_its: false,
             messages: 0,
             rvic: false,
+            levels: false,
             state: StateArguments::default(),
             no_host_its: false,
             life: 0,

@@ -56,7 +56,7 @@ fn job_move(_: usize) -> Outcome<usize> {
     let (mut old, mut new) = (mpidr(1), mpidr(2));
     let mut moves = 0;
     while !REST.load(SeqCst) {
-        super::inputs::move_pending(old, new, intid)?;
+        rvic::move_input(uart::INPUT, old, new, intid)?;
         done("CLEAR_MASKED", call::clear_masked(new, intid))?;
         (old, new) = (new, old);
         moves += 1;

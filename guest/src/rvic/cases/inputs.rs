@@ -7,7 +7,7 @@ use super::{
 };
 use crate::outcome::Outcome;
 use crate::rvic::call;
-use crate::rvic::{inputs, own, total, trusted};
+use crate::rvic::{inputs, move_input, own, total, trusted};
 
 crate::cases::cases! {
     ANY: input_to_each_interrupt, input_to_each_cpu, input_masked_waits, input_unmapped_is_dropped, input_mapped_again,
@@ -152,19 +152,6 @@ fn input_once_for_each_edge() -> Outcome {
     Ok(())
 }
 
-/// A change of affinity, of an input that nobody moves at the same time: what is pending goes with it.
-pub(super) fn move_pending(old: u64, new: u64, intid: u64) -> Outcome {
-    done("SET_MASKED", call::set_masked(old, intid))?;
-    map(new, intid)?;
-    let (status, pending) = call::is_pending(old, intid);
-    done("IS_PENDING", status)?;
-    if pending != 0 {
-        done("CLEAR_PENDING", call::clear_pending(old, intid))?;
-        done("SIGNAL", call::signal(new, intid))?;
-    }
-    Ok(())
-}
-
 fn input_moved_while_pending() -> Outcome {
     uart::is_ready()?;
     let intid = trusted() + 3;
@@ -173,12 +160,12 @@ fn input_moved_while_pending() -> Outcome {
     pulse();
     let mut old = own();
     for other in others() {
-        move_pending(old, other.mpidr(), intid)?;
+        move_input(uart::INPUT, old, other.mpidr(), intid)?;
         expect_none("although it has moved away")?;
         old = other.mpidr();
         other.run(job_unmask, intid as usize)?;
     }
-    move_pending(old, own(), intid)?;
+    move_input(uart::INPUT, old, own(), intid)?;
     for other in others() {
         other.run(job_expect_none, 0)?;
     }

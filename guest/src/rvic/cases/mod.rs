@@ -16,7 +16,7 @@ mod power;
 mod sleep;
 mod timers;
 
-pub use identification::{message_inputs, remember};
+pub use identification::{has_levels, message_inputs, remember};
 
 use super::call::{self, Status, check_status};
 use super::{clean_own, line, own, uart};

@@ -76,7 +76,7 @@ fn cpu_off_with_input() -> Outcome {
         other.off()?;
         inputs::pulse();
         pending_is(other.mpidr(), intid, false, "although the CPU is off")?;
-        inputs::move_pending(other.mpidr(), own(), intid)?;
+        rvic::move_input(uart::INPUT, other.mpidr(), own(), intid)?;
         inputs::pulse();
         expect_and_end(intid)?;
         other.on()?;

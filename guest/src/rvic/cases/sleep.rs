@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! WFI ends when there is something to take, whoever has made it so.
 
-use super::{done, expect_none, inputs, others, signal, uart, unmask};
+use super::{done, expect_none, others, signal, uart, unmask};
 use crate::cpu;
 use crate::outcome::{Outcome, check, fail};
 use crate::rvic::call::{self, Status};
-use crate::rvic::{own, trusted};
+use crate::rvic::{self, own, trusted};
 use crate::second::Cpu;
 use crate::timer::{self, Timer};
 
@@ -147,6 +147,6 @@ fn wfi_moved_input() -> Outcome {
             uart::raise();
             done("CLEAR_MASKED", call::clear_masked(cpu.mpidr(), trusted()))
         },
-        |cpu| inputs::move_pending(own(), cpu.mpidr(), trusted()),
+        |cpu| rvic::move_input(uart::INPUT, own(), cpu.mpidr(), trusted()),
     )
 }
