@@ -43,6 +43,11 @@ void mock_domain_choose_levels(struct domain *d)
     d->options |= XEN_DOMCTL_CDF_arm_rvid_levels;
 }
 
+void mock_domain_choose_iommu(struct domain *d)
+{
+    d->options |= XEN_DOMCTL_CDF_iommu;
+}
+
 /* It becomes a 32-bit domain, of which nobody has asked the vGIC. */
 void mock_domain_choose_aarch32(struct domain *d)
 {

@@ -416,6 +416,7 @@ extern unsigned long cpu_khz;
 struct vtimer { register_t ctl, cval; unsigned int irq; struct timer timer; };
 
 /* public/arch-arm.h, public/domctl.h, public/hvm/dm_op.h */
+#define XEN_DOMCTL_CDF_iommu (1U << 5)
 #define XEN_DOMCTL_CDF_arm_msi (1U << 9)
 #define XEN_DOMCTL_CDF_arm_rvid_levels (1U << 10)
 #define GUEST_GICV3_ITS_BASE 0x08080000ULL

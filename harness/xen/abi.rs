@@ -123,6 +123,7 @@ optional! {
     do_softirq = mock_do_softirq();
     choose_msi = mock_domain_choose_msi(d: *mut RawDomain);
     choose_levels = mock_domain_choose_levels(d: *mut RawDomain);
+    choose_iommu = mock_domain_choose_iommu(d: *mut RawDomain);
     choose_aarch32 = mock_domain_choose_aarch32(d: *mut RawDomain);
     finished = mock_domain_finished(d: *mut RawDomain, crashed: *mut bool);
     /// `handle_hypervisor()` of the vCPU that is current: x0 to x3.

@@ -31,6 +31,8 @@ pub struct Config {
     pub msi: bool,
     /// `XEN_DOMCTL_CDF_arm_rvid_levels`: lines at the inputs of its rVID are levels.
     pub levels: bool,
+    /// `XEN_DOMCTL_CDF_iommu`: devices of the host may be given to it.
+    pub iommu: bool,
     /// Its host interrupts run against the limit that Xen has for them. Here time passes on request only, so who wants that has
     /// to see to it.
     pub storms: bool,
@@ -48,6 +50,7 @@ impl Config {
             direct_mapped: false,
             msi: false,
             levels: false,
+            iommu: false,
             storms: false,
         }
     }
@@ -61,6 +64,13 @@ impl Config {
     #[must_use]
     pub const fn with_levels(mut self) -> Self {
         self.levels = true;
+        self
+    }
+
+    /// The same, to which devices of the host may be given.
+    #[must_use]
+    pub const fn with_iommu(mut self) -> Self {
+        self.iommu = true;
         self
     }
 
@@ -209,6 +219,9 @@ impl Domain {
         }
         if config.levels {
             abi::choose_levels(raw);
+        }
+        if config.iommu {
+            abi::choose_iommu(raw);
         }
         if !config.storms {
             abi::set_storm(raw, u32::MAX, 0);

@@ -131,6 +131,7 @@ macro_rules! each_function {
                 fn mock_do_softirq();
                 fn mock_domain_choose_msi(d: *mut RawDomain);
                 fn mock_domain_choose_levels(d: *mut RawDomain);
+                fn mock_domain_choose_iommu(d: *mut RawDomain);
                 fn mock_domain_choose_aarch32(d: *mut RawDomain);
                 fn mock_domain_finished(d: *mut RawDomain, crashed: *mut bool);
                 fn mock_smccc(regs: *mut u64);

@@ -77,6 +77,7 @@ static void begin(libxl_gic_version gic)
     libxl_domain_build_info *info = &config.b_info;
 
     libxl_domain_config_init(&config);
+    config.c_info.passthrough = LIBXL_PASSTHROUGH_DISABLED;
     libxl_domain_build_info_init_type(info, LIBXL_DOMAIN_TYPE_PVH);
     info->max_vcpus = 2;
     info->arch_arm.gic_version = gic;
@@ -383,6 +384,9 @@ static void rvic_of_host(const char *what, const char *device_tree, int irqs,
     config.num_dtdevs = dtdevs;
     config.pcidevs = &pci;
     config.num_pcidevs = pcidevs;
+    /* As libxl has it by then. */
+    if (dtdevs || pcidevs)
+        config.c_info.passthrough = LIBXL_PASSTHROUGH_SHARE_PT;
     config.b_info.iomem = &range;
     config.b_info.num_iomem = iomem;
     if (make() != step)
@@ -396,6 +400,13 @@ static void rvic_refuses(void)
     rvic_of_host("device of the tree", NULL, 0, 1, 0, 0, 2);
     rvic_of_host("PCI device", NULL, 0, 0, 1, 0, 2);
     rvic_of_host("memory", NULL, 0, 0, 0, 1, 0);
+
+    /* A device that comes later. */
+    begin(LIBXL_GIC_VERSION_RVIC);
+    libxl_defbool_set(&config.b_info.acpi, false);
+    config.c_info.passthrough = LIBXL_PASSTHROUGH_SHARE_PT;
+    if (make() != 2)
+        broken("passthrough", "does not end where it should with an rVIC");
 }
 
 #else

@@ -117,6 +117,18 @@ fn the_hardware_domain_keeps_its_gic() {
     assert!(machine.take_console().contains("hardware domain"));
 }
 
+/// Nor can a device be given to it once it runs: it would take an IOMMU for the domain, which is asked for as it is made.
+#[test]
+fn devices_of_the_host_stay_away() {
+    for profile in [Profile::GICV2, Profile::GICV3] {
+        let machine = Machine::power_on(profile);
+        let domain = Domain::create(&machine, Config::rvic(1).with_iommu());
+        assert_eq!(domain.err(), Some(EINVAL));
+        assert!(machine.take_console().contains("devices of the host"));
+        machine.take_console();
+    }
+}
+
 #[test]
 fn numbers_of_calls_between_vcpus_are_taken() {
     each(Config::rvic(1), |domain, _| {

@@ -34,6 +34,23 @@ static uint32_t __init number(const struct dt_device_node *node,
     return value;
 }
 
+/*
+ * No device of the host goes with an rVIC. Xen looks for a partial device tree
+ * in the nodes of other domains, too, and gives a domain an IOMMU for that.
+ */
+static void __init refuse_devices(const struct dt_device_node *node,
+                                  struct xen_domctl_createdomain *config)
+{
+    const struct dt_device_node *module;
+
+    dt_for_each_child_node(node, module)
+        if ( dt_device_is_compatible(module, "multiboot,device-tree") )
+            panic("domain %s cannot have an rVIC: its device tree is for a GIC, and no device of the host goes with it\n",
+                  dt_node_name(node));
+
+    config->flags &= ~XEN_DOMCTL_CDF_iommu;
+}
+
 /* What it has in place of what the host has. */
 static void __init parse_version(const struct dt_device_node *node,
                                  struct xen_domctl_createdomain *config,
@@ -53,6 +70,7 @@ static void __init parse_version(const struct dt_device_node *node,
             panic("xen,vgic = \"rvic\" cannot be specified for hardware domain\n");
 #endif
         config->arch.gic_version = XEN_DOMCTL_CONFIG_GIC_RVIC;
+        refuse_devices(node, config);
         /* The default counts the host's extended SPIs: an rVID has no such. */
         if ( !dt_find_property(node, "nr_spis", NULL) )
             config->arch.nr_spis = min(config->arch.nr_spis,

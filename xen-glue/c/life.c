@@ -147,18 +147,30 @@ static int place_v3(struct domain *d, rvgic_mmio_count_t *mmio_count)
 }
 #endif
 
-/* It has no frame, and asks nothing of the host's GIC. */
+/*
+ * It has no frame, and asks nothing of the host's GIC. Devices of the host have
+ * that for their interrupts, also one that is given to the domain later.
+ */
 static int place_rvic(const struct domain *d, rvgic_mmio_count_t *mmio_count)
 {
     *mmio_count = 0;
 
-    if ( !is_hardware_domain(d) )
-        return 0;
+    if ( is_hardware_domain(d) )
+    {
+        printk(XENLOG_G_ERR "d%u: the hardware domain cannot have an rVIC\n",
+               d->domain_id);
+        return -EINVAL;
+    }
 
-    printk(XENLOG_G_ERR "d%u: the hardware domain cannot have an rVIC\n",
-           d->domain_id);
+    if ( d->options & XEN_DOMCTL_CDF_iommu )
+    {
+        printk(XENLOG_G_ERR
+               "d%u: devices of the host do not go with an rVIC: not with an IOMMU\n",
+               d->domain_id);
+        return -EINVAL;
+    }
 
-    return -EINVAL;
+    return 0;
 }
 
 int domain_vgic_register(struct domain *d, rvgic_mmio_count_t *mmio_count)
