@@ -226,5 +226,11 @@ fn rvic_calls_are_unknown() -> Outcome {
             "call {function:#x} says {status:#x}"
         );
     }
+    // Nor is the revision of Xen's service that of one who has them; a board has no such service.
+    let [major, minor, ..] = call::raw(Conduit::Hvc, 0x8500_ff03, [0; 3]);
+    check!(
+        major as u32 == u32::MAX || (major, minor) == (0, 1),
+        "the service's revision is {major}.{minor}"
+    );
     Ok(())
 }

@@ -10,10 +10,18 @@ use core::cell::UnsafeCell;
 
 crate::cases::cases! {
     ANY: version, version_by_smc, counts, bad_keys, features, tree_of_controllers, tree_of_devices, other_registers_stay,
-        upper_half_of_function, no_such_function;
+        upper_half_of_function, no_such_function, conventions_of_calls, service_of_hypervisor;
 }
 
 const VERSION: u64 = 3;
+const PSCI_FEATURES: u64 = 0x8400_000a;
+const SMCCC_VERSION: u64 = 0x8000_0000;
+const SERVICE_COUNT: u64 = 0x8500_ff00;
+const SERVICE_REVISION: u64 = 0x8500_ff03;
+/// The calls that Xen's service has by itself: these two, and its identity.
+const OF_XEN: u64 = 3;
+/// Those of Arm's rVIC, and rVID.
+const CALLS: u64 = 11 + 3;
 
 fn version() -> Outcome {
     for function in [call::RVIC_VERSION, call::RVID_VERSION] {
@@ -262,5 +270,41 @@ fn no_such_function() -> Outcome {
             "function {function:#x} says {status}"
         );
     }
+    Ok(())
+}
+
+/// The calls are of SMCCC 1.1 or later (DEN 0028, 7.2), which is found by the features of PSCI.
+fn conventions_of_calls() -> Outcome {
+    let of_psci = call::raw(Conduit::Hvc, PSCI_FEATURES, [SMCCC_VERSION, 0, 0]);
+    check!(
+        of_psci[0] as i32 >= 0,
+        "PSCI_FEATURES of SMCCC_VERSION says {:#x}",
+        of_psci[0]
+    );
+    for conduit in [Conduit::Hvc, Conduit::Smc] {
+        let [version, ..] = call::raw(conduit, SMCCC_VERSION, [0; 3]);
+        check!(
+            version as i32 >= 0x1_0001,
+            "SMCCC_VERSION says {version:#x}"
+        );
+    }
+    Ok(())
+}
+
+/// The hypervisor's service has one revision more, and as many calls more as there are.
+fn service_of_hypervisor() -> Outcome {
+    let [major, minor, ..] = call::raw(Conduit::Hvc, SERVICE_REVISION, [0; 3]);
+    check!(
+        (major, minor) == (0, 2),
+        "the service's revision is {major}.{minor}"
+    );
+    let (status, features) = call::call(call::RVID_FEATURES, [0; 3]);
+    let ours = match (status, features & 2) {
+        (Status::SUCCESS, 0) => CALLS + 1,
+        (Status::SUCCESS, _) => CALLS + 2,
+        _ => CALLS,
+    };
+    let [count, ..] = call::raw(Conduit::Hvc, SERVICE_COUNT, [0; 3]);
+    check_eq!("the service's number of calls", count, OF_XEN + ours);
     Ok(())
 }
