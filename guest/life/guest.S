@@ -4,10 +4,17 @@
  * send each other SGIs and count what they have taken. the last one stops ending its interrupts after a few, so that the
  * domain dies with one active and others pending behind it.
  *
- * In: x0 the vCPU, x1 the GIC's version as Xen numbers it (1 or 2), x2 the address of this page, x4 whether this is the
+ * In: x0 the vCPU, x1 the GIC's version as Xen numbers it (1 or 2; 3 is an rVIC), x2 the address of this page, x4 whether this is the
  * last vCPU, x5 of a vCPU that is to have an ITS execute commands how many bytes of them there are.
  */
 #include "page.h"
+
+	// A call of an rVIC, which changes x0 to x3.
+	.macro	rvic number
+	movz	x0, #0xc500, lsl #16
+	movk	x0, #\number
+	hvc	#0
+	.endm
 
 	.section .rodata
 	.balign 4096
@@ -22,6 +29,8 @@ guest_page:
 	movz	x10, #0x0300, lsl #16		// the distributor
 	movk	x10, #0x1000
 	mov	w12, #-1
+	cmp	w1, #3
+	b.eq	rvic_guest
 	cmp	w1, #2
 	b.eq	2f
 
@@ -115,6 +124,8 @@ guest_page:
 	b	stop
 	.balign	128
 	.endr
+	cmp	w1, #3
+	b.eq	rvic_interrupt
 	cmp	w1, #2
 	b.eq	1f
 	ldr	w13, [x11, #0xc]		// GICC_IAR
@@ -165,6 +176,65 @@ guest_page:
 7:	msr	s3_0_c12_c12_1, x13		// ICC_EOIR1_EL1
 	isb
 9:	eret
+
+	// The same with an rVIC. The calls' registers are kept elsewhere: x25 to x28 of what runs, x22 to x24 of the handler.
+rvic_guest:
+	mov	x25, x0
+	mov	x26, x1
+	mov	x27, x2
+	mrs	x28, mpidr_el1
+	and	x28, x28, #0xff
+	cbnz	x0, 1f
+	mov	x1, #PAGE_SPI - 32
+	mov	x2, x28
+	mov	x3, #32
+	rvic	0x101				// RVID MAP: on vCPU 0
+1:	mov	x21, #32
+2:	mov	x1, x28
+	mov	x2, x21
+	rvic	0x205				// CLEAR_MASKED: all of the trusted ones, and that
+	sub	x21, x21, #1
+	tbz	x21, #63, 2b
+	rvic	0x202				// ENABLE
+	mrs	x13, cntfrq_el0
+	lsr	x21, x13, #10			// about a millisecond
+	msr	cntv_tval_el0, x21
+	mov	x12, #1
+	msr	cntv_ctl_el0, x12
+	isb
+	mov	x1, x26
+	msr	daifclr, #2
+3:	msr	daifset, #2
+	eor	x1, x28, #1			// the other vCPU, if there is one
+	mov	x2, #1
+	rvic	0x207				// SIGNAL
+	mov	x1, x26
+	msr	daifclr, #2
+	wfi
+	b	3b
+
+rvic_interrupt:
+	rvic	0x209				// ACKNOWLEDGE
+	cbnz	x0, 9f
+	mov	x22, x1
+	add	x20, x20, #1
+	str	x20, [x19]
+	cmp	x22, #27			// the virtual timer
+	b.ne	1f
+	msr	cntv_tval_el0, x21
+	isb
+	mov	x1, x22
+	rvic	0x20a				// RESAMPLE
+1:	cmp	x22, #31			// Xen's events: once is enough
+	b.eq	9f
+	cbz	x4, 2f
+	cmp	x20, #PAGE_ENOUGH
+	b.hs	9f
+2:	mov	x1, x28
+	mov	x2, x22
+	rvic	0x205				// CLEAR_MASKED
+9:	mov	x1, x26
+	eret
 
 stop:	mov	x20, #-1
 	str	x20, [x19]

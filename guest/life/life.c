@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * life N [msi]: creates and destroys N domains from Dom0 and compares Xen's free memory before and after.
+ * life N [msi|rvic|no-rvic]: creates and destroys N domains from Dom0 and compares Xen's free memory before and after.
  *
  * The domains differ in how far they get: some never have a vCPU, some have interrupts queued and never run, and most
  * die while their vCPUs take interrupts, with some active, some pending, and a physical SPI routed to them. On arm64
@@ -13,6 +13,10 @@
  *
  * With `msi`, each domain has an ITS or a GICv2m frame, and those that run on a GICv3 have their ITS map as many devices and events
  * as they may have, and refuse more, before they take its interrupts.
+ *
+ * With `rvic`, each has an rVIC and an rVID in place of a GIC, some with level inputs; before, what does not go with them is refused, and
+ * so is the physical SPI where inputs are edges. With `no-rvic`, Xen has no
+ * such: it refuses them, and all have a GIC.
  *
  * The last line is "life: ok ..." or "life: FAILED ...". Needs /dev/xen/privcmd and /dev/xen/hypercall.
  */
@@ -53,6 +57,9 @@ static struct buffer *buffer;
 static uint32_t sysctl_version;
 /* The flag of a domain's creation that gives it messages; 0: none gets it. */
 static uint32_t msi_flag;
+/* The interrupt controller of all; and the flag of an rVID's level inputs. */
+static uint8_t version = GIC_NATIVE;
+static uint32_t levels_flag;
 
 static long event(uint32_t command)
 {
@@ -188,7 +195,7 @@ static uint32_t send_event(uint16_t domain)
 }
 
 /* Routes the physical interrupt; the domain that had it before may not have been freed yet. */
-static void route(uint16_t domain)
+static long try_to_route(uint16_t domain)
 {
 	long result = -EBUSY;
 
@@ -202,7 +209,22 @@ static void route(uint16_t domain)
 		if (result == -EBUSY)
 			sleep_ms(1);
 	}
-	must("route a physical interrupt", result);
+	return result;
+}
+
+static void must_be_invalid(const char *what, long result)
+{
+	if (result != -EINVAL)
+		fail(what, result);
+}
+
+/* An input that is an edge takes none of the host's. */
+static void route(uint16_t domain, int refused)
+{
+	if (refused)
+		must_be_invalid("a physical interrupt at an edge input was not refused", try_to_route(domain));
+	else
+		must("route a physical interrupt", try_to_route(domain));
 }
 
 /* Waits until all vCPUs have taken interrupts, and LPIs if there are any. */
@@ -249,17 +271,13 @@ static struct arch_createdomain *arch_of(struct createdomain *create)
 	return domctl_version <= DOMCTL_WITHOUT_ALTP2M ? &create->before.arch : &create->now.arch;
 }
 
-static void live_and_die(enum kind kind, uint32_t vcpus)
+/* Asks for a domain. */
+static long create(uint32_t vcpus, uint8_t gic, uint32_t flags)
 {
 	struct domctl *op = prepare(DOMCTL_CREATE, DOMID_ANY);
-	uint32_t port = 0;
-	uint32_t pages = 1;
-	uint64_t commands = 0;
-	uint8_t *page = NULL, gic;
-	uint16_t domain;
 
 	op->create = (struct createdomain){
-		.flags = CREATE_HVM | CREATE_HAP | msi_flag,
+		.flags = CREATE_HVM | CREATE_HAP | flags,
 		.max_vcpus = vcpus,
 		.max_evtchn_port = 1023,
 		.max_grant_frames = -1,
@@ -267,12 +285,25 @@ static void live_and_die(enum kind kind, uint32_t vcpus)
 		.grant_opts = GRANT_VERSION_1,
 	};
 	*arch_of(&op->create) = (struct arch_createdomain){
-		.gic_version = GIC_NATIVE,
+		.gic_version = gic,
 		.nr_spis = 64,
 	};
-	must("create a domain", domctl());
+	return domctl();
+}
+
+/* With an rVIC, its inputs are `levels` or not. */
+static void live_and_die(enum kind kind, uint32_t vcpus, int levels)
+{
+	const struct domctl *op = domctl_op;
+	uint32_t port = 0;
+	uint32_t pages = 1;
+	uint64_t commands = 0;
+	uint8_t *page = NULL, gic;
+	uint16_t domain;
+
+	must("create a domain", create(vcpus, version, msi_flag | (levels ? levels_flag : 0)));
 	domain = op->domain;
-	gic = arch_of(&op->create)->gic_version;
+	gic = arch_of(&domctl_op->create)->gic_version;
 	if (kind != EMPTY) {
 		prepare(DOMCTL_MAX_VCPUS, domain)->max_vcpus.max = vcpus;
 		must("create the vCPUs", domctl());
@@ -281,7 +312,7 @@ static void live_and_die(enum kind kind, uint32_t vcpus)
 		port = send_event(domain);
 	}
 	if (kind == ROUTED)
-		route(domain);
+		route(domain, levels_flag && !levels);
 	if (kind >= RUNNING) {
 		if (msi_flag && gic == GIC_V3)
 			pages = ITS_PAGES;
@@ -306,11 +337,11 @@ static void live_and_die(enum kind kind, uint32_t vcpus)
  * One domain after the other: memory comes back a moment after a domain has gone, when no CPU can be looking at it any
  * more (RCU), and Xen's heap takes more pages, for good, the more is waiting for that.
  */
-static void one_life(enum kind kind, uint32_t vcpus)
+static void one_life(enum kind kind, uint32_t vcpus, int levels)
 {
 	uint64_t before = free_pages();
 
-	live_and_die(kind, vcpus);
+	live_and_die(kind, vcpus, levels);
 	for (int ms = 0; ms < BACK_MS && free_pages() < before; ms++)
 		sleep_ms(1);
 }
@@ -331,7 +362,7 @@ static uint64_t settled(void)
 static void lives(uint64_t domains, uint32_t vcpus)
 {
 	for (uint64_t i = 0; i < domains; i++)
-		one_life((enum kind)(i % KINDS), vcpus);
+		one_life((enum kind)(i % KINDS), vcpus, i / KINDS % 2 == 0);
 }
 
 /* So many domains, and memory as before; says so in `line`. */
@@ -375,18 +406,74 @@ static uint32_t find_msi_flag(void)
 	return release < (4 << 16 | 21) ? CREATE_MSI_BEFORE_4_21 : CREATE_MSI;
 }
 
-static void run(uint64_t domains, int msi)
+/* Of a domain with an rVIC, whose calls have 64-bit arguments. */
+static void refuse_32_bits(void)
+{
+	uint16_t domain;
+	uint32_t flags = 0;
+
+	must("create a domain with an rVIC", create(1, GIC_RVIC, 0));
+	domain = domctl_op->domain;
+	prepare(DOMCTL_MAX_VCPUS, domain)->max_vcpus.max = 1;
+	must("create its vCPU", domctl());
+	prepare(DOMCTL_SET_ADDRESS_SIZE, domain)->address_size.bits = 32;
+	must_be_invalid("a domain of 32 bits with an rVIC was not refused", domctl());
+	/* Nobody has said that it is one of 64: it crashes before it runs, and Xen does not. */
+	prepare(DOMCTL_UNPAUSE, domain);
+	must("start a domain of 32 bits with an rVIC", domctl());
+	for (int ms = 0; ms < PATIENCE_MS && !(flags & INFO_SHUTDOWN); ms++) {
+		prepare(DOMCTL_INFO, domain);
+		must("ask for a domain", domctl());
+		flags = domctl_op->info.flags;
+		sleep_ms(1);
+	}
+	if (!(flags & INFO_SHUTDOWN) || (flags >> INFO_REASON_SHIFT & INFO_REASON_MASK) != REASON_CRASH)
+		fail("a domain of 32 bits with an rVIC runs", 0);
+	prepare(DOMCTL_DESTROY, domain);
+	must("destroy a domain", domctl());
+	wait_until_gone(domain);
+}
+
+/* What does not go with an rVIC, or with a GIC. */
+static void refusals(void)
+{
+	must_be_invalid("a number that is no interrupt controller was not refused", create(1, GIC_RVIC + 1, 0));
+	must_be_invalid("level inputs of a domain with a GIC were not refused", create(1, GIC_NATIVE, levels_flag));
+	must_be_invalid("an IOMMU for a domain with an rVIC was not refused", create(1, GIC_RVIC, CREATE_IOMMU));
+	must_be_invalid("129 vCPUs with an rVIC were not refused", create(129, GIC_RVIC, 0));
+	refuse_32_bits();
+}
+
+static int is(const char *one, const char *two)
+{
+	while (*one && *one == *two)
+		one++, two++;
+	return *one == *two;
+}
+
+static void run(uint64_t domains, const char *with)
 {
 	struct line line = { .length = 0 };
 
 	buffer = open_privcmd();
 	find_versions();
-	if (msi)
-		msi_flag = find_msi_flag();
 
 	add(&line, "life: ok ");
 	add_number(&line, domains);
-	add(&line, msi ? " domains with messages: " : " domains: ");
+	if (is(with, "msi")) {
+		msi_flag = find_msi_flag();
+		add(&line, " domains with messages: ");
+	} else if (is(with, "rvic")) {
+		levels_flag = find_msi_flag() << 1;
+		refusals();
+		version = GIC_RVIC;
+		add(&line, " domains with an rVIC: ");
+	} else if (is(with, "no-rvic")) {
+		must_be_invalid("a domain with an rVIC was not refused", create(1, GIC_RVIC, 0));
+		add(&line, " domains without an rVIC: ");
+	} else {
+		add(&line, " domains: ");
+	}
 	/* What Xen and Linux keep for the next time. */
 	lives(WARM_UP, 2);
 	must_be_back(domains - domains / 2, 1, &line);
@@ -401,8 +488,8 @@ __attribute__((used)) static _Noreturn void start_here(const uint64_t *stack)
 	uint64_t domains = stack[0] >= 2 ? number((const char *)stack[2]) : 0;
 
 	if (!domains || stack[0] > 3)
-		fail("say how many domains: life N [msi]", 0);
-	run(domains, stack[0] == 3);
+		fail("say how many domains: life N [msi|rvic|no-rvic]", 0);
+	run(domains, stack[0] == 3 ? (const char *)stack[3] : "");
 	end(1);
 }
 

@@ -83,7 +83,7 @@ struct createdomain {
 	};
 };
 enum { DOMCTL_WITHOUT_ALTP2M = 0x16 };
-enum { CREATE_HVM = 1, CREATE_HAP = 2, CREATE_MSI_BEFORE_4_21 = 1 << 8, CREATE_MSI = 1 << 9, GRANT_VERSION_1 = 1, GIC_NATIVE = 0, GIC_V2 = 1, GIC_V3 = 2 };
+enum { CREATE_HVM = 1, CREATE_HAP = 2, CREATE_IOMMU = 1 << 5, CREATE_MSI_BEFORE_4_21 = 1 << 8, CREATE_MSI = 1 << 9, GRANT_VERSION_1 = 1, GIC_NATIVE = 0, GIC_V2 = 1, GIC_V3 = 2, GIC_RVIC = 3 };
 
 struct domctl {
 	uint32_t command;
@@ -108,7 +108,7 @@ struct domctl {
 };
 enum { BIND_SPI = 4, RESET_ALL = 0 };
 enum { INFO_DYING = 1, INFO_SHUTDOWN = 1 << 2, INFO_REASON_SHIFT = 16, INFO_REASON_MASK = 0xff };
-enum { REASON_POWEROFF = 0, REASON_REBOOT = 1, REASON_SUSPEND = 2 };
+enum { REASON_POWEROFF = 0, REASON_REBOOT = 1, REASON_SUSPEND = 2, REASON_CRASH = 3 };
 _Static_assert(offsetof(struct domctl, info.flags) == 20, "getdomaininfo");
 _Static_assert(offsetof(struct domctl, context.buffer) == 24, "hvmcontext");
 _Static_assert(offsetof(struct domctl, create) == 16, "domctl");

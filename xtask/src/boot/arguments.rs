@@ -68,7 +68,8 @@ pub struct BootArguments {
     /// Messages that a device model in Dom0 sends to the test guest, which is a domain more, with --domu-its
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub messages: u32,
-    /// Give the test guest an rVIC and an rVID in place of a GIC (with --messages, --copies or --resets)
+    /// Give the test guest an rVIC and an rVID in place of a GIC (with --messages, --copies or --resets), and the domains that Dom0
+    /// creates (with --life; with --vgic old or new it must be refused such)
     #[arg(long)]
     pub rvic: bool,
     /// Have the inputs of its rVID level-sensitive (with --rvic)
@@ -189,9 +190,10 @@ impl BootArguments {
         if self.messages > 0 && !self.domu_its {
             return Some("--messages needs a guest that can take them: add --domu-its".into());
         }
-        if self.rvic && !self.has_test() {
+        if self.rvic && !self.has_test() && self.life == 0 {
             return Some(
-                "--rvic is about the test guest: add --messages N, --copies N or --resets N".into(),
+                "--rvic is about the test guest: add --messages N, --copies N or --resets N, or --life N"
+                    .into(),
             );
         }
         if self.levels && !self.rvic {
@@ -230,6 +232,16 @@ impl BootArguments {
             return Some(format!("messages={}", self.messages));
         }
         self.state.bootargs(self.domu_its.then_some(limits))
+    }
+
+    /// What the domains have that Dom0 creates, in a word.
+    pub fn lives(&self) -> &'static str {
+        match (self.rvic, self.domu_its) {
+            (true, _) if self.xen.vgic == Vgic::Rust => "rvic",
+            (true, _) => "no-rvic",
+            (false, true) => "msi",
+            (false, false) => "",
+        }
     }
 
     /// Its interrupt controller.

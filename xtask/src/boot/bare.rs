@@ -7,6 +7,7 @@ use crate::boot::count::{self, Counter, Figure};
 use crate::boot::dtb::{self, Controller, Module};
 use crate::boot::machine::{self, End, Wish, loader, path};
 use crate::boot::qemu::{self, Qemu};
+use crate::boot::refused;
 use crate::command::run;
 use crate::hypervisor::arguments::{Vgic, XenArguments};
 use crate::hypervisor::core_library;
@@ -26,7 +27,7 @@ const MEMORY: u32 = 1024;
 /// How many cases there are, about: some are only on one of the GICs.
 const CASES: usize = 166;
 /// Those of an rVIC.
-const RVIC_CASES: usize = 95;
+const RVIC_CASES: usize = 97;
 /// What those of an ITS or a GICv2m frame come to.
 const MESSAGE_CASES: usize = 105;
 /// What of an ITS a domain gets of whom nobody says how much: LPIs, devices, events.
@@ -45,6 +46,9 @@ pub struct GuestArguments {
     /// The interrupt controller of the guest
     #[arg(long, value_enum, default_value_t = Kind::Gic)]
     pub guest: Kind,
+    /// Boot, in place of that, domains that do not go with an rVIC: of each Xen must say why it refuses it (with --guest rvic)
+    #[arg(long)]
+    pub refusals: bool,
     /// Have the inputs of the guest's rVID level-sensitive (with --guest rvic)
     #[arg(long)]
     pub levels: bool,
@@ -110,6 +114,9 @@ impl GuestArguments {
         }
         if self.levels && self.guest != Kind::Rvic {
             return Some("--levels is about the inputs of an rVID: add --guest rvic".into());
+        }
+        if self.refusals && self.guest != Kind::Rvic {
+            return Some("--refusals is about an rVIC: add --guest rvic".into());
         }
         if self.guest == Kind::Rvic && self.xen.vgic != Vgic::Rust {
             return Some(
@@ -203,6 +210,9 @@ pub fn guest(arguments: &GuestArguments) -> Result<bool> {
     count::can_count(&boot, &qemu)?;
     let built = xen::build(&boot.xen, arguments.icount)?;
     let image = image(arguments.planted_fault)?;
+    if arguments.refusals {
+        return refused::refusals(arguments, &qemu, &built, &image);
+    }
     let alone = Alone {
         qemu: &qemu,
         boot: &boot,
@@ -444,6 +454,7 @@ mod tests {
     fn what_an_rvic_has_not_is_refused_in_words() {
         for (arguments, word) in [
             ("--levels", "--guest rvic"),
+            ("--refusals", "--guest rvic"),
             ("--guest rvic --gic v2 --vgic new", "--vgic rust"),
             ("--guest rvic --trap-common", "--trap-common"),
         ] {

@@ -83,7 +83,7 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
         let (at, said) = dom0.said("life:").unzip();
         checks.push(Check {
             name: "Domains created and destroyed".into(),
-            result: life::judge(said, boot.life, boot.domu_its),
+            result: life::judge(said, boot.life, boot.lives()),
             at,
         });
     }

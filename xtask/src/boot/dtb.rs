@@ -55,7 +55,7 @@ pub struct Chosen<'a> {
     pub msi: bool,
     /// The test guest's command line.
     pub test: &'a str,
-    /// The test guest's interrupt controller.
+    /// The interrupt controller of the test guest, and of the domains that Dom0 creates.
     pub controller: Controller,
     /// Keep `SPARE` from Dom0's kernel, so that its interrupt can go to the domains that Dom0 creates.
     pub spare: bool,
@@ -63,6 +63,8 @@ pub struct Chosen<'a> {
 
 /// A device with an interrupt and nothing behind it: the last of QEMU's empty virtio slots, SPI 47 (INTID 79).
 const SPARE: &str = "/virtio_mmio@a003e00";
+/// It as an SPI that is high while it is asserted, where QEMU's tree has an edge.
+const SPARE_LEVEL: [u64; 3] = [0, 47, 4];
 
 impl Module {
     /// A file in the first place there is for one.
@@ -74,6 +76,15 @@ impl Module {
             file,
             address: MODULES,
             size,
+        })
+    }
+
+    /// A file in the next one.
+    pub fn followed_by(&self, file: PathBuf) -> Result<Module> {
+        let address = (self.address + self.size).next_multiple_of(ALIGNMENT);
+        Ok(Module {
+            address,
+            ..Module::new(file)?
         })
     }
 }
@@ -112,6 +123,10 @@ pub fn write(file: &Path, machine: &[String], layout: &Layout, chosen: &Chosen) 
     tree.modules("/chosen", &layout.dom0, chosen.dom0)?;
     if chosen.spare {
         tree.put(&[SPARE, "xen,passthrough"])?;
+        if chosen.controller != Controller::Gic {
+            // An rVID takes only levels of the host's.
+            tree.numbers(SPARE, "interrupts", &SPARE_LEVEL)?;
+        }
     }
     for n in 1..=chosen.domus {
         let Some(modules) = &layout.domu else {
@@ -206,11 +221,17 @@ pub fn make_timer_edge(file: &Path) -> Result<()> {
     Tree { file }.numbers(TIMER, "interrupts", &cells)
 }
 
-struct Tree<'a> {
+/// A tree in a file.
+pub struct Tree<'a> {
     file: &'a Path,
 }
 
 impl<'a> Tree<'a> {
+    /// One that is there.
+    pub fn at(file: &'a Path) -> Self {
+        Tree { file }
+    }
+
     /// QEMU's own, with what Xen wants to know in any case.
     fn of(file: &'a Path, machine: &[String], xen: &str) -> Result<Self> {
         let Some((qemu, arguments)) = machine.split_first() else {
@@ -264,7 +285,8 @@ impl<'a> Tree<'a> {
         self.strings(&place(node, test.kernel), "bootargs", &[test.bootargs])
     }
 
-    fn put(&self, arguments: &[&str]) -> Result<()> {
+    /// What else `fdtput` takes: a node and a property without a value, for one.
+    pub fn put(&self, arguments: &[&str]) -> Result<()> {
         run(
             Command::new("fdtput")
                 .arg("-p")
@@ -276,14 +298,15 @@ impl<'a> Tree<'a> {
         .map(drop)
     }
 
-    fn strings(&self, node: &str, property: &str, values: &[&str]) -> Result<()> {
+    /// Writes a property of strings.
+    pub fn strings(&self, node: &str, property: &str, values: &[&str]) -> Result<()> {
         let mut arguments = vec!["-t", "s", node, property];
         arguments.extend(values);
         self.put(&arguments)
     }
 
     /// Writes 32-bit cells.
-    fn numbers(&self, node: &str, property: &str, cells: &[u64]) -> Result<()> {
+    pub fn numbers(&self, node: &str, property: &str, cells: &[u64]) -> Result<()> {
         let cells: Vec<String> = cells.iter().map(|c| format!("{c:#x}")).collect();
         let mut arguments = vec!["-t", "x", node, property];
         arguments.extend(cells.iter().map(String::as_str));
@@ -296,7 +319,8 @@ impl<'a> Tree<'a> {
         self.module(parent, initrd, "multiboot,ramdisk")
     }
 
-    fn module(&self, parent: &str, module: &Module, kind: &str) -> Result<()> {
+    /// Tells of a module.
+    pub fn module(&self, parent: &str, module: &Module, kind: &str) -> Result<()> {
         let node = place(parent, module);
         self.strings(&node, "compatible", &[kind, "multiboot,module"])?;
         let cells = [module.address, module.size].map(|v| [v >> 32, v & 0xffff_ffff]);

@@ -44,6 +44,7 @@ impl Arguments {
             gic: self.gic,
             guest: kind,
             levels: false,
+            refusals: false,
             // One for each vCPU that does something.
             cpus: 2,
             xen: XenArguments {

@@ -51,12 +51,13 @@ pub fn build((name, files): Program) -> Result<PathBuf> {
 /// Makes a storm of a disk's interrupts, and counts in another domain meanwhile.
 pub const STORM: Program = ("storm", &["storm.c"]);
 
-/// What the last line of the first means, if `domains` were asked for, with messages or without.
-pub fn judge(said: Option<&str>, domains: u32, msi: bool) -> Result<String, String> {
-    let what = if msi {
-        "domains with messages"
-    } else {
-        "domains"
+/// What the last line of the first means, if `domains` were asked for, which have what a word stands for.
+pub fn judge(said: Option<&str>, domains: u32, with: &str) -> Result<String, String> {
+    let what = match with {
+        "msi" => "domains with messages",
+        "rvic" => "domains with an rVIC",
+        "no-rvic" => "domains without an rVIC",
+        _ => "domains",
     };
     ok(said, &format!("{domains} {what}: "))
 }
@@ -84,14 +85,17 @@ mod tests {
     #[test]
     fn only_the_number_that_was_asked_for_will_do() {
         let said = "ok 200 domains: 5000 pages free before 100 of 1 vCPU, 5000 after";
-        assert!(judge(Some(said), 200, false).is_ok());
-        assert!(judge(Some(said), 20, false).is_err());
-        assert!(judge(Some(said), 200, true).is_err());
-        assert!(judge(None, 200, false).is_err());
-        let failed = judge(Some("FAILED create a domain: error 12"), 200, false);
+        assert!(judge(Some(said), 200, "").is_ok());
+        assert!(judge(Some(said), 20, "").is_err());
+        assert!(judge(Some(said), 200, "msi").is_err());
+        assert!(judge(None, 200, "").is_err());
+        let failed = judge(Some("FAILED create a domain: error 12"), 200, "");
         assert_eq!(failed, Err("create a domain: error 12".to_owned()));
         let said = "ok 200 domains with messages: 5000 pages free before 100 of 1 vCPU, 5000 after";
-        assert!(judge(Some(said), 200, true).is_ok());
+        assert!(judge(Some(said), 200, "msi").is_ok());
+        let said = "ok 200 domains with an rVIC: 5000 pages free before 100 of 1 vCPU, 5000 after";
+        assert!(judge(Some(said), 200, "rvic").is_ok());
+        assert!(judge(Some(said), 200, "").is_err() && judge(Some(said), 200, "no-rvic").is_err());
         let said = "ok 100000 of 63 events, each counted once";
         assert!(judge_messages(Some(said), 100_000).is_ok());
         assert!(judge_messages(Some(said), 10_000).is_err());

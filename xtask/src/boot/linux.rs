@@ -278,7 +278,10 @@ pub fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> R
                 boot.reads(),
                 boot.rounds(),
                 boot.life,
-                if boot.domu_its { " lives=msi" } else { "" },
+                match boot.lives() {
+                    "" => String::new(),
+                    word => format!(" lives={word}"),
+                },
                 boot.messages,
                 boot.storm,
                 boot.state.dom0(boot.domus)

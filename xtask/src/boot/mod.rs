@@ -5,6 +5,7 @@
 //! - the machine: [`machine`], which [`qemu`], its device tree ([`dtb`]), and its console's lines ([`console`]);
 //! - what runs on it: the kernel and the initial file system ([`guest`]), and in Dom0 [`load`], [`life`] and [`state`];
 //! - what is made of it: [`guest_report`] with its [`interrupts`], [`messages`], [`storm`], [`clean`], and all the [`checks`] with their [`verdict`];
+//! - what Xen is to refuse: [`refused`];
 //! - whose the hypervisor's instructions were: [`count`].
 
 pub mod arguments;
@@ -26,6 +27,7 @@ mod machine;
 mod messages;
 pub mod qemu;
 pub mod record;
+mod refused;
 mod state;
 mod storm;
 mod verdict;
