@@ -36,7 +36,8 @@ static uint32_t __init number(const struct dt_device_node *node,
 
 /*
  * No device of the host goes with an rVIC. Xen looks for a partial device tree
- * in the nodes of other domains, too, and gives a domain an IOMMU for that.
+ * in the nodes of other domains, too, and gives a domain an IOMMU for that. Who
+ * asks for one (releases that have this property) is told later.
  */
 static void __init refuse_devices(const struct dt_device_node *node,
                                   struct xen_domctl_createdomain *config)
@@ -48,7 +49,8 @@ static void __init refuse_devices(const struct dt_device_node *node,
             panic("domain %s cannot have an rVIC: its device tree is for a GIC, and no device of the host goes with it\n",
                   dt_node_name(node));
 
-    config->flags &= ~XEN_DOMCTL_CDF_iommu;
+    if ( !dt_find_property(node, "passthrough", NULL) )
+        config->flags &= ~XEN_DOMCTL_CDF_iommu;
 }
 
 /* What it has in place of what the host has. */
