@@ -112,6 +112,9 @@ pub(crate) enum Turn {
     Fell,
 }
 
+/// One line of a word of `lines` that is about to be an event.
+const RISING: u64 = 1 << 32;
+
 /// Words of `may`.
 const MAY: usize = (super::MOST_INTERRUPTS / LANES / u64::BITS) as usize;
 
@@ -129,8 +132,9 @@ pub struct Rvic<V> {
     ages: Box<[AtomicU32]>,
     /// The last ticket.
     ticket: AtomicU32,
-    /// The lines of trusted interrupts, a bit each.
-    lines: Box<[AtomicU32]>,
+    /// The lines of 32 trusted interrupts, a bit each; and from [`RISING`] on how many have risen and are no event yet, no more than
+    /// there are contexts that could raise one.
+    lines: Box<[AtomicU64]>,
     id: VcpuId,
     /// The host's handle, one more than as a word; 0 while there is none.
     handle: AtomicUsize,
@@ -155,13 +159,19 @@ pub(crate) fn bits(mut set: u64) -> impl Iterator<Item = u32> {
     })
 }
 
+/// How many tickets were drawn since that one. They wrap around, and those that were drawn after `now` come last.
+fn waits(now: u32, since: u32) -> u32 {
+    let waits = now.wrapping_sub(since);
+    if waits > LAST { 0 } else { waits }
+}
+
 impl<V: Handle> Rvic<V> {
     /// One at reset, with so many interrupts, of which so many are trusted. It has none if there is no memory.
     pub(crate) fn new(id: VcpuId, count: u32, trusted: u32) -> Self {
         let reset = Word::RESET.bits();
         let words = try_boxed((count / LANES) as usize, |_| AtomicU64::new(reset));
         let ages = try_boxed(count as usize, |_| AtomicU32::new(0));
-        let lines = try_boxed((trusted / u32::BITS) as usize, |_| AtomicU32::new(0));
+        let lines = try_boxed((trusted / u32::BITS) as usize, |_| AtomicU64::new(0));
         let (words, ages, lines) = match (words, ages, lines) {
             (Some(words), Some(ages), Some(lines)) => (words, ages, lines),
             _ => Default::default(),
@@ -343,9 +353,7 @@ impl<V: Handle> Rvic<V> {
                 if since == 0 {
                     since = self.stamp(n);
                 }
-                // Tickets wrap around. Those that were drawn meanwhile come last.
-                let waits = now.wrapping_sub(since);
-                let waits = if waits > u32::MAX / 2 { 0 } else { waits };
+                let waits = waits(now, since);
                 if first.is_none_or(|(most, _)| waits > most) {
                     first = Some((waits, n));
                 }
@@ -426,8 +434,35 @@ impl<V: Handle> Rvic<V> {
         before & bit != 0
     }
 
-    fn line_at(&self, n: Number) -> (Option<&AtomicU32>, u32) {
-        let bit = 1_u32.wrapping_shl(n.raw().into());
+    /// Its line is high now. Was it low, so that it is an event? Then [`Rvic::risen`] is to follow that.
+    pub(crate) fn rise(&self, n: Number) -> bool {
+        let (Some(lines), bit) = self.line_at(n) else {
+            return false;
+        };
+        let mut now = lines.load(Ordering::Relaxed);
+        loop {
+            let rises = now & bit == 0;
+            let new = if rises {
+                (now | bit).wrapping_add(RISING)
+            } else {
+                now
+            };
+            match lines.compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return rises,
+                Err(other) => now = other,
+            }
+        }
+    }
+
+    /// The event of a line that has risen has arrived, or was dropped.
+    pub(crate) fn risen(&self, n: Number) {
+        if let (Some(lines), _) = self.line_at(n) {
+            lines.fetch_sub(RISING, Ordering::AcqRel);
+        }
+    }
+
+    fn line_at(&self, n: Number) -> (Option<&AtomicU64>, u64) {
+        let bit = 1_u64.wrapping_shl(u32::from(n.raw()) & 31);
         (self.lines.get(usize::from(n.raw()) / 32), bit)
     }
 
@@ -435,7 +470,7 @@ impl<V: Handle> Rvic<V> {
     pub(crate) fn high_lines(&self) -> impl Iterator<Item = Number> + '_ {
         let each = self.lines.iter().zip((0..).step_by(32));
         each.flat_map(|(lines, first): (_, u16)| {
-            bits(lines.load(Ordering::Acquire).into())
+            bits(u64::from(lines.load(Ordering::Acquire) as u32))
                 .map(move |n| Number(first.wrapping_add(n as u16)))
         })
     }
@@ -458,11 +493,10 @@ impl<V: Handle> Rvic<V> {
     /// Block number `n` as it is. The vCPU does not run.
     pub(crate) fn block(&self, n: usize) -> Block {
         let first = n.wrapping_mul(2);
-        // Before what is pending: a line that rises meanwhile is low here, rather than high without its event.
-        let line = self
-            .lines
-            .get(n)
-            .map_or(0, |lines| lines.load(Ordering::Acquire));
+        // Before what is pending: a line that rises from here on is low here, rather than high without its event.
+        let lines = self.lines.get(n);
+        let lines = lines.map_or(0, |lines| lines.load(Ordering::Acquire));
+        let (line, rising) = (lines as u32, lines >= RISING);
         let (low, high) = (self.word(first), self.word(first.wrapping_add(1)));
         let both = |low: u16, high: u16| u32::from(low) | u32::from(high) << 16;
         let now = self.ticket.load(Ordering::Relaxed);
@@ -472,13 +506,15 @@ impl<V: Handle> Rvic<V> {
         );
         // The same for all blocks, whatever a guest's two CPU_ONs of one vCPU at once have left.
         let enabled = self.is_enabled();
+        // One of the lines that are high has an event on its way, and it is not known which. An event too many finds nothing to do.
+        let pending = pending | if rising && enabled { line } else { 0 };
         let deliverable = if enabled { pending & !masked } else { 0 };
         let after = core::array::from_fn(|lane| {
             let set = deliverable.wrapping_shr(lane as u32) & 1 != 0;
             let age = self.ages.get(n.wrapping_mul(32).wrapping_add(lane));
             let age = age.filter(|_| set)?.load(Ordering::Relaxed);
             // What nobody has said yet has just become deliverable.
-            let waits = if age == 0 { 0 } else { now.wrapping_sub(age) };
+            let waits = if age == 0 { 0 } else { waits(now, age) };
             Some(waits.saturating_add(1).min(LAST))
         });
         Block {
@@ -498,7 +534,8 @@ impl<V: Handle> Rvic<V> {
             let (pending, masked) = (block.pending >> shift, block.masked >> shift);
             let new = Word::of(pending as u16, masked as u16, block.enabled);
             if let Some(place) = self.words.get(word) {
-                place.store(new.bits(), Ordering::Release);
+                // Whoever changes it meanwhile does so before or after that.
+                place.swap(new.bits(), Ordering::AcqRel);
             }
             if let Some(may) = self.may.get(word / 64) {
                 may.fetch_or(1_u64.wrapping_shl(word as u32), Ordering::AcqRel);
@@ -512,8 +549,9 @@ impl<V: Handle> Rvic<V> {
         }
         let lines = self.lines.get(n);
         // Who raises one from here on finds the rVIC as it is now.
-        let high = lines.map_or(0, |lines| lines.fetch_or(block.line, Ordering::AcqRel));
-        high & !block.line
+        let set = u64::from(block.line);
+        let high = lines.map_or(0, |lines| lines.fetch_or(set, Ordering::AcqRel));
+        high as u32 & !block.line
     }
 
     /// Writes all there is of it, but for what the host was told and what is counted.

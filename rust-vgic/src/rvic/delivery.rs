@@ -31,9 +31,12 @@ impl<H: Host> Domain<H> {
         level: bool,
     ) -> Result<(), Error> {
         let n = self.trusted(intid.into()).ok_or(Error::Invalid)?;
-        if !own.set_line(n, level) && level {
+        if !level {
+            own.set_line(n, false);
+        } else if own.rise(n) {
             own.counters.injections.count();
             let _ = self.signal(own, n, None);
+            own.risen(n);
         }
         Ok(())
     }

@@ -2,8 +2,10 @@
 //! A host for the models, on loom's atomics: vCPUs, the physical CPUs they are on, and inter-processor interrupts.
 
 mod offsets;
+mod physical;
 
 pub use offsets::{gicd, gicr};
+use physical::Physical;
 
 use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use loom::sync::{Arc, Mutex};
@@ -11,8 +13,8 @@ use loom::thread;
 use rust_vgic::lr::Format;
 use rust_vgic::redistributor::Region;
 use rust_vgic::{
-    Config, CpuInterface, Domain, Host, IntId, InterfaceState, LpiConfig, PhysIrq, Vcpu, VcpuId,
-    Version, Width,
+    Config, CpuInterface, Domain, Host, IntId, InterfaceState, LpiConfig, Vcpu, VcpuId, Version,
+    Width,
 };
 use std::collections::BTreeMap;
 
@@ -115,30 +117,6 @@ impl CpuInterface for Cpu<'_> {
     fn reset(&self) {}
     fn sync(&self) {}
     fn sync_written(&self) {}
-}
-
-/// The physical interrupt that there is, an edge. The hardware changes it without a lock.
-pub struct Physical {
-    active: AtomicBool,
-    /// Not loom's: only who has its lock looks.
-    enabled: std::sync::atomic::AtomicBool,
-}
-
-impl PhysIrq for Physical {
-    fn set_enabled(&self, on: bool) {
-        self.enabled.store(on, Ordering::Relaxed);
-    }
-    fn set_trigger(&self, _level: bool) {}
-    fn set_active(&self, on: bool) {
-        self.active.store(on, Ordering::Relaxed);
-    }
-    fn set_pending(&self, _on: bool) {}
-    fn is_pending(&self) -> bool {
-        false
-    }
-    fn has_fallen(&self) -> bool {
-        true
-    }
 }
 
 impl Host for Mock {
@@ -396,28 +374,10 @@ impl Mock {
             ipi: [false; 3].map(AtomicBool::new),
             memory: Default::default(),
             touched: AtomicBool::new(false),
-            physical: Mutex::new(Physical {
-                active: AtomicBool::new(false),
-                enabled: false.into(),
-            }),
+            physical: Mutex::new(Physical::new()),
             kicks: Default::default(),
             waits: Default::default(),
         }
-    }
-
-    /// Does that with the physical interrupt, whose lock is held.
-    pub fn with_phys<R>(&self, f: impl FnOnce(u16) -> R) -> R {
-        let _held = self.physical.lock().unwrap();
-        f(PHYS)
-    }
-
-    /// Is the physical interrupt enabled?
-    pub fn is_phys_enabled(&self) -> bool {
-        self.physical
-            .lock()
-            .unwrap()
-            .enabled
-            .load(Ordering::Relaxed)
     }
 
     /// The scheduler has chosen vCPU `n`, which does not run yet.

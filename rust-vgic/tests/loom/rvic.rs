@@ -4,6 +4,8 @@
 //!
 //! At the end of each the line is as it has to be, HCR_EL2.VI with it, after whatever exits were asked for.
 
+mod saved;
+
 use crate::machine::{Mock, explore};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};

@@ -395,6 +395,26 @@ fn sources_that_are_high_are_events() {
     }
 }
 
+/// A line has risen as it is saved, and is no event yet: it is one where that is restored, or once its rVIC is enabled there.
+#[test]
+fn a_line_that_is_about_to_be_an_event_is_one_elsewhere() {
+    for vcpu in [0, 1] {
+        let d = used();
+        let n = d.trusted(20).unwrap();
+        assert!(own(&d, vcpu).rise(n));
+        let stream = save(&d);
+        let _ = d.signal(own(&d, vcpu), n, None);
+        own(&d, vcpu).risen(n);
+        let there = new();
+        there.restore(&stream).unwrap();
+        if vcpu == 1 {
+            call(&there, vcpu, ENABLE, [0; 3]).unwrap();
+        }
+        assert!(there.is_pending(own(&there, vcpu), 20));
+        assert!(!there.is_pending(own(&there, vcpu), 21));
+    }
+}
+
 /// However its words were left: two CPU_ONs of one vCPU at once, one of which comes late.
 #[test]
 fn what_is_saved_says_the_same_of_all_words() {
