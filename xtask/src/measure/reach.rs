@@ -25,8 +25,8 @@ use std::path::PathBuf;
 pub struct Arguments {
     #[command(flatten)]
     pub tree: TreeArguments,
-    /// A libxen_glue.a of a Xen build; else the hypervisor is built with CONFIG_DEBUG=n
-    #[arg(long = "library", value_name = "FILE", conflicts_with = "xen")]
+    /// A libxen_glue.a of a Xen build, whatever --xen or XEN_TREE says; else the hypervisor is built with CONFIG_DEBUG=n
+    #[arg(long = "library", value_name = "FILE")]
     pub built: Option<PathBuf>,
 }
 
