@@ -106,7 +106,8 @@ impl Each {
     }
 
     fn cells(self) -> [String; 2] {
-        [self.traps, self.instructions].map(|n| format!("{n:.1}"))
+        // What is hardly less than nothing is nothing.
+        [self.traps, self.instructions].map(|n| format!("{:.1}", (n * 10.0).round() / 10.0 + 0.0))
     }
 }
 
@@ -234,6 +235,11 @@ mod tests {
         };
         let seen = Each::of(100, [run(1_000, 50_000), run(1_300, 90_000)]);
         assert_eq!(seen, each(3.0, 400.0));
+    }
+
+    #[test]
+    fn nothing_has_no_sign() {
+        assert_eq!(each(-0.01, -0.2).cells(), ["0.0", "-0.2"]);
     }
 
     #[test]
