@@ -306,7 +306,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Writes 32-bit cells.
-    pub fn numbers(&self, node: &str, property: &str, cells: &[u64]) -> Result<()> {
+    fn numbers(&self, node: &str, property: &str, cells: &[u64]) -> Result<()> {
         let cells: Vec<String> = cells.iter().map(|c| format!("{c:#x}")).collect();
         let mut arguments = vec!["-t", "x", node, property];
         arguments.extend(cells.iter().map(String::as_str));
