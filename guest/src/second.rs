@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 /// What another CPU can be asked: it may not capture anything, but gets a number and gives one.
 pub type Job = fn(usize) -> Outcome<usize>;
 
-/// How long a job may take: longer where four CPUs may take turns on one.
+/// How long a CPU may take for a job, or to come up or go off: longer where four may take turns on one.
 fn limit() -> u64 {
     if rvic::is_used() { 120_000 } else { 30_000 }
 }
@@ -132,7 +132,7 @@ impl Cpu {
         let result = psci::cpu_on(self.mpidr(), self.entry());
         check!(result == 0, "CPU_ON says {result}");
         check!(
-            timer::within(2000, || self.is_alive()),
+            timer::within(limit(), || self.is_alive()),
             "CPU {} does not come up",
             self.0
         );
@@ -151,7 +151,7 @@ impl Cpu {
             },
             0,
         )?;
-        let off = timer::within(2000, || {
+        let off = timer::within(limit(), || {
             !self.is_alive() && psci::affinity_info(self.mpidr()) == psci::OFF
         });
         check!(off, "CPU {} does not go off", self.0);
