@@ -211,7 +211,7 @@ pub fn guest(arguments: &GuestArguments) -> Result<bool> {
     let built = xen::build(&boot.xen, arguments.icount)?;
     let image = image(arguments.planted_fault)?;
     if arguments.refusals {
-        return refused::refusals(arguments, &qemu, &built, &image);
+        return refused::refusals(&boot, &qemu, &built, &image);
     }
     let alone = Alone {
         qemu: &qemu,

@@ -2,7 +2,7 @@
 //! `guest --refusals`: domains of the device tree that cannot have what they ask for, as one with an rVIC and a device of the host. Of each
 //! Xen must say so in a sentence.
 
-use crate::boot::bare::GuestArguments;
+use crate::boot::arguments::BootArguments;
 use crate::boot::dtb::{self, Controller, Module, Tree};
 use crate::boot::machine::{self, Wish, loader, path};
 use crate::boot::qemu::Qemu;
@@ -91,15 +91,10 @@ const ALL: [Wrong; 4] = [
 ];
 
 /// Boots each, and says what came of it; the result is whether Xen refused all of them.
-pub fn refusals(
-    arguments: &GuestArguments,
-    qemu: &Qemu,
-    built: &Built,
-    image: &Path,
-) -> Result<bool> {
+pub fn refusals(boot: &BootArguments, qemu: &Qemu, built: &Built, image: &Path) -> Result<bool> {
     for wrong in &ALL {
         let step = Step::start(format!("A domain with {}", wrong.name));
-        match refusal(arguments, qemu, built, image, wrong, &step)? {
+        match refusal(boot, qemu, built, image, wrong, &step)? {
             Some(said) => step.done(&format!("refused: {said}")),
             None => {
                 println!("guest: FAILED {} is not refused", wrong.name);
@@ -109,7 +104,7 @@ pub fn refusals(
     }
     println!(
         "guest: ok gic={} refused={} xen={}",
-        arguments.gic,
+        boot.gic,
         ALL.len(),
         built.full_version
     );
@@ -118,14 +113,13 @@ pub fn refusals(
 
 /// The line in which it is, if it is.
 fn refusal(
-    arguments: &GuestArguments,
+    boot: &BootArguments,
     qemu: &Qemu,
     built: &Built,
     image: &Path,
     wrong: &Wrong,
     step: &Step,
 ) -> Result<Option<String>> {
-    let boot = arguments.machine();
     fs::create_dir_all(paths::boot())?;
     let name = format!("refused-xen{}-{}", built.version, boot.gic);
     let place = |extension: &str| paths::boot().join(format!("{name}.{extension}"));
@@ -137,7 +131,7 @@ fn refusal(
     let partial = kernel.followed_by(partial_tree(place("partial.dts"), place("partial.dtb"))?)?;
     let files = Files { kernel, partial };
     let (tree, log) = (place("dtb"), place("log"));
-    let mut command = machine::arguments(qemu, &boot, MEMORY);
+    let mut command = machine::arguments(qemu, boot, MEMORY);
     let test = dtb::Test {
         kernel: &files.kernel,
         bootargs: "",
@@ -151,7 +145,7 @@ fn refusal(
     for module in [&files.kernel, &files.partial] {
         command.extend(["-device".into(), loader(module)?]);
     }
-    let limit = Duration::from_secs(arguments.limit);
+    let limit = Duration::from_secs(boot.limit);
     let mut said = None;
     machine::run(&command, &log, limit, step, |line| {
         if line.text.contains(wrong.said) {
