@@ -8,7 +8,8 @@
  * That takes a level. There are machines, or their descriptions, that have the
  * PPI an edge: then Xen keeps the line, as it does the physical timer's, and
  * looks at it on each exit while it is up. As long as that is so, the PPI is
- * disabled: it may be a level after all.
+ * disabled: it may be a level after all. So it does for an rVIC, to which no
+ * PPI is mapped.
  */
 
 #include <xen/event.h>
@@ -31,11 +32,6 @@ static struct irq_desc *host_ppi(void)
     return irq_to_desc(timer_get_irq(TIMER_VIRT_PPI));
 }
 
-static bool is_level(const struct irq_desc *desc)
-{
-    return desc->arch.type & IRQ_TYPE_LEVEL_MASK;
-}
-
 /* There is a CPU whose PPI is an edge: a vCPU may come there. */
 static bool __read_mostly some_edge;
 
@@ -46,7 +42,7 @@ void vgic_vtimer_setup(void)
 
     spin_lock_irqsave(&desc->lock, flags);
     /* From here on its end in Xen leaves it active. */
-    if ( is_level(desc) )
+    if ( rvgic_desc_is_level(desc) )
         desc->handler = gic_hw_ops->gic_guest_irq_type;
     else
         some_edge = true;

@@ -64,7 +64,9 @@ fn retarget_to_and_fro_against_injection() {
 fn retarget_out_of_ready_against_entry_of_the_new_target() {
     explore(4, || {
         let d = domain(2);
-        FIRST.map(|raw| inject_private(&d, 0, raw, true));
+        for raw in FIRST {
+            inject_private(&d, 0, raw, true);
+        }
         inject(&d);
         enter(&d, 0);
         exit(&d, 0);
@@ -83,14 +85,18 @@ fn retarget_out_of_ready_against_entry_of_the_new_target() {
 fn retarget_out_of_ready_against_exit_and_entry() {
     explore(3, || {
         let d = domain(2);
-        FIRST.map(|raw| inject_private(&d, 0, raw, true));
+        for raw in FIRST {
+            inject_private(&d, 0, raw, true);
+        }
         inject(&d);
         enter(&d, 0);
         assert!(
             shown(&d, 0, SPI).is_empty(),
             "both list registers are taken"
         );
-        FIRST.map(|raw| inject_private(&d, 0, raw, false));
+        for raw in FIRST {
+            inject_private(&d, 0, raw, false);
+        }
         forget_ipis(&d);
         retargeted_against(&d, trap);
     });
