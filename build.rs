@@ -26,6 +26,7 @@ fn main() {
     }
     if env::var_os("CARGO_FEATURE_WITHOUT_HOST_ITS").is_none() {
         build.define("CONFIG_HAS_ITS", None);
+        build.define("CONFIG_HAS_PCI_MSI", None);
     }
     build
         .files(files)

@@ -4,5 +4,6 @@
 pub mod guest;
 pub mod its;
 pub mod linux;
+pub mod pci;
 pub mod scenario;
 pub mod travel;

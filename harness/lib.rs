@@ -19,6 +19,7 @@
 //! | `lock` | a lock that a panicking test may have left poisoned |
 //! | [`machine::lr`], [`machine::cpuif`] | list registers and the virtual CPU interface that works on them |
 //! | [`machine::physgic`] | the physical GIC: shared interrupts, their lines, activation |
+//! | [`machine::pci`] | a PCI function: configuration space, BARs, and the messages that it writes |
 //! | `machine::bell` | the event-check IPI, and what wakes an idle CPU |
 //! | [`machine::profile`] | kinds of machines |
 //! | [`notes`] | the lives of interrupts, noted on request |
@@ -30,6 +31,7 @@
 //! | [`xen::vtimer`] | its virtual timer, in the registers of whatever CPU it is on |
 //! | [`xen::vcpu`] | a vCPU |
 //! | [`xen::host`] | the machine with Xen on it: its physical CPUs |
+//! | [`xen::pci`], [`xen::vpci`] | functions that domains own: the host's side, and what their guests see |
 //! | `xen::interrupts`, `xen::entries` | Xen's way through interrupts, exits and entries |
 //! | `xen::heap`, `xen::services` | what the vGIC and the C half call |
 //! | [`xen::domain`] | domains, made and unmade as Xen does |
@@ -37,6 +39,7 @@
 //! | [`guests::guest::hvc`] | one with an rVIC: its calls, and the line that it sees |
 //! | [`guests::linux`] | what Linux's GIC drivers do to a GIC |
 //! | [`guests::its`] | what Linux's driver does with LPIs and ITSes |
+//! | [`guests::pci`] | what Linux does with a PCI function |
 //! | [`guests::travel`] | a domain is saved on one machine and restored on another |
 //! | [`guests::scenario`] | the scripted guest of `cargo run` |
 //! | [`scripts::play`] | recordings and scripts, step by step |

@@ -4,5 +4,6 @@
 pub(crate) mod bell;
 pub mod cpuif;
 pub mod lr;
+pub mod pci;
 pub mod physgic;
 pub mod profile;

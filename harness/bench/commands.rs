@@ -6,10 +6,15 @@ use super::row::{Meter, Needs, Row, expect};
 use crate::guests::guest::Size;
 use crate::guests::its::command::{self, clear, discard, inv, invall, mapti, movi};
 use crate::guests::its::{self, Command, FIRST_LPI, Its, configure, gits};
+use crate::guests::pci::Device;
+use crate::machine::pci::Shape;
 use crate::machine::profile::Profile;
 use crate::xen::abi;
 use crate::xen::domain::Config;
-use anyhow::Result;
+use crate::xen::pci::Pci;
+use crate::xen::vpci::Vpci;
+use anyhow::{Result, bail};
+use std::sync::Arc;
 
 /// Events of a device.
 const EVENTS: u32 = 8192;
@@ -29,6 +34,10 @@ pub(super) fn rows() -> Vec<Row> {
         let name = format!("v3: cycle of a device model's message, {n} mapped");
         Row::counted(name, Needs::OurIts, move |m| message(m, n)).hot()
     });
+    let functions = [1, 1000].map(|n| {
+        let name = format!("v3: cycle of a PCI function's message, {n} mapped");
+        Row::counted(name, Needs::OurIts, move |m| function(m, n)).hot()
+    });
     let kinds = KINDS.iter().map(|kind| {
         Row::counted(format!("ITS: {}", kind.name), kind.needs, |m| {
             commands(m, kind)
@@ -41,6 +50,7 @@ pub(super) fn rows() -> Vec<Row> {
     cycles
         .into_iter()
         .chain(messages)
+        .chain(functions)
         .chain(kinds)
         .chain(invalls)
         .collect()
@@ -138,6 +148,45 @@ fn message(m: &mut Meter, mapped: u32) -> Result<()> {
         });
     });
     expect(lost == 0, || format!("{lost} messages did not come"))?;
+    bed.end()
+}
+
+/// The same of a PCI function of the host's that the guest has: a host LPI that is a message.
+fn function(m: &mut Meter, mapped: u32) -> Result<()> {
+    let profile = Profile {
+        spis: 32,
+        ..profile(3, 2).with_itses(1)
+    };
+    let bed = Bed::unconfigured(profile, Config::guest(3, 2).with_msi())?;
+    its::enable_lpis(&bed.domain, &bed.cpus);
+    let its = Its::probe(&bed.domain, &bed.cpus[0], 0);
+    map(&bed, &its, mapped);
+    let doorbell = its.base + gits::TRANSLATER;
+    let pci = Arc::new(Pci::new(bed.cpus[0].machine(), Shape::LARGEST, 0, 77));
+    let Ok(vpci) = Vpci::assign(&bed.domain, &pci, 0) else {
+        bail!("the function is refused");
+    };
+    let device = Device::probe(&bed.cpus[0], &vpci);
+    device.enable_msix(&bed.cpus[0], mapped, |n| (doorbell, n));
+    let physical: Vec<(u32, u32)> = (0..m.rounds() as u32)
+        .map(|n| n.wrapping_mul(7919) % mapped)
+        .filter_map(|n| Some((pci.physical_lpi(n)?, FIRST_LPI + n)))
+        .collect();
+    let mut lost = 0;
+    let mut cycle = |here: &Here<'_>, (lpi, intid): (u32, u32)| {
+        here.exit();
+        abi::do_lpi(lpi);
+        here.enter();
+        lost += u32::from(here.take(|| ()) != intid);
+    };
+    bed.on(0, |here| {
+        physical.iter().take(20).for_each(|lpi| cycle(here, *lpi));
+        m.measure(physical.len() as u64, || {
+            physical.iter().for_each(|lpi| cycle(here, *lpi));
+        });
+    });
+    expect(lost == 0, || format!("{lost} messages did not come"))?;
+    drop((vpci, pci));
     bed.end()
 }
 

@@ -34,6 +34,16 @@ void mock_hwirq_power_on(void);
 void mock_its_power_on(const struct mock_machine *machine);
 void mock_its_release(struct domain *d);
 void mock_its_release_devices(struct domain *d);
+void mock_its_translate(struct domain *d, uint32_t id, paddr_t doorbell, uint32_t number,
+                        unsigned int *lpi);
+int mock_its_map_function(struct domain *d, uint32_t id, paddr_t doorbell, unsigned int events,
+                          unsigned int *first_lpi);
+void mock_its_unmap_function(struct domain *d, uint32_t id, paddr_t doorbell);
+void mock_its_message(unsigned int lpi, bool bound, uint32_t device, uint32_t data);
+
+/* iommu.c */
+bool mock_iommu_reaches(const struct domain *d, paddr_t address);
+void mock_iommu_release(struct domain *d);
 #else
 static inline void mock_its_power_on(const struct mock_machine *machine) {}
 static inline void mock_its_release(struct domain *d) {}

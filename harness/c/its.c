@@ -11,10 +11,6 @@
 
 #include <asm/gic_v3_its.h>
 
-#ifndef MOCK_PEER
-#include <xen/iommu.h>
-#endif
-
 #define DEVICE_BITS 16
 #define EVENT_BITS 16
 #define HOST_LPIS (65536 - LPI_OFFSET)
@@ -32,7 +28,12 @@ struct list_head host_its_list = LIST_HEAD_INIT(host_its_list);
 /* By physical LPI. Taken in hard interrupt context, too. */
 static struct {
     spinlock_t lock;
-    struct host_lpi { bool taken; struct domain *d; uint32_t virt; } lpis[HOST_LPIS];
+    /* What it is for whoever it belongs to: an LPI, or a message of a device. */
+    struct host_lpi {
+        bool taken, message;
+        struct domain *d;
+        uint32_t virt, device, data;
+    } lpis[HOST_LPIS];
 } host_lpis;
 
 static struct host_lpi *host_lpi(unsigned int lpi)
@@ -179,54 +180,6 @@ static struct its_device *create(struct domain *d, paddr_t doorbell, uint32_t id
     return device;
 }
 
-#ifndef MOCK_PEER
-long iommu_map(struct domain *d, dfn_t dfn, mfn_t mfn, unsigned long count,
-               unsigned int flags, unsigned int *flush)
-{
-    struct mock_iommu_page *page = _xzalloc(sizeof(*page), _Alignof(struct mock_iommu_page));
-
-#if RVGIC_XEN_RELEASE <= 420
-    BUG_ON(!is_domain_direct_mapped(d));
-#endif
-    if ( !page )
-        return -ENOMEM;
-    if ( count != 1 || flags != IOMMUF_writable || dfn_x(dfn) != mfn_x(mfn) )
-        mock_broken("a page of the hardware domain's devices that is not the host's");
-    page->dfn = dfn_x(dfn);
-    page->next = d->pages;
-    d->pages = page;
-    *flush = 1;
-
-    return 0;
-}
-
-int iommu_iotlb_flush(struct domain *d, dfn_t dfn, unsigned long count, unsigned int flush)
-{
-    struct mock_iommu_page *page;
-
-    for ( page = d->pages; page && flush; page = page->next )
-        page->flushed |= page->dfn - dfn_x(dfn) < count;
-
-    return 0;
-}
-
-/* May a device of the domain's write there? */
-static bool reaches(const struct domain *d, paddr_t address)
-{
-    const struct mock_iommu_page *page = d->pages;
-
-    while ( page && (page->dfn != PFN_DOWN(address) || !page->flushed) )
-        page = page->next;
-
-    return !is_iommu_enabled(d) || page;
-}
-#else
-static bool reaches(const struct domain *d, paddr_t address)
-{
-    return true;
-}
-#endif
-
 /* gicv3_its_release_devices(), or what of it is left. */
 void mock_its_release_devices(struct domain *d)
 {
@@ -242,13 +195,7 @@ void mock_its_release_devices(struct domain *d)
 /* What of the host's ITSes a domain has is Xen's to free. */
 void mock_its_release(struct domain *d)
 {
-    struct mock_iommu_page *page;
-
-    while ( (page = d->pages) != NULL )
-    {
-        d->pages = page->next;
-        xfree(page);
-    }
+    mock_iommu_release(d);
     mock_its_release_devices(d);
 }
 
@@ -488,9 +435,120 @@ void mock_translate(struct domain *d, unsigned int its, uint32_t device, uint32_
 
     *lpi = INVALID_LPI;
     list_for_each_entry ( host, &host_its_list, entry )
-        if ( !its-- && reaches(d, host->addr + ITS_DOORBELL_OFFSET) )
+        if ( !its-- && mock_iommu_reaches(d, host->addr + ITS_DOORBELL_OFFSET) )
             event(d, host->addr + ITS_DOORBELL_OFFSET, device, number, lpi);
 }
+
+#ifndef MOCK_PEER
+/* A function of the domain's is mapped: its doorbell is the domain's own of that ITS. */
+int mock_its_map_function(struct domain *d, uint32_t id, paddr_t doorbell, unsigned int events,
+                          unsigned int *first_lpi)
+{
+    struct its_device *made, **link;
+    unsigned int i, count = LPI_BLOCK;
+
+    while ( count < events )
+        count *= 2;
+    count_commands(1 + count);
+    if ( __atomic_load_n(&refuse, __ATOMIC_SEQ_CST) || id >> DEVICE_BITS )
+        return -ENODEV;
+    made = create(d, doorbell, id, count);
+    if ( !made )
+        return -ENOMEM;
+    /* Nobody has any of them yet. */
+    for ( i = 0; i < count; i++ )
+    {
+        mock_phys_lpi_property(made->first_lpi + i, false);
+        mock_phys_lpi_invalidate(made->first_lpi + i);
+    }
+    spin_lock(&d->arch.vgic.its_devices_lock);
+    link = find(d, doorbell, id);
+    if ( *link )
+        mock_broken("the host's ITS has a function twice");
+    made->next = *link;
+    *link = made;
+    spin_unlock(&d->arch.vgic.its_devices_lock);
+    *first_lpi = made->first_lpi;
+
+    return 0;
+}
+
+/* MAPD without V, and SYNC. */
+void mock_its_unmap_function(struct domain *d, uint32_t id, paddr_t doorbell)
+{
+    struct its_device *device, **link;
+
+    count_commands(2);
+    spin_lock(&d->arch.vgic.its_devices_lock);
+    link = find(d, doorbell, id);
+    device = *link;
+    if ( device )
+        *link = device->next;
+    spin_unlock(&d->arch.vgic.its_devices_lock);
+    if ( device )
+        destroy(device);
+}
+
+/*
+ * An LPI is a message of its owner's from now on, or nothing. One that is held
+ * stays so.
+ */
+void mock_its_message(unsigned int lpi, bool bound, uint32_t device, uint32_t data)
+{
+    unsigned long flags;
+    bool was;
+
+    spin_lock_irqsave(&host_lpis.lock, flags);
+    was = host_lpi(lpi)->message;
+    host_lpi(lpi)->message = bound;
+    host_lpi(lpi)->device = device;
+    host_lpi(lpi)->data = data;
+    spin_unlock_irqrestore(&host_lpis.lock, flags);
+    if ( was == bound )
+        return;
+    mock_phys_lpi_property(lpi, bound);
+    mock_phys_lpi_invalidate(lpi);
+    count_commands(2);
+    if ( !bound )
+        mock_phys_lpi_clear(lpi);
+}
+
+bool gicv3_lpi_message(const struct domain *d, uint32_t lpi, uint32_t *device, uint32_t *data)
+{
+    struct host_lpi entry;
+    unsigned long flags;
+
+    spin_lock_irqsave(&host_lpis.lock, flags);
+    entry = *host_lpi(lpi);
+    spin_unlock_irqrestore(&host_lpis.lock, flags);
+    *device = entry.device;
+    *data = entry.data;
+
+    return entry.message && entry.d == d;
+}
+
+/* MOVI and SYNC. */
+int gicv3_its_route_lpi(struct domain *d, uint32_t lpi, unsigned int cpu)
+{
+    uint32_t device, data;
+
+    ASSERT(local_irq_is_enabled());
+    if ( !gicv3_lpi_message(d, lpi, &device, &data) )
+        return -ENOENT;
+    count_commands(2);
+    mock_phys_lpi_target(lpi, cpu);
+
+    return 0;
+}
+
+/* A device writes to a doorbell of its owner's. */
+void mock_its_translate(struct domain *d, uint32_t id, paddr_t doorbell, uint32_t number,
+                        unsigned int *lpi)
+{
+    *lpi = INVALID_LPI;
+    event(d, doorbell, id, number, lpi);
+}
+#endif
 
 /* gicv3_do_LPI(), after the acknowledge. */
 void mock_do_lpi(unsigned int lpi)
@@ -506,7 +564,9 @@ void mock_do_lpi(unsigned int lpi)
         vgic_vcpu_inject_lpi(entry.d, entry.virt);
 #else
     /* The domain that it is allocated to, whatever that has mapped. */
-    if ( entry.d )
+    if ( entry.message )
+        vgic_host_message(entry.d, lpi, entry.device, entry.data);
+    else if ( entry.d )
         vgic_host_lpi(entry.d, lpi, entry.virt);
 #endif
 }
@@ -525,13 +585,9 @@ void mock_do_lpi(unsigned int lpi)
     mock_broken("an LPI of the hardware's");
 }
 
-void mock_refuse_devices(bool on)
-{
-}
+void mock_refuse_devices(bool on) { }
 
-void mock_refuse_commands(unsigned int times)
-{
-}
+void mock_refuse_commands(unsigned int times) { }
 
 void mock_its_commands(uint64_t *count)
 {

@@ -48,6 +48,11 @@ void mock_domain_choose_iommu(struct domain *d)
     d->options |= XEN_DOMCTL_CDF_iommu;
 }
 
+void mock_domain_choose_vpci(struct domain *d)
+{
+    d->options |= XEN_DOMCTL_CDF_iommu | XEN_DOMCTL_CDF_vpci;
+}
+
 /* It becomes a 32-bit domain, of which nobody has asked the vGIC. */
 void mock_domain_choose_aarch32(struct domain *d)
 {

@@ -419,6 +419,9 @@ struct vtimer { register_t ctl, cval; unsigned int irq; struct timer timer; };
 #define XEN_DOMCTL_CDF_iommu (1U << 5)
 #define XEN_DOMCTL_CDF_arm_msi (1U << 9)
 #define XEN_DOMCTL_CDF_arm_rvid_levels (1U << 10)
+#define XEN_DOMCTL_CDF_vpci (1U << 11)
+/* asm/domain.h */
+#define has_vpci(d) (!!((d)->options & XEN_DOMCTL_CDF_vpci))
 #define GUEST_GICV3_ITS_BASE 0x08080000ULL
 #define GUEST_GICV3_ITS_SIZE 0x00020000ULL
 #define GUEST_GICV2M_BASE 0x08020000ULL

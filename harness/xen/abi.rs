@@ -3,7 +3,7 @@
 
 use crate::machine::profile::Hardware;
 use crate::xen::faults::{Memory, vgic};
-use crate::xen::functions::{RawDesc, RawDomain, RawVcpu, each_function};
+use crate::xen::functions::{RawDesc, RawDomain, RawMsi, RawPci, RawVcpu, each_function};
 use crate::xen::peer;
 use std::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 
@@ -124,6 +124,7 @@ optional! {
     choose_msi = mock_domain_choose_msi(d: *mut RawDomain);
     choose_levels = mock_domain_choose_levels(d: *mut RawDomain);
     choose_iommu = mock_domain_choose_iommu(d: *mut RawDomain);
+    choose_vpci = mock_domain_choose_vpci(d: *mut RawDomain);
     choose_aarch32 = mock_domain_choose_aarch32(d: *mut RawDomain);
     finished = mock_domain_finished(d: *mut RawDomain, crashed: *mut bool);
     /// `handle_hypervisor()` of the vCPU that is current: x0 to x3.
@@ -145,6 +146,27 @@ optional! {
     timers_get = mock_timers_get(v: *mut RawVcpu, words: *mut u64);
     timers_set = mock_timers_set(v: *mut RawVcpu, words: *const u64);
     save_size = mock_save_size(d: *mut RawDomain, size: *mut i64);
+    pci_alloc = mock_pci_alloc(function: *const c_void, its: c_uint, devid: u32, pdev: *mut *mut RawPci);
+    pci_free = mock_pci_free(pdev: *mut RawPci);
+    pci_owner = mock_pci_owner(pdev: *mut RawPci, d: *mut RawDomain);
+    /// Calls of the host that do not fail before one does; negative: none.
+    pci_fail = mock_pci_fail(nth: c_int);
+    pci_bound = mock_pci_bound(
+        pdev: *mut RawPci, event: u32, bound: *mut bool, device: *mut u32, data: *mut u32
+    );
+    pci_kept = mock_pci_kept(pdev: *const RawPci, event: u32, kept: *mut bool);
+    pci_write = mock_pci_write(pdev: *mut RawPci, address: u64, data: u32, lpi: *mut c_uint);
+    msi_enable = mock_msi_enable(
+        m: *mut RawMsi, vectors: u32, address: u64, data: u32, masked: u32, rc: *mut c_int
+    );
+    msi_update = mock_msi_update(m: *mut RawMsi, address: u64, data: u32, rc: *mut c_int);
+    msi_disable = rvgic_msi_disable(m: *mut RawMsi);
+    msi_mask = rvgic_msi_mask(m: *mut RawMsi, vector: u32, masked: bool);
+    msix_enable = mock_msix_enable(
+        m: *mut RawMsi, entry: u32, address: u64, data: u32, masked: bool, rc: *mut c_int
+    );
+    msix_disable = mock_msix_disable(m: *mut RawMsi, entry: u32, rc: *mut c_int);
+    msix_mask = rvgic_msix_mask(m: *mut RawMsi, entry: u32, masked: bool);
     /// Nanoseconds.
     pass_time = mock_pass_time(ns: u64, expired: *mut bool);
 }
@@ -159,6 +181,34 @@ pub(crate) fn reset(d: *mut RawDomain, its: Option<u32>) -> c_int {
         });
     }
     rc
+}
+
+/// `rvgic_msi_attach()`: what it made, if anything.
+///
+/// # Errors
+/// What it answered.
+pub(crate) fn msi_attach(
+    d: *mut RawDomain,
+    pdev: *mut RawPci,
+    device: u32,
+    events: u32,
+) -> Result<*mut RawMsi, c_int> {
+    let (mut m, mut rc) = (std::ptr::null_mut(), -95);
+    if let Some(f) = peer::functions().mock_msi_attach {
+        // SAFETY: the mock passes structures that it made and has not released.
+        vgic(Memory::Allowed, || unsafe {
+            f(d, pdev, device, events, &mut m, &mut rc)
+        });
+    }
+    if rc == 0 { Ok(m) } else { Err(rc) }
+}
+
+/// `rvgic_msi_detach()`.
+pub(crate) fn msi_detach(m: *mut RawMsi) {
+    if let Some(f) = peer::functions().mock_msi_detach {
+        // SAFETY: what attaching made, for the last time.
+        vgic(Memory::Allowed, || unsafe { f(m) });
+    }
 }
 
 /// All there is of a vGIC that is ours.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Domains, made and unmade with their vCPUs in Xen's order.
 
+mod messages;
 mod rvic;
 mod toolstack;
 
@@ -33,6 +34,8 @@ pub struct Config {
     pub levels: bool,
     /// `XEN_DOMCTL_CDF_iommu`: devices of the host may be given to it.
     pub iommu: bool,
+    /// `XEN_DOMCTL_CDF_vpci`, with that: they are behind a PCI host bridge of Xen's.
+    pub vpci: bool,
     /// Its host interrupts run against the limit that Xen has for them. Here time passes on request only, so who wants that has
     /// to see to it.
     pub storms: bool,
@@ -51,6 +54,7 @@ impl Config {
             msi: false,
             levels: false,
             iommu: false,
+            vpci: false,
             storms: false,
         }
     }
@@ -71,6 +75,13 @@ impl Config {
     #[must_use]
     pub const fn with_iommu(mut self) -> Self {
         self.iommu = true;
+        self
+    }
+
+    /// The same, to which PCI devices of the host may be given.
+    #[must_use]
+    pub const fn with_vpci(mut self) -> Self {
+        self.vpci = true;
         self
     }
 
@@ -223,12 +234,19 @@ impl Domain {
         if config.iommu {
             abi::choose_iommu(raw);
         }
+        if config.vpci {
+            abi::choose_vpci(raw);
+        }
         if !config.storms {
             abi::set_storm(raw, u32::MAX, 0);
         }
         // From here on, dropping it is arch_domain_destroy().
         machine.hypervisor(0, || domain.construct())?;
         Ok(domain)
+    }
+
+    pub(crate) fn raw(&self) -> *mut RawDomain {
+        self.raw
     }
 
     fn construct(&self) -> Result<(), Errno> {
@@ -359,103 +377,6 @@ impl Domain {
     pub fn memory_accesses(&self) -> u64 {
         // SAFETY: alive.
         unsafe { abi::mock_domain_ram_accesses(self.raw) }
-    }
-
-    /// The physical LPI that one of the host's ITSes makes of a device's event.
-    pub fn physical_lpi(&self, its: u32, device: u32, event: u32) -> Option<u32> {
-        let mut lpi = 0;
-        abi::translate(self.raw, its, device, event, &mut lpi);
-        (lpi != 0).then_some(lpi)
-    }
-
-    /// A message of a device of this domain's to one of the host's ITSes, from no CPU. False: the host has not mapped it.
-    pub fn send_msi(&self, its: u32, device: u32, event: u32) -> bool {
-        let lpi = self.physical_lpi(its, device, event);
-        lpi.map(|lpi| self.machine.gic.send_lpi(lpi)).is_some()
-    }
-
-    /// Where ITS number n of the domain is: the hardware domain and those that are direct-mapped have the host's places.
-    pub fn its_base(&self, n: usize) -> u64 {
-        if self.config.hardware || self.config.direct_mapped {
-            self.machine.profile.its_base(n)
-        } else {
-            GUEST_GICV3_ITS_BASE
-        }
-    }
-
-    /// `XEN_DMOP_inject_msi2` on a physical CPU: a device model writes `data` to `doorbell` as device `source`.
-    ///
-    /// # Errors
-    /// What the vGIC answers.
-    pub fn inject_msi(
-        &self,
-        cpu: usize,
-        doorbell: u64,
-        segment: u32,
-        source: u32,
-        data: u32,
-    ) -> Result<(), Errno> {
-        self.machine.hypervisor(cpu, || {
-            self.inject_msi_here(doorbell, segment, source, data)
-        })
-    }
-
-    /// The same on the CPU of the machine that the caller is on.
-    pub(crate) fn inject_msi_here(
-        &self,
-        doorbell: u64,
-        segment: u32,
-        source: u32,
-        data: u32,
-    ) -> Result<(), Errno> {
-        let mut rc = 0;
-        abi::inject_msi(self.raw, doorbell, segment, source, data, &mut rc);
-        result(rc)
-    }
-
-    /// The same to ITS number n.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn message(&self, cpu: usize, its: usize, device: u32, event: u32) -> Result<(), Errno> {
-        let doorbell = self.its_base(its) + TRANSLATER;
-        self.inject_msi(cpu, doorbell, 0, device, event)
-    }
-
-    /// `XEN_DMOP_inject_msi2` on a physical CPU, with all that the caller says.
-    ///
-    /// # Errors
-    /// What the vGIC answers.
-    pub fn inject_msi2(&self, cpu: usize, op: &InjectMsi2) -> Result<(), Errno> {
-        let mut rc = 0;
-        self.machine.hypervisor(cpu, || {
-            abi::dm_op(self.raw, std::ptr::from_ref(op).cast(), &mut rc);
-        });
-        result(rc)
-    }
-
-    /// The first of the SPIs of its GICv2m frame, and how many there are.
-    pub fn msi_spis(&self) -> Option<(u32, u32)> {
-        let (mut base, mut count) = (0, 0);
-        abi::v2m(self.raw, &mut base, &mut count);
-        (count != 0).then_some((base, count))
-    }
-
-    /// From now on the host refuses to map devices, or takes them again.
-    pub fn refuse_devices(&self, on: bool) {
-        abi::refuse_devices(on);
-    }
-
-    /// So many times from now on the host's ITSes take no command of the domain's INVs.
-    pub fn refuse_commands(&self, times: u32) {
-        abi::refuse_commands(times);
-    }
-
-    /// How many commands the host's ITSes have had.
-    pub fn host_commands(&self) -> u64 {
-        let mut count = 0;
-        abi::its_commands(&mut count);
-        count
     }
 
     /// Base and size of each redistributor region.

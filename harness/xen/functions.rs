@@ -24,6 +24,10 @@ opaque! {
     RawVcpu
     /// `struct irq_desc`
     RawDesc
+    /// `struct pci_dev`
+    RawPci
+    /// `struct rvgic_msi`
+    RawMsi
 }
 
 // The library itself: xen-glue's Rust half and its C half.
@@ -132,6 +136,7 @@ macro_rules! each_function {
                 fn mock_domain_choose_msi(d: *mut RawDomain);
                 fn mock_domain_choose_levels(d: *mut RawDomain);
                 fn mock_domain_choose_iommu(d: *mut RawDomain);
+                fn mock_domain_choose_vpci(d: *mut RawDomain);
                 fn mock_domain_choose_aarch32(d: *mut RawDomain);
                 fn mock_domain_finished(d: *mut RawDomain, crashed: *mut bool);
                 fn mock_smccc(regs: *mut u64);
@@ -145,6 +150,31 @@ macro_rules! each_function {
                 fn mock_dm_op(d: *mut RawDomain, op: *const c_void, rc: *mut c_int);
                 fn mock_domctl(d: *mut RawDomain, op: *const c_void, rc: *mut c_int);
                 fn mock_set_limits(d: *mut RawDomain, lpis: u32, devices: u32, events: u32, rc: *mut c_int);
+                fn mock_pci_alloc(function: *const c_void, its: c_uint, devid: u32, pdev: *mut *mut RawPci);
+                fn mock_pci_free(pdev: *mut RawPci);
+                fn mock_pci_owner(pdev: *mut RawPci, d: *mut RawDomain);
+                fn mock_pci_fail(nth: c_int);
+                fn mock_pci_bound(
+                    pdev: *mut RawPci, event: u32, bound: *mut bool, device: *mut u32, data: *mut u32
+                );
+                fn mock_pci_kept(pdev: *const RawPci, event: u32, kept: *mut bool);
+                fn mock_pci_write(pdev: *mut RawPci, address: u64, data: u32, lpi: *mut c_uint);
+                fn mock_msi_attach(
+                    d: *mut RawDomain, pdev: *mut RawPci, device: u32, events: u32, m: *mut *mut RawMsi,
+                    rc: *mut c_int
+                );
+                fn mock_msi_detach(m: *mut RawMsi);
+                fn mock_msi_enable(
+                    m: *mut RawMsi, vectors: u32, address: u64, data: u32, masked: u32, rc: *mut c_int
+                );
+                fn mock_msi_update(m: *mut RawMsi, address: u64, data: u32, rc: *mut c_int);
+                fn rvgic_msi_disable(m: *mut RawMsi);
+                fn rvgic_msi_mask(m: *mut RawMsi, vector: u32, masked: bool);
+                fn mock_msix_enable(
+                    m: *mut RawMsi, entry: u32, address: u64, data: u32, masked: bool, rc: *mut c_int
+                );
+                fn mock_msix_disable(m: *mut RawMsi, entry: u32, rc: *mut c_int);
+                fn rvgic_msix_mask(m: *mut RawMsi, entry: u32, masked: bool);
                 fn mock_pass_time(ns: u64, expired: *mut bool);
                 fn mock_interface_get(v: *mut RawVcpu, words: *mut u32);
                 fn mock_interface_set(v: *mut RawVcpu, words: *const u32);

@@ -164,6 +164,7 @@ services! {
     mock_current mock_this_cpu mock_cpus mock_softirq_elsewhere mock_phys_lpi_property mock_phys_lpi_invalidate
     mock_phys_lpi_invalidate_here mock_print mock_broken mock_local_irq_save mock_local_irq_restore local_irq_is_enabled
     mock_wake mock_phys_enable mock_phys_trigger mock_phys_active mock_phys_pending mock_phys_is_pending
+    mock_pci_write_msi mock_pci_mask_msi mock_pci_write_entry mock_pci_mask_entry mock_pci_can_keep
     mock_cntv_ctl mock_set_cntv_ctl mock_cntv_cval mock_hcr_el2 mock_set_hcr_el2 mock_phys_target mock_phys_lpi_target mock_phys_lpi_reset mock_phys_lpi_clear rvgic_mock_list_registers rvgic_mock_read_lr
     rvgic_mock_write_lr rvgic_mock_read_hcr rvgic_mock_write_hcr rvgic_mock_read_vmcr mock_read_apr rvgic_mock_reset
     rvgic_mock_irq_save rvgic_mock_irq_restore rvgic_mock_can_trap_dir rvgic_mock_write_vmcr rvgic_mock_read_vtr

@@ -29,6 +29,7 @@ fn main() {
         .define("CONFIG_GICV3", None)
         .define("CONFIG_GICV3_ESPI", None)
         .define("CONFIG_HAS_ITS", None)
+        .define("CONFIG_HAS_PCI_MSI", None)
         .flag_if_supported("-Wno-unused-parameter")
         // As Xen's own files.
         .opt_level(2)

@@ -146,7 +146,8 @@ pub enum MessageError {
     Disabled,
     /// The device is the host's, and sends its messages itself.
     HasHardware,
-    /// The ITS has just been enabled with other tables and reads them, as its guest waits: it is to be sent again.
+    /// The ITS has just been enabled with other tables and reads them, as its guest waits, or somebody has its tables who cannot be
+    /// waited for: it is to be sent again.
     Again,
 }
 

@@ -53,6 +53,13 @@ impl<H: Host> Domain<H> {
         Ok(())
     }
 
+    /// The vCPU that such a message goes to. Any context.
+    pub fn spi_message_target(&self, data: u32) -> Option<H::Vcpu> {
+        let intid = IntId::new(data & SPI).filter(|intid| self.is_message_spi(*intid))?;
+        let target = self.shared(intid)?.state().target()?;
+        self.slot(target).and_then(Vcpu::handle)
+    }
+
     /// Is it an SPI that messages make pending?
     pub(crate) fn is_message_spi(&self, intid: IntId) -> bool {
         self.msi_frame.is_some_and(|frame| frame.has(intid))

@@ -18,6 +18,7 @@
 //! | [`lr`] | list registers of both hardware formats |
 //! | `counters`, `progress` | what is counted; work that goes from trap to trap |
 //! | `radix`, [`mod@slice`], `sync` | tables, boxes, atomics |
+//! | [`msi`] | MSI and MSI-X of a PCI function that a guest owns: whoever emulates their registers calls it |
 //! | | **data** |
 //! | [`irq`] | one interrupt: the word of state and its transitions |
 //! | `list` | ready lists |
@@ -103,6 +104,7 @@ pub mod its;
 mod list;
 pub mod lpi;
 pub mod lr;
+pub mod msi;
 mod observe;
 mod physical;
 mod progress;

@@ -52,6 +52,10 @@ mod model {
                 Err(poisoned) => poisoned.into_inner(),
             }
         }
+
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            self.0.try_lock().ok()
+        }
     }
 }
 

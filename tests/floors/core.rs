@@ -4,7 +4,7 @@
 pub const FLOORS: &[&[&str]] = &[
     // Values.
     &[
-        "config", "counters", "host", "intid", "lr", "progress", "radix", "slice", "sync",
+        "config", "counters", "host", "intid", "lr", "msi", "progress", "radix", "slice", "sync",
     ],
     // The data of an interrupt, a vCPU, an LPI and an ITS.
     &["irq", "its", "list", "lpi", "rvid", "takers", "vcpu"],

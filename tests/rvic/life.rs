@@ -129,6 +129,12 @@ fn devices_of_the_host_stay_away() {
     }
 }
 
+/// Those behind a host bridge of Xen's have messages, and nothing that is a GIC's.
+#[test]
+fn devices_behind_a_bridge_go_with_it() {
+    each(Config::rvic(1).with_msi().with_vpci(), |_, _| {});
+}
+
 #[test]
 fn numbers_of_calls_between_vcpus_are_taken() {
     each(Config::rvic(1), |domain, _| {

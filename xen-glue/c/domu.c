@@ -280,6 +280,27 @@ int __init vgic_domu_rvic(const struct domain *d, void *fdt, uint32_t phandle)
     return rc ?: fdt_end_node(fdt);
 }
 
+int __init vgic_domu_pci(const struct domain *d, void *fdt)
+{
+    __be32 map[4];
+    __be32 *cells = map;
+
+    if ( !rvgic_has_msi(d) )
+        return 0;
+
+    /* Who sends it makes no difference to a GICv2m or an rVID. */
+    if ( !rvgic_its_count(d) )
+        return fdt_property_cell(fdt, "msi-parent", GUEST_PHANDLE_MSI);
+
+    /* The DeviceID of a function is its RID, and there is one bridge. */
+    dt_set_cell(&cells, 1, 0);
+    dt_set_cell(&cells, 1, GUEST_PHANDLE_MSI);
+    dt_set_cell(&cells, 1, 0);
+    dt_set_cell(&cells, 1, SZ_64K);
+
+    return fdt_property(fdt, "msi-map", map, sizeof(map));
+}
+
 int __init vgic_domu_passthrough(const struct domain *d)
 {
     if ( !vgic_is_rvic(d) )

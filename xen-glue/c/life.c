@@ -149,7 +149,8 @@ static int place_v3(struct domain *d, rvgic_mmio_count_t *mmio_count)
 
 /*
  * It has no frame, and asks nothing of the host's GIC. Devices of the host have
- * that for their interrupts, also one that is given to the domain later.
+ * that for their interrupts, also one that is given to the domain later, but for
+ * those behind a host bridge of Xen's: these have messages.
  */
 static int place_rvic(const struct domain *d, rvgic_mmio_count_t *mmio_count)
 {
@@ -162,7 +163,7 @@ static int place_rvic(const struct domain *d, rvgic_mmio_count_t *mmio_count)
         return -EINVAL;
     }
 
-    if ( d->options & XEN_DOMCTL_CDF_iommu )
+    if ( (d->options & XEN_DOMCTL_CDF_iommu) && !has_vpci(d) )
     {
         printk(XENLOG_G_ERR
                "d%u: devices of the host do not go with an rVIC: not with an IOMMU\n",

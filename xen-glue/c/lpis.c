@@ -42,30 +42,21 @@
  */
 #define RESTLESS        16
 
-/* LPIs are given to domains in blocks. */
-struct lpi_block {
-    struct domain *d;
-    struct list_head entry;
-    /* A bit each: those whose property byte has changed since INV are stale. */
-    uint32_t held, stale;
-    /* Those before that one have been let go in this turn. */
-    unsigned int next;
-};
-
 /* Under the lock; who has nothing to do for it looks without. */
 static void set_stale(struct lpi_block *block, uint32_t stale)
 {
     write_atomic(&block->stale, stale);
 }
 
+spinlock_t rvgic_lpis_lock = SPIN_LOCK_UNLOCKED;
+
 /* What the host has. Once there, the table stays. */
 static struct {
-    spinlock_t lock;
     struct lpi_block *blocks;
     unsigned int nr;
-} host_lpis = { .lock = SPIN_LOCK_UNLOCKED };
+} host_lpis;
 
-static struct lpi_block *block_of(uint32_t lpi)
+struct lpi_block *rvgic_lpi_block(uint32_t lpi)
 {
     unsigned int n = (lpi - LPI_OFFSET) / LPI_BLOCK;
     unsigned int nr = read_atomic(&host_lpis.nr);
@@ -74,6 +65,11 @@ static struct lpi_block *block_of(uint32_t lpi)
     smp_rmb();
 
     return n < nr ? &host_lpis.blocks[n] : NULL;
+}
+
+uint32_t rvgic_first_lpi(const struct lpi_block *block)
+{
+    return LPI_OFFSET + (block - host_lpis.blocks) * LPI_BLOCK;
 }
 
 static int watch_lpis(void)
@@ -89,9 +85,13 @@ static int watch_lpis(void)
     if ( !blocks )
         return -ENOMEM;
     for ( i = 0; i < nr; i++ )
+    {
         INIT_LIST_HEAD(&blocks[i].entry);
+        INIT_LIST_HEAD(&blocks[i].owing);
+        INIT_LIST_HEAD(&blocks[i].changing);
+    }
 
-    spin_lock_irqsave(&host_lpis.lock, flags);
+    spin_lock_irqsave(&rvgic_lpis_lock, flags);
     if ( !host_lpis.nr )
     {
         host_lpis.blocks = blocks;
@@ -99,7 +99,7 @@ static int watch_lpis(void)
         write_atomic(&host_lpis.nr, nr);
         blocks = NULL;
     }
-    spin_unlock_irqrestore(&host_lpis.lock, flags);
+    spin_unlock_irqrestore(&rvgic_lpis_lock, flags);
     xfree(blocks);
 
     return 0;
@@ -116,6 +116,9 @@ static void forget_block(struct lpi_block *block)
         list_del_init(&block->entry);
         storm->nr_lpis -= hweight32(block->held);
     }
+    list_del_init(&block->owing);
+    list_del_init(&block->changing);
+    block->owed = block->changed = block->disabled = 0;
     block->d = NULL;
     block->held = 0;
     block->next = 0;
@@ -124,21 +127,52 @@ static void forget_block(struct lpi_block *block)
 
 void vgic_lpi_block(struct domain *d, uint32_t first_lpi)
 {
-    struct lpi_block *block = block_of(first_lpi);
+    struct lpi_block *block = rvgic_lpi_block(first_lpi);
     unsigned long flags;
 
     if ( !block )
         return;
 
-    spin_lock_irqsave(&host_lpis.lock, flags);
+    spin_lock_irqsave(&rvgic_lpis_lock, flags);
     forget_block(block);
     block->d = d;
-    spin_unlock_irqrestore(&host_lpis.lock, flags);
+    spin_unlock_irqrestore(&rvgic_lpis_lock, flags);
 }
 
-static void hold_lpi(struct rvgic_storm *storm, uint32_t lpi)
+/*
+ * Those of a guest's PCI functions are messages, and the functions are told to
+ * keep them, which takes no command of the ITS: see rvgic_apply_held().
+ */
+static bool keeps_them(const struct rvgic_storm *storm)
 {
-    struct lpi_block *block = block_of(lpi);
+#ifdef CONFIG_HAS_PCI_MSI
+    return !is_hardware_domain(storm->d);
+#else
+    return false;
+#endif
+}
+
+/* Under the lock. */
+static void change(struct rvgic_storm *storm, struct lpi_block *block,
+                   uint32_t bit)
+{
+    block->changed |= bit;
+    if ( list_empty(&block->changing) )
+        list_add_tail(&block->changing, &storm->changing);
+}
+
+/* Under the lock. */
+void rvgic_set_lpi_enabled(struct rvgic_storm *storm, struct lpi_block *block,
+                           unsigned int n, bool on)
+{
+    gicv3_lpi_set_enabled(rvgic_first_lpi(block) + n, on);
+    set_stale(block, block->stale | (1U << n));
+    storm->stale = true;
+}
+
+void rvgic_hold_lpi(struct rvgic_storm *storm, uint32_t lpi)
+{
+    struct lpi_block *block = rvgic_lpi_block(lpi);
     uint32_t bit = 1U << (lpi % LPI_BLOCK);
     unsigned int cpu = smp_processor_id();
     bool tell = false;
@@ -147,7 +181,7 @@ static void hold_lpi(struct rvgic_storm *storm, uint32_t lpi)
     if ( !block )
         return;
 
-    spin_lock_irqsave(&host_lpis.lock, flags);
+    spin_lock_irqsave(&rvgic_lpis_lock, flags);
     /*
      * It may have been unmapped meanwhile, and be another domain's. That of one
      * that dies would stay held: rvgic_forget_lpis() has been, or will be here.
@@ -163,10 +197,15 @@ static void hold_lpi(struct rvgic_storm *storm, uint32_t lpi)
             storm->nr_lpis++;
             if ( list_empty(&block->entry) )
                 list_add_tail(&block->entry, &storm->blocks);
-            gicv3_lpi_set_enabled(lpi, false);
+            if ( keeps_them(storm) )
+                change(storm, block, bit);
+            else
+                gicv3_lpi_set_enabled(lpi, false);
         }
         /* One that comes though it is held may have been moved here. */
-        if ( !gicv3_lpi_invalidate_here(lpi) )
+        if ( fresh && keeps_them(storm) )
+            tell = true;
+        else if ( !gicv3_lpi_invalidate_here(lpi) )
         {
             if ( fresh )
             {
@@ -180,7 +219,7 @@ static void hold_lpi(struct rvgic_storm *storm, uint32_t lpi)
         }
         cpumask_set_cpu(smp_processor_id(), &storm->cpus);
     }
-    spin_unlock_irqrestore(&host_lpis.lock, flags);
+    spin_unlock_irqrestore(&rvgic_lpis_lock, flags);
 
     rvgic_storm_held(storm);
     if ( tell )
@@ -202,7 +241,7 @@ static void noinline many_lpis(struct rvgic_storm *storm, uint32_t lpi,
                                uint32_t virq)
 {
     if ( !rvgic_storm_fetch(storm) )
-        hold_lpi(storm, lpi);
+        rvgic_hold_lpi(storm, lpi);
     else if ( virq != INVALID_LPI )
         rvgic_look_at_stray(storm->d, virq);
 
@@ -229,7 +268,6 @@ void rvgic_lpis_come_to(struct domain *d, unsigned int cpu)
 static unsigned int let_go_block(struct rvgic_storm *storm,
                                  struct lpi_block *block, unsigned int max)
 {
-    uint32_t first_lpi = LPI_OFFSET + (block - host_lpis.blocks) * LPI_BLOCK;
     uint32_t bit;
 
     for ( ; block->next < LPI_BLOCK && max; block->next++ )
@@ -237,10 +275,11 @@ static unsigned int let_go_block(struct rvgic_storm *storm,
         bit = 1U << block->next;
         if ( !(block->held & bit) )
             continue;
-        gicv3_lpi_set_enabled(first_lpi + block->next, true);
         block->held &= ~bit;
-        set_stale(block, block->stale | bit);
-        storm->stale = true;
+        if ( keeps_them(storm) )
+            change(storm, block, bit);
+        else
+            rvgic_set_lpi_enabled(storm, block, block->next, true);
         storm->nr_lpis--;
         max--;
     }
@@ -264,13 +303,13 @@ unsigned int rvgic_let_go_lpis(struct rvgic_storm *storm, unsigned int max)
 
     while ( more && max )
     {
-        spin_lock_irqsave(&host_lpis.lock, flags);
+        spin_lock_irqsave(&rvgic_lpis_lock, flags);
         more = !list_empty(&storm->blocks);
         if ( more )
             max = let_go_block(storm, list_first_entry(&storm->blocks,
                                                        struct lpi_block, entry),
                                max);
-        spin_unlock_irqrestore(&host_lpis.lock, flags);
+        spin_unlock_irqrestore(&rvgic_lpis_lock, flags);
     }
 
     return max;
@@ -278,39 +317,39 @@ unsigned int rvgic_let_go_lpis(struct rvgic_storm *storm, unsigned int max)
 
 uint32_t vgic_take_stale_lpis(struct domain *d, uint32_t first_lpi)
 {
-    struct lpi_block *block = block_of(first_lpi);
+    struct lpi_block *block = rvgic_lpi_block(first_lpi);
     unsigned long flags;
     uint32_t stale = 0;
 
     if ( !block || !read_atomic(&block->stale) )
         return 0;
 
-    spin_lock_irqsave(&host_lpis.lock, flags);
+    spin_lock_irqsave(&rvgic_lpis_lock, flags);
     if ( block->d == d )
     {
         stale = block->stale;
         set_stale(block, 0);
     }
-    spin_unlock_irqrestore(&host_lpis.lock, flags);
+    spin_unlock_irqrestore(&rvgic_lpis_lock, flags);
 
     return stale;
 }
 
 void vgic_lpis_stale(struct domain *d, uint32_t first_lpi, uint32_t lpis)
 {
-    struct lpi_block *block = block_of(first_lpi);
+    struct lpi_block *block = rvgic_lpi_block(first_lpi);
     unsigned long flags;
 
     if ( !block )
         return;
 
-    spin_lock_irqsave(&host_lpis.lock, flags);
+    spin_lock_irqsave(&rvgic_lpis_lock, flags);
     if ( block->d == d )
     {
         set_stale(block, block->stale | lpis);
         d->arch.vgic.storm->stale = true;
     }
-    spin_unlock_irqrestore(&host_lpis.lock, flags);
+    spin_unlock_irqrestore(&rvgic_lpis_lock, flags);
 }
 
 /* Has the redistributors read what has changed, as far as it goes. */
@@ -320,10 +359,10 @@ void rvgic_invalidate_lpis(struct rvgic_storm *storm)
     bool stale;
     int rc;
 
-    spin_lock_irqsave(&host_lpis.lock, flags);
+    spin_lock_irqsave(&rvgic_lpis_lock, flags);
     stale = storm->stale;
     storm->stale = false;
-    spin_unlock_irqrestore(&host_lpis.lock, flags);
+    spin_unlock_irqrestore(&rvgic_lpis_lock, flags);
 
     if ( !stale )
         return;
@@ -332,9 +371,9 @@ void rvgic_invalidate_lpis(struct rvgic_storm *storm)
     if ( !rc )
         return;
 
-    spin_lock_irqsave(&host_lpis.lock, flags);
+    spin_lock_irqsave(&rvgic_lpis_lock, flags);
     storm->stale = true;
-    spin_unlock_irqrestore(&host_lpis.lock, flags);
+    spin_unlock_irqrestore(&rvgic_lpis_lock, flags);
 
     if ( rc == -ERESTART )
         tasklet_schedule(&storm->tasklet);
@@ -348,7 +387,7 @@ void rvgic_invalidate_lpis(struct rvgic_storm *storm)
 
 bool vgic_lpi_waits(struct domain *d, uint32_t lpi)
 {
-    struct lpi_block *block = block_of(lpi);
+    struct lpi_block *block = rvgic_lpi_block(lpi);
     uint32_t bit = 1U << (lpi % LPI_BLOCK);
     unsigned long flags;
     bool waits;
@@ -356,9 +395,9 @@ bool vgic_lpi_waits(struct domain *d, uint32_t lpi)
     if ( !block )
         return false;
 
-    spin_lock_irqsave(&host_lpis.lock, flags);
+    spin_lock_irqsave(&rvgic_lpis_lock, flags);
     waits = block->d == d && ((block->held | block->stale) & bit);
-    spin_unlock_irqrestore(&host_lpis.lock, flags);
+    spin_unlock_irqrestore(&rvgic_lpis_lock, flags);
 
     return waits;
 }
@@ -380,10 +419,10 @@ void rvgic_forget_lpis(struct rvgic_storm *storm)
 {
     unsigned long flags;
 
-    spin_lock_irqsave(&host_lpis.lock, flags);
+    spin_lock_irqsave(&rvgic_lpis_lock, flags);
     while ( !list_empty(&storm->blocks) )
         forget_block(list_first_entry(&storm->blocks, struct lpi_block, entry));
-    spin_unlock_irqrestore(&host_lpis.lock, flags);
+    spin_unlock_irqrestore(&rvgic_lpis_lock, flags);
 }
 
 unsigned int rvgic_held_lpis(const struct rvgic_storm *storm)
@@ -391,9 +430,9 @@ unsigned int rvgic_held_lpis(const struct rvgic_storm *storm)
     unsigned long flags;
     unsigned int count;
 
-    spin_lock_irqsave(&host_lpis.lock, flags);
+    spin_lock_irqsave(&rvgic_lpis_lock, flags);
     count = storm->nr_lpis;
-    spin_unlock_irqrestore(&host_lpis.lock, flags);
+    spin_unlock_irqrestore(&rvgic_lpis_lock, flags);
 
     return count;
 }

@@ -200,6 +200,32 @@ bool rvgic_rvic_messages(const struct domain *d, uint32_t *count)
 
 /* All of them **************************************************************/
 
+/*
+ * Is it where messages are written to? Of an ITS: which one. An rVID has none
+ * that a CPU could find: only emulated devices and the host's know the address,
+ * which may be one of RAM, too.
+ */
+static bool is_doorbell(const struct domain *d, uint64_t address,
+                        unsigned int *its)
+{
+    unsigned int n;
+
+    if ( vgic_is_rvic(d) )
+        return rvgic_has_msi(d) && address == GUEST_RVID_MSI_ADDRESS;
+
+    if ( has_v2m(d) )
+        return address == GUEST_GICV2M_BASE + V2M_SETSPI_NS;
+
+    for ( n = 0; n < rvgic_its_count(d); n++ )
+        if ( address == rvgic_its_base(d, n) + ITS_DOORBELL_OFFSET )
+        {
+            *its = n;
+            return true;
+        }
+
+    return false;
+}
+
 /* How many handlers, or why the domain cannot have what it is to have. */
 int rvgic_place_msi(const struct domain *d)
 {
@@ -246,29 +272,76 @@ int rvgic_register_its(struct domain *d)
     return rc;
 }
 
+/*
+ * What becomes of a message to the domain's own doorbell, or to the one of its
+ * ITS number n. irq: in hard interrupt context, where what may have to wait is
+ * not done, which is -EAGAIN.
+ */
+static int message(struct domain *d, unsigned int n, uint32_t device,
+                   uint32_t data, bool irq)
+{
+    if ( vgic_is_rvic(d) )
+        return rvgic_rvic_message(d, data);
+
+    if ( has_v2m(d) )
+        return rvgic_spi_message(d, data);
+
+    return irq ? rvgic_message_now(d, n, device, data)
+               : rvgic_message(d, n, device, data);
+}
+
 int rvgic_inject_msi(struct domain *d, uint64_t doorbell, uint32_t segment,
                      uint32_t source, uint32_t data)
 {
-    unsigned int n;
+    unsigned int n = 0;
 
     /* There is one segment, of which all DeviceIDs are. */
-    if ( segment )
+    if ( segment || !is_doorbell(d, doorbell, &n) )
         return -ENOENT;
 
-    /* Only emulated devices know this address, which may be one of RAM, too. */
+    return message(d, n, source, data, false);
+}
+
+/* Functions of the host's, see vpci.c **************************************/
+
+/*
+ * A message that arrives is sent to the domain's doorbell, and only the
+ * hardware domain, whose hardware sends its own, may have several: another one
+ * with the host's layout has the first.
+ */
+bool rvgic_msi_is_doorbell(const struct domain *d, uint64_t address)
+{
+    unsigned int n = 0;
+
+    /* Without an ITS it has whatever else the host has. */
+    if ( is_hardware_domain(d) && !rvgic_its_count(d) )
+        return true;
+
+    return is_doorbell(d, address, &n) && (!n || is_hardware_domain(d));
+}
+
+/* Its addresses and DeviceIDs are the host's, and its ITSes map what they do. */
+bool rvgic_msi_is_direct(const struct domain *d)
+{
+    return is_hardware_domain(d);
+}
+
+int rvgic_own_message(struct domain *d, uint32_t device, uint32_t data,
+                      bool irq)
+{
+    return message(d, 0, device, data, irq);
+}
+
+struct vcpu *rvgic_own_message_target(struct domain *d, uint32_t device,
+                                      uint32_t data)
+{
     if ( vgic_is_rvic(d) )
-        return doorbell == GUEST_RVID_MSI_ADDRESS
-               ? rvgic_rvic_message(d, data) : -ENOENT;
+        return rvgic_rvic_target(d, data);
 
     if ( has_v2m(d) )
-        return doorbell == GUEST_GICV2M_BASE + V2M_SETSPI_NS
-               ? rvgic_spi_message(d, data) : -ENOENT;
+        return rvgic_spi_target(d, data);
 
-    for ( n = 0; n < rvgic_its_count(d); n++ )
-        if ( doorbell == rvgic_its_base(d, n) + ITS_DOORBELL_OFFSET )
-            return rvgic_message(d, n, source, data);
-
-    return -ENOENT;
+    return rvgic_message_target(d, 0, device, data);
 }
 
 int vgic_inject_msi2(struct domain *d, const struct xen_dm_op_inject_msi2 *op)

@@ -140,6 +140,9 @@ void vgic_domu_limits(struct domain *d, const struct dt_device_node *node);
 int vgic_domu_cells(const struct domain *d, void *fdt);
 int vgic_domu_nodes(const struct domain *d, void *fdt);
 
+/* Of the node of a PCI host bridge: what its devices send messages to, if to anything. */
+int vgic_domu_pci(const struct domain *d, void *fdt);
+
 /*
  * With an rVIC, its node and the rVID's, of which phandle is the first one's.
  * And for any domain: the properties of another node that say what its
@@ -175,6 +178,13 @@ void vgic_rvic_finished(struct domain *d);
  */
 void vgic_host_irq(struct domain *d, struct irq_desc *desc, unsigned int virq);
 void vgic_host_lpi(struct domain *d, uint32_t lpi, uint32_t virq);
+
+/*
+ * The same of one that is a message of a device of d's, to d's own doorbell: who
+ * it is for d, and what it writes.
+ */
+void vgic_host_message(struct domain *d, uint32_t lpi, uint32_t device,
+                       uint32_t data);
 
 /* The domain is going to have some. Process context; -ENOMEM. */
 int vgic_watch_storms(struct domain *d);

@@ -14,6 +14,7 @@
 struct domain;
 struct vcpu;
 struct irq_desc;
+struct pci_dev;
 
 /* Offsets in bytes. The structure comes from src/layout.rs by exports.h. */
 extern const struct rvgic_layout rvgic_layout;
@@ -72,6 +73,24 @@ int rvgic_register_its(struct domain *d);
 bool rvgic_v2m(const struct domain *d, uint32_t *base, uint32_t *count);
 
 /*
+ * Functions of the host's that the domain owns: is this address its doorbell,
+ * and is what it writes there the host's? What its devices are is in vpci.c.
+ */
+bool rvgic_msi_is_doorbell(const struct domain *d, uint64_t address);
+bool rvgic_msi_is_direct(const struct domain *d);
+
+/*
+ * One of them has sent this to the domain's doorbell. irq: hard interrupt
+ * context; -EAGAIN is then, and rarely otherwise, that it is to be sent again.
+ */
+int rvgic_own_message(struct domain *d, uint32_t device, uint32_t data,
+                      bool irq);
+
+/* The vCPU that it goes to; NULL: none, or it cannot be told now. Any context. */
+struct vcpu *rvgic_own_message_target(struct domain *d, uint32_t device,
+                                      uint32_t data);
+
+/*
  * Of a domain with an rVIC: how many inputs of the rVID are for messages, if
  * there are any, and are lines at its inputs levels? Both before it has one.
  */
@@ -109,11 +128,46 @@ void rvgic_route_event(struct domain *d, unsigned int n, uint32_t device,
 void rvgic_clear_lpi(struct domain *d, paddr_t doorbell, uint32_t device,
                      uint32_t event);
 
+/*
+ * What a function's MSI and MSI-X come to in the host, see vpci.c and src/msi.rs
+ * of the vGIC: it is mapped for so many events, and is to write them to the
+ * doorbell; each is a message to its owner, or none; and its own registers, of
+ * which all entries are masked when it is attached.
+ */
+int rvgic_msi_host_map(struct pci_dev *pdev, uint32_t events,
+                       uint64_t *doorbell);
+void rvgic_msi_host_unmap(struct pci_dev *pdev);
+int rvgic_msi_host_bind(struct pci_dev *pdev, uint32_t event, uint32_t device,
+                        uint32_t data);
+void rvgic_msi_host_unbind(struct pci_dev *pdev, uint32_t event);
+void rvgic_msi_host_write_msi(struct pci_dev *pdev, uint64_t address,
+                              uint32_t data);
+bool rvgic_msi_host_mask_msi(struct pci_dev *pdev, uint32_t vector,
+                             bool masked);
+int rvgic_msi_host_write_entry(struct pci_dev *pdev, uint32_t entry,
+                               uint64_t address, uint32_t data);
+void rvgic_msi_host_mask_entry(struct pci_dev *pdev, uint32_t entry,
+                               bool masked);
+
+/*
+ * In a storm a function keeps its messages: by the mask bits of MSI-X, or of MSI
+ * if that has any, beside what its owner masks. For all functions of the domain:
+ * by rvgic_take_changed(), those of a block of LPIs that are to be kept from now
+ * on, or not any more. And is it kept now? One that is to be and cannot has its
+ * LPI disabled for the while. Softirq context.
+ */
+void rvgic_apply_held(struct domain *d);
+uint32_t rvgic_take_changed(const struct domain *d, uint32_t first_lpi,
+                            uint32_t *held);
+void rvgic_lpi_kept(struct domain *d, uint32_t lpi, bool kept);
+
 /* Host LPIs that follow their vCPUs, see strays.c. */
 int rvgic_look_for_strays(struct domain *d);
 void rvgic_forget_strays(struct domain *d);
 /* One in so many LPIs is looked at. Hard interrupt context. */
 void rvgic_look_at_stray(struct domain *d, unsigned int virq);
+/* The same of a message, by its host LPI. */
+void rvgic_look_at_message(struct domain *d, uint32_t lpi);
 
 /*
  * Storms of host interrupts, see storm.c. Whoever is to have LPIs is watched

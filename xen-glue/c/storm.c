@@ -159,12 +159,16 @@ static void fill(struct rvgic_storm *storm, uint32_t rate, uint32_t burst)
 /* Under the lock. Something is held from now on: when is it let go? */
 void rvgic_storm_arm(struct rvgic_storm *storm, s_time_t time)
 {
-    if ( storm->armed || storm->dead )
+    s_time_t when = NOW() + time;
+
+    if ( storm->dead || (storm->armed && when >= storm->when) )
         return;
 
+    if ( !storm->armed )
+        storm->since = NOW();
     storm->armed = true;
-    storm->since = NOW();
-    set_timer(&storm->timer, storm->since + time);
+    storm->when = when;
+    set_timer(&storm->timer, when);
 }
 
 /* How long until a good part of the tokens is there. */
@@ -419,6 +423,8 @@ static void settle(void *data)
         if ( held_irqs(storm) || rvgic_held_lpis(storm) )
             arm_for_tokens(storm, false);
     }
+    rvgic_send_owed(storm);
+    rvgic_change_lpis(storm);
     rvgic_invalidate_lpis(storm);
 }
 
@@ -446,6 +452,8 @@ int vgic_watch_storms(struct domain *d)
     init_timer(&storm->timer, timer_expired, storm, smp_processor_id());
 #ifdef CONFIG_HAS_ITS
     INIT_LIST_HEAD(&storm->blocks);
+    INIT_LIST_HEAD(&storm->owing);
+    INIT_LIST_HEAD(&storm->changing);
 #endif
 
     if ( cmpxchg(&d->arch.vgic.storm, NULL, storm) )

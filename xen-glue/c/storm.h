@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What storm.c and lpis.c have from each other.
+ * What storm.c, lpis.c and messages.c have from each other.
  */
 #ifndef RVGIC_STORM_H
 #define RVGIC_STORM_H
@@ -32,7 +32,7 @@ struct rvgic_storm {
     s_time_t filled;
     /* Something may be held. The timer goes off at some time. */
     bool armed, due, dead;
-    s_time_t since;
+    s_time_t since, when;
     /* For the console. */
     uint64_t times;
     s_time_t held_for;
@@ -43,8 +43,11 @@ struct rvgic_storm {
     bool lpis_first;
 
 #ifdef CONFIG_HAS_ITS
-    /* Under the lock of the LPIs: blocks of which some are held. */
-    struct list_head blocks;
+    /*
+     * Under the lock of the LPIs: blocks of which some are held, or owed, or one
+     * or the other no longer.
+     */
+    struct list_head blocks, owing, changing;
     unsigned int nr_lpis;
     bool stale;
     /* Stays, once one of its LPIs has been held; read without the lock. */
@@ -85,6 +88,37 @@ void rvgic_storm_held(struct rvgic_storm *storm);
 void rvgic_storm_arm(struct rvgic_storm *storm, s_time_t time);
 
 #ifdef CONFIG_HAS_ITS
+/* LPIs are given to domains in blocks. */
+struct lpi_block {
+    struct domain *d;
+    struct list_head entry;
+    /* A bit each: those whose property byte has changed since INV are stale. */
+    uint32_t held, stale;
+    /* Those before that one have been let go in this turn. */
+    unsigned int next;
+    /* A bit each: messages that could not be sent where they came. */
+    struct list_head owing;
+    uint32_t owed;
+    /* And those that are held, or not any more, of which nothing knows yet. */
+    struct list_head changing;
+    uint32_t changed;
+    /* Of those that are held, the ones that their functions do not keep. */
+    uint32_t disabled;
+};
+
+/* Of all blocks. */
+extern spinlock_t rvgic_lpis_lock;
+
+/* NULL: none is watched, or it is none. */
+struct lpi_block *rvgic_lpi_block(uint32_t lpi);
+uint32_t rvgic_first_lpi(const struct lpi_block *block);
+
+/* There are no tokens for it. Hard interrupt context. */
+void rvgic_hold_lpi(struct rvgic_storm *storm, uint32_t lpi);
+/* In its property byte, of which redistributors are told later. Under the lock. */
+void rvgic_set_lpi_enabled(struct rvgic_storm *storm, struct lpi_block *block,
+                           unsigned int n, bool on);
+
 /* So many at most. How many more might there have been? */
 unsigned int rvgic_let_go_lpis(struct rvgic_storm *storm, unsigned int max);
 void rvgic_forget_lpis(struct rvgic_storm *storm);
@@ -105,6 +139,16 @@ static inline unsigned int rvgic_let_go_lpis(struct rvgic_storm *storm,
 
 static inline void rvgic_forget_lpis(struct rvgic_storm *storm) {}
 static inline void rvgic_invalidate_lpis(struct rvgic_storm *storm) {}
+#endif
+
+#ifdef CONFIG_HAS_PCI_MSI
+/* Sends messages that could not be sent where they came. Softirq context. */
+void rvgic_send_owed(struct rvgic_storm *storm);
+/* Has functions keep their messages, or no longer. Softirq context. */
+void rvgic_change_lpis(struct rvgic_storm *storm);
+#else
+static inline void rvgic_send_owed(struct rvgic_storm *storm) {}
+static inline void rvgic_change_lpis(struct rvgic_storm *storm) {}
 #endif
 
 #endif /* RVGIC_STORM_H */

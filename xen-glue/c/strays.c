@@ -30,6 +30,10 @@
 #define RVGIC_MOVES         8
 #define RVGIC_PERIOD        MILLISECS(10)
 
+/*
+ * The hardware domain's are known by their virtual numbers. Those that are
+ * messages of a guest's PCI functions have none, and are known by the host's.
+ */
 struct rvgic_strays {
     struct domain *d;
     struct tasklet tasklet;
@@ -38,30 +42,61 @@ struct rvgic_strays {
     s_time_t until;
     unsigned int left;
     /* To be moved. */
-    unsigned int nr, virqs[RVGIC_MOVES];
+    unsigned int nr, numbers[RVGIC_MOVES];
 };
+
+#ifdef CONFIG_HAS_PCI_MSI
+/* The vCPU that it is a message for, or NULL. */
+static const struct vcpu *message_target(struct domain *d, uint32_t lpi)
+{
+    uint32_t device, data;
+
+    return gicv3_lpi_message(d, lpi, &device, &data)
+           ? rvgic_own_message_target(d, device, data) : NULL;
+}
+
+static void follow_message(struct domain *d, uint32_t lpi)
+{
+    const struct vcpu *v = message_target(d, lpi);
+    unsigned int cpu;
+
+    if ( !v )
+        return;
+
+    cpu = read_atomic(&v->processor);
+    rvgic_lpis_come_to(d, cpu);
+    gicv3_its_route_lpi(d, lpi, cpu);
+}
+#else
+static void follow_message(struct domain *d, uint32_t lpi) {}
+#endif
 
 /* Softirq context: nothing else is under way on this CPU. */
 static void move_strays(void *data)
 {
     struct rvgic_strays *strays = data;
-    unsigned int i, nr, virqs[RVGIC_MOVES];
+    unsigned int i, nr, numbers[RVGIC_MOVES];
     unsigned long flags;
 
     spin_lock_irqsave(&strays->lock, flags);
     nr = strays->nr;
-    memcpy(virqs, strays->virqs, sizeof(virqs));
+    memcpy(numbers, strays->numbers, sizeof(numbers));
     strays->nr = 0;
     spin_unlock_irqrestore(&strays->lock, flags);
 
     for ( i = 0; i < nr; i++ )
-        rvgic_follow_lpi(strays->d, virqs[i]);
+    {
+        if ( is_hardware_domain(strays->d) )
+            rvgic_follow_lpi(strays->d, numbers[i]);
+        else
+            follow_message(strays->d, numbers[i]);
+    }
 }
 
-void rvgic_look_at_stray(struct domain *d, unsigned int virq)
+/* It has come here, and is for v. */
+static void look(struct rvgic_strays *strays, const struct vcpu *v,
+                 unsigned int number)
 {
-    struct rvgic_strays *strays = d->arch.vgic.strays;
-    const struct vcpu *v = rvgic_lpi_target(d, virq);
     unsigned int cpu, i = 0;
     unsigned long flags;
     bool move = false;
@@ -80,13 +115,13 @@ void rvgic_look_at_stray(struct domain *d, unsigned int virq)
         strays->until = NOW() + RVGIC_PERIOD;
         strays->left = RVGIC_MOVES;
     }
-    while ( i < strays->nr && strays->virqs[i] != virq )
+    while ( i < strays->nr && strays->numbers[i] != number )
         i++;
     /* If not now: as long as it comes, it will be looked at again. */
     if ( i == strays->nr && i < RVGIC_MOVES && strays->left )
     {
         strays->left--;
-        strays->virqs[strays->nr++] = virq;
+        strays->numbers[strays->nr++] = number;
         move = true;
     }
     spin_unlock_irqrestore(&strays->lock, flags);
@@ -95,10 +130,26 @@ void rvgic_look_at_stray(struct domain *d, unsigned int virq)
         tasklet_schedule(&strays->tasklet);
 }
 
+void rvgic_look_at_stray(struct domain *d, unsigned int virq)
+{
+    look(d->arch.vgic.strays, rvgic_lpi_target(d, virq), virq);
+}
+
+#ifdef CONFIG_HAS_PCI_MSI
+void rvgic_look_at_message(struct domain *d, uint32_t lpi)
+{
+    look(d->arch.vgic.strays, message_target(d, lpi), lpi);
+}
+#endif
+
 int rvgic_look_for_strays(struct domain *d)
 {
-    struct rvgic_strays *strays = xzalloc(struct rvgic_strays);
+    struct rvgic_strays *strays;
 
+    if ( d->arch.vgic.strays )
+        return 0;
+
+    strays = xzalloc(struct rvgic_strays);
     if ( !strays )
         return -ENOMEM;
 

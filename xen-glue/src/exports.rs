@@ -10,6 +10,7 @@
 //! | [`run`] | the run loop: injection, exits, entries, what is pending |
 //! | [`mmio`] | trapped accesses |
 //! | [`its`] | those of ITSes and of GICv2m frames, messages of device models, limits |
+//! | [`msi`] | MSI and MSI-X of functions of the host's that guests own |
 //! | [`hwirq`] | physical interrupts |
 //! | [`vtimer`] | the virtual timer's interrupt |
 //! | [`rvic`] | domains with an rVIC in place of a GIC: their calls, and the same for them |
@@ -24,6 +25,7 @@ pub mod hwirq;
 pub mod its;
 pub mod life;
 pub mod mmio;
+pub mod msi;
 pub mod run;
 pub mod rvic;
 pub mod save;

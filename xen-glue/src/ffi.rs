@@ -17,6 +17,10 @@ pub enum vcpu {}
 #[allow(non_camel_case_types)]
 pub enum irq_desc {}
 
+/// `struct pci_dev` of Xen.
+#[allow(non_camel_case_types)]
+pub enum pci_dev {}
+
 // Xen itself.
 unsafe extern "C" {
     pub fn vcpu_kick(v: *mut vcpu);
@@ -111,6 +115,29 @@ unsafe extern "C" {
         event_bits: u32,
         valid: bool,
     ) -> c_uint;
+}
+
+// c/msi.c, of functions of the host's.
+unsafe extern "C" {
+    pub fn rvgic_msi_is_doorbell(d: *const domain, address: u64) -> bool;
+    pub fn rvgic_msi_is_direct(d: *const domain) -> bool;
+}
+
+// c/vpci.c
+unsafe extern "C" {
+    pub fn rvgic_msi_host_map(pdev: *mut pci_dev, events: u32, doorbell: *mut u64) -> c_int;
+    pub fn rvgic_msi_host_unmap(pdev: *mut pci_dev);
+    pub fn rvgic_msi_host_bind(pdev: *mut pci_dev, event: u32, device: u32, data: u32) -> c_int;
+    pub fn rvgic_msi_host_unbind(pdev: *mut pci_dev, event: u32);
+    pub fn rvgic_msi_host_write_msi(pdev: *mut pci_dev, address: u64, data: u32);
+    pub fn rvgic_msi_host_mask_msi(pdev: *mut pci_dev, vector: u32, masked: bool) -> bool;
+    pub fn rvgic_msi_host_write_entry(
+        pdev: *mut pci_dev,
+        entry: u32,
+        address: u64,
+        data: u32,
+    ) -> c_int;
+    pub fn rvgic_msi_host_mask_entry(pdev: *mut pci_dev, entry: u32, masked: bool);
 }
 
 // c/its.c

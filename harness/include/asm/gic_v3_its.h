@@ -43,6 +43,10 @@ void gicv3_lpi_set_enabled(uint32_t lpi, bool on);
 bool gicv3_lpi_invalidate_here(uint32_t lpi);
 /* INV for what is stale of the domain's, and SYNC. -ERESTART: there is more. */
 int gicv3_its_invalidate_lpis(struct domain *d, const cpumask_t *cpus, unsigned int max);
+/* What a host LPI is to its domain, if it is a message of one of its functions. */
+bool gicv3_lpi_message(const struct domain *d, uint32_t lpi, uint32_t *device, uint32_t *data);
+/* It goes to another CPU. -ENOENT: it is no message of the domain's. */
+int gicv3_its_route_lpi(struct domain *d, uint32_t lpi, unsigned int cpu);
 int gicv3_its_clear_guest_event(struct domain *d, paddr_t doorbell, uint32_t devid,
                                 uint32_t eventid, const cpumask_t *cpus);
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Messages of device models, as if a device had written its event to GITS_TRANSLATER (IHI 0069, section 5.2, and section 12.19,
+//! Messages of device models, and of devices whose messages the host takes, as if a device had written its event to GITS_TRANSLATER (IHI 0069, section 5.2, and section 12.19,
 //! GITS_TRANSLATER).
 
-use super::todo;
+use super::tables::Tables;
+use super::{Its, todo};
 use crate::config::MessageError;
 use crate::domain::Domain;
 use crate::host::{Backing, Host};
+use crate::intid::IntId;
 use crate::sync::Ordering;
+use core::ops::Deref;
 
 impl<H: Host> Domain<H> {
     /// Device `device` sends its event `event` to ITS number `its`: the LPI that is mapped to it becomes pending where its
@@ -26,11 +29,31 @@ impl<H: Host> Domain<H> {
     /// is sent once more.
     pub fn message(&self, its: usize, device: u32, event: u32) -> Result<(), MessageError> {
         let its = self.its.get(its).ok_or(MessageError::NoDevice)?;
+        self.message_with(its, its.tables.lock(), device, event)
+    }
+
+    /// The same of a device whose messages are taken by the host: any context, also hard interrupt context. This may have come in
+    /// the middle of a command that has the tables, so it does not wait for them.
+    ///
+    /// # Errors
+    /// As above, and [`MessageError::Again`] as well if somebody has the tables.
+    pub fn message_now(&self, its: usize, device: u32, event: u32) -> Result<(), MessageError> {
+        let its = self.its.get(its).ok_or(MessageError::NoDevice)?;
+        let tables = its.tables.try_lock().ok_or(MessageError::Again)?;
+        self.message_with(its, tables, device, event)
+    }
+
+    fn message_with(
+        &self,
+        its: &Its,
+        tables: impl Deref<Target = Tables>,
+        device: u32,
+        event: u32,
+    ) -> Result<(), MessageError> {
         // No number that is too wide finds one that is not.
         if u64::from(device) >> its.device_bits != 0 {
             return Err(MessageError::NoDevice);
         }
-        let tables = its.tables.lock();
         // In the hold that who disables it waits for.
         if !its.is_enabled() {
             return Err(MessageError::Disabled);
@@ -41,6 +64,13 @@ impl<H: Host> Domain<H> {
         if its.todo.load(Ordering::Acquire) & others != 0 {
             return Err(MessageError::Again);
         }
+        let intid = Self::translate(&tables, device, event)?;
+        let lpi = self.lpis.get(intid).ok_or(MessageError::NoEvent)?;
+        self.message_lpi(intid, lpi, tables)
+    }
+
+    /// The LPI that is mapped to an event of a device that is no hardware's to the ITS.
+    fn translate(tables: &Tables, device: u32, event: u32) -> Result<IntId, MessageError> {
         let found = tables.devices.get(device).ok_or(MessageError::NoDevice)?;
         match found.backing {
             Backing::Software => {}
@@ -52,9 +82,14 @@ impl<H: Host> Domain<H> {
             .check(event)
             .ok()
             .and_then(|()| found.events.get(event));
-        let intid = mapped.ok_or(MessageError::NoEvent)?.intid;
-        let lpi = self.lpis.get(intid).ok_or(MessageError::NoEvent)?;
-        self.message_lpi(intid, lpi, tables)
+        Ok(mapped.ok_or(MessageError::NoEvent)?.intid)
+    }
+
+    /// The vCPU that such a message goes to. Any context; none as well if it cannot be told without waiting.
+    pub fn message_target(&self, its: usize, device: u32, event: u32) -> Option<H::Vcpu> {
+        let tables = self.its.get(its)?.tables.try_lock()?;
+        let intid = Self::translate(&tables, device, event).ok()?;
+        self.lpi_target(intid)
     }
 
     /// Other limits on what the domain's ITSes may map.

@@ -81,6 +81,13 @@ impl<H: Host> Domain<H> {
         }
     }
 
+    /// The vCPU that such a message goes to. Any context.
+    pub fn message_target(&self, data: u32) -> Option<H::Vcpu> {
+        let input = self.input(data.into())?;
+        let (id, _) = self.rvid.entry(input as usize)?.target()?;
+        self.rvics.get(id.index())?.handle()
+    }
+
     /// An event of an input arrives, which was begun when the input went to `target`. `own` calls, if it is a call.
     fn arrive(&self, input: u32, target: (VcpuId, u16), own: Option<&Rvic<H::Vcpu>>) -> Arrival {
         let arrival = self.to_target(target, own);

@@ -109,7 +109,44 @@ pub unsafe extern "C" fn rvgic_message(
     })
 }
 
-/// A device model writes to the GICv2m frame of a domain. Process context.
+/// The same of one of the host's. Any context: what cannot be told without waiting is -EAGAIN.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_message_now(
+    d: *mut domain,
+    its: c_uint,
+    device: u32,
+    event: u32,
+) -> c_int {
+    // SAFETY: alive, see above.
+    let vgic = unsafe { vgic_of(d) };
+    vgic.map_or(-ENOENT, |vgic| {
+        sent(vgic.message_now(its as usize, device, event))
+    })
+}
+
+/// The vCPU that such a message goes to, or NULL: also if that cannot be told without waiting. Any context.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_message_target(
+    d: *mut domain,
+    its: c_uint,
+    device: u32,
+    event: u32,
+) -> *mut vcpu {
+    // SAFETY: alive, see above.
+    let vgic = unsafe { vgic_of(d) };
+    let v = vgic.and_then(|vgic| vgic.message_target(its as usize, device, event));
+    v.map_or(core::ptr::null_mut(), |v| v.as_ptr())
+}
+
+/// The same of a write to the GICv2m frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_spi_target(d: *mut domain, data: u32) -> *mut vcpu {
+    // SAFETY: alive, see above.
+    let v = unsafe { vgic_of(d) }.and_then(|vgic| vgic.spi_message_target(data));
+    v.map_or(core::ptr::null_mut(), |v| v.as_ptr())
+}
+
+/// A device model, or a device, writes to the GICv2m frame of a domain. Any context.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rvgic_spi_message(d: *mut domain, data: u32) -> c_int {
     // SAFETY: alive, see above.

@@ -47,11 +47,19 @@ pub unsafe extern "C" fn rvgic_rvic_functions(d: *const domain) -> c_uint {
     unsafe { rvic_of(d.cast_mut()) }.map_or(0, Rvic::functions)
 }
 
-/// A device model writes to the doorbell of an rVID. Process context.
+/// A device model, or a device, writes to the doorbell of an rVID. Any context.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rvgic_rvic_message(d: *mut domain, data: u32) -> c_int {
     // SAFETY: alive, see above.
     unsafe { rvic_of(d) }.map_or(-ENOENT, |rvic| sent(rvic.message(data)))
+}
+
+/// The vCPU that such a message goes to, or NULL. Any context.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rvgic_rvic_target(d: *mut domain, data: u32) -> *mut vcpu {
+    // SAFETY: alive, see above.
+    let v = unsafe { rvic_of(d) }.and_then(|rvic| rvic.message_target(data));
+    v.map_or(core::ptr::null_mut(), |v| v.as_ptr())
 }
 
 /// The input of the rVID that a vIRQ is.

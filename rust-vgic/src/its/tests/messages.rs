@@ -194,3 +194,36 @@ fn limits_are_as_they_are_set() {
     let none = crate::fake::v3(1, 32, 0);
     assert_eq!(none.set_limits(some), Err(Error::Invalid), "no LPIs");
 }
+
+/// It has come in the middle of whoever has the tables, on the same CPU perhaps.
+#[test]
+fn a_message_that_cannot_wait_says_so() {
+    let mut rig = mixed();
+    rig.ok(mapc(0, 2, true));
+    rig.ok(mapd(SOFT, 5, true));
+    rig.ok(mapti(SOFT, 3, 8200, 0));
+    rig.configure(8200, 0x40, true);
+    rig.ok(of_event(INV, SOFT, 3));
+    let intid = IntId::new(8200).unwrap();
+    let pending = |rig: &Rig| rig.domain.lpis.get(intid).unwrap().irq.state().pending();
+    let tables = rig.its().tables.lock();
+    let now = rig.domain.message_now(0, SOFT, 3);
+    assert_eq!((now, pending(&rig)), (Err(MessageError::Again), false));
+    assert_eq!(rig.domain.message_target(0, SOFT, 3), None);
+    drop(tables);
+    assert_eq!(
+        rig.domain.message_target(0, SOFT, 3),
+        rig.domain.lpi_target(intid)
+    );
+    assert!(rig.domain.lpi_target(intid).is_some());
+    let now = rig.domain.message_now(0, SOFT, 3);
+    assert_eq!((now, pending(&rig)), (Ok(()), true));
+    for (its, device, event, error) in [
+        (1, SOFT, 3, MessageError::NoDevice),
+        (0, SOFT + 1, 3, MessageError::NoDevice),
+        (0, SOFT, 4, MessageError::NoEvent),
+    ] {
+        assert_eq!(rig.domain.message_now(its, device, event), Err(error));
+        assert_eq!(rig.domain.message_target(its, device, event), None);
+    }
+}
