@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * libxl as the patches leave it, asked for guests without messages, with them, and
- * with an rVIC: what it tells Xen, and which device tree and ACPI tables it makes. Says what is
+ * libxl as the patches leave it, asked for guests without messages, with them,
+ * with an rVIC, and with devices of the host's: what it tells Xen, and which device tree and ACPI tables it makes. Says what is
  * wrong, if anything, and that is its exit status. Compiled for arm64 against a
  * tree's libxl; of one without the patches it only shows the guests of before.
  *
@@ -398,7 +398,12 @@ static void rvic_refuses(void)
     rvic_of_host("device tree", "x", 0, 0, 0, 0, 2);
     rvic_of_host("interrupt", NULL, 1, 0, 0, 0, 2);
     rvic_of_host("device of the tree", NULL, 0, 1, 0, 0, 2);
+    /* Behind a bridge of Xen's a device has no node of its own. */
+#ifdef XEN_DOMCTL_CDF_vpci
+    rvic_of_host("PCI device", NULL, 0, 0, 1, 0, 0);
+#else
     rvic_of_host("PCI device", NULL, 0, 0, 1, 0, 2);
+#endif
     rvic_of_host("memory", NULL, 0, 0, 0, 1, 0);
 
     /* A device that comes later. */
@@ -416,6 +421,64 @@ static void rvic(void)
 }
 
 static void rvic_refuses(void)
+{
+}
+
+#endif
+
+#ifdef XEN_DOMCTL_CDF_vpci
+
+/* The node of the bridge of a guest with a device of the host's, and messages or none. */
+static int bridge(const char *guest, libxl_gic_version gic, bool msi)
+{
+    static libxl_device_pci device;
+    const void *tree;
+    int node;
+
+    begin(gic);
+    libxl_defbool_set(&config.b_info.acpi, false);
+    libxl_defbool_set(&config.b_info.arch_arm.msi, msi);
+    config.pcidevs = &device;
+    config.num_pcidevs = 1;
+    HOLDS(guest, make() == 0);
+    HOLDS(guest, create.flags == (XEN_DOMCTL_CDF_vpci |
+                                  (msi ? XEN_DOMCTL_CDF_arm_msi : 0)));
+
+    tree = image->devicetree_blob;
+    node = fdt_path_offset(tree, "/pcie@10000000");
+    HOLDS(guest, fdt_node_check_compatible(tree, node,
+                                           "pci-host-ecam-generic") == 0);
+    HOLDS(guest, CELLS(node, "reg", 0, 0x10000000, 0, 0x10000000));
+    HOLDS(guest, CELLS(node, "ranges",
+                       0x02000000, 0, 0x23000000, 0, 0x23000000, 0, 0x10000000,
+                       0x43000000, 1, 0, 1, 0, 1, 0));
+    HOLDS(guest, no_property(node, "interrupt-map"));
+    return node;
+}
+
+static void pci(void)
+{
+    int node = bridge("PCI and a GICv2m", LIBXL_GIC_VERSION_V2, true);
+
+    HOLDS("PCI and a GICv2m", CELLS(node, "msi-parent", 65002));
+    HOLDS("PCI and a GICv2m", no_property(node, "msi-map"));
+
+    node = bridge("PCI and an ITS", LIBXL_GIC_VERSION_V3, true);
+    HOLDS("PCI and an ITS", CELLS(node, "msi-map", 0, 65002, 0, 0x10000));
+    HOLDS("PCI and an ITS", no_property(node, "msi-parent"));
+
+    node = bridge("PCI without messages", LIBXL_GIC_VERSION_V3, false);
+    HOLDS("PCI without messages", no_property(node, "msi-map"));
+    HOLDS("PCI without messages", no_property(node, "msi-parent"));
+
+    node = bridge("PCI and an rVID", LIBXL_GIC_VERSION_RVIC, true);
+    HOLDS("PCI and an rVID", CELLS(node, "msi-parent", 65002));
+    HOLDS("PCI and an rVID", no_property(node, "msi-map"));
+}
+
+#else
+
+static void pci(void)
 {
 }
 
@@ -441,6 +504,7 @@ static void with(void)
     its();
     rvic();
     rvic_refuses();
+    pci();
     refused("a limit on LPIs of a guest that has none", false, 100, 0, 0, 1);
     refused("a limit on storms of a guest without an ITS", false, 0, 100, 0, 0);
     refused("a limit that Xen does not know", true, 100, 0, ENOSYS, 3);
