@@ -22,27 +22,11 @@
  */
 #define PROGRAM "life"
 #include "page.h"
-#include "privcmd.h"
-#include "xen.h"
-#include "domctl.h"
+#include "build.h"
 
 enum { KINDS = 4, WARM_UP = 10 * KINDS };
 /* What Xen may keep of a domain with several vCPUs: struct sched_unit (144 bytes) and its header in the heap (16). */
 enum { KEPT = 160 };
-/* How long to wait: for what must come, for memory to come back after one domain, and for it to stand still. */
-enum { PATIENCE_MS = 20000, BACK_MS = 200, CALM_MS = 2000, STEP_MS = 50 };
-
-/* What hypercalls read and write; in memory that the kernel does not move. */
-struct buffer {
-	struct domctl domctl;
-	struct sysctl sysctl;
-	struct vcpu_context context;
-	struct memory_reservation reservation;
-	union event_channel event;
-	uint64_t frames[ITS_PAGES];
-};
-_Static_assert(sizeof(struct buffer) <= PAGE, "one page");
-
 /* How far a domain gets. */
 enum kind {
 	EMPTY,   /* no vCPUs */
@@ -53,44 +37,11 @@ enum kind {
 
 extern const uint8_t guest_page[PAGE];
 
-static struct buffer *buffer;
-static uint32_t sysctl_version;
 /* The flag of a domain's creation that gives it messages; 0: none gets it. */
 static uint32_t msi_flag;
 /* The interrupt controller of all; and the flag of an rVID's level inputs. */
 static uint8_t version = GIC_NATIVE;
 static uint32_t levels_flag;
-
-static long event(uint32_t command)
-{
-	return hypercall(EVENT_CHANNEL_OP, command, (uint64_t)&buffer->event);
-}
-
-static long physinfo(void)
-{
-	memset(&buffer->sysctl, 0, sizeof(buffer->sysctl));
-	buffer->sysctl.command = SYSCTL_PHYSINFO;
-	buffer->sysctl.version = sysctl_version;
-	return hypercall(SYSCTL, (uint64_t)&buffer->sysctl, 0);
-}
-
-static uint64_t free_pages(void)
-{
-	must("read the free memory", physinfo());
-	return buffer->sysctl.physinfo.free_pages;
-}
-
-static void find_versions(void)
-{
-	long result = -EACCES;
-
-	find_domctl(&buffer->domctl);
-	for (uint32_t v = SYSCTL_OLDEST; v <= SYSCTL_NEWEST && result == -EACCES; v++) {
-		sysctl_version = v;
-		result = physinfo();
-	}
-	must("find the version of Xen's sysctl interface", result);
-}
 
 /* Gives the domain memory, and returns it as seen from here. */
 static uint8_t *give_pages(uint16_t domain, uint32_t pages)
@@ -100,17 +51,8 @@ static uint8_t *give_pages(uint16_t domain, uint32_t pages)
 	uint8_t *page = (uint8_t *)here;
 
 	must("get a place for pages", here);
-	prepare(DOMCTL_SET_PAGING_POOL, domain)->paging_pool.bytes = 1 << 20;
-	must("set the size of the page table pool", domctl());
-	prepare(DOMCTL_MAX_MEM, domain)->max_mem.kib = 1024;
-	must("set the memory limit", domctl());
-	for (uint32_t i = 0; i < pages; i++)
-		buffer->frames[i] = GUEST_RAM / PAGE + i;
-	buffer->reservation = (struct memory_reservation){
-		.extents = (uint64_t)buffer->frames, .count = pages, .domain = domain,
-	};
-	if (must("give pages", hypercall(MEMORY_OP, MEMORY_POPULATE, (uint64_t)&buffer->reservation)) != pages)
-		fail("Xen gave no pages", 0);
+	set_limits(domain, 1024, 1024);
+	populate(domain, GUEST_RAM / PAGE, pages, 0);
 	for (uint32_t i = 0; i < pages; i++)
 		buffer->frames[i] = GUEST_RAM / PAGE + i;
 	must("map the domain's pages", map_foreign(domain, here, pages, buffer->frames, errors));
@@ -157,40 +99,28 @@ static void start(uint16_t domain, uint8_t gic, uint32_t vcpus, uint64_t command
 {
 	for (uint32_t vcpu = 0; vcpu < vcpus; vcpu++) {
 		struct vcpu_context *context = &buffer->context;
-		struct domctl *op = prepare(DOMCTL_SET_VCPU_CONTEXT, domain);
 
 		memset(context, 0, sizeof(*context));
-		context->flags = VCPU_ONLINE;
 		context->x[0] = vcpu;
 		context->x[1] = gic;
 		context->x[2] = context->pc = GUEST_RAM;
 		context->x[4] = vcpu == vcpus - 1;
 		context->x[5] = vcpu ? 0 : commands;
-		/* EL1h, all masked; the MMU off. */
-		context->cpsr = 0x3c5;
-		context->sctlr = 0x30d00800;
-		op->vcpu_context.vcpu = vcpu;
-		op->vcpu_context.context = (uint64_t)context;
-		must("set a vCPU's registers", domctl());
+		set_context(domain, vcpu);
 	}
-	prepare(DOMCTL_UNPAUSE, domain);
-	must("start the domain", domctl());
+	unpause(domain);
 }
 
 /* Sends the domain an event, which is an interrupt of its vCPU 0; the result is our end of the channel. */
-static uint32_t send_event(uint16_t domain)
+static uint32_t make_event(uint16_t domain)
 {
 	union event_channel *op = &buffer->event;
-	uint32_t theirs, ours;
+	uint32_t ours;
 
 	*op = (union event_channel){ .alloc_unbound = { .domain = domain, .remote = DOMID_SELF } };
 	must("make an event channel", event(EVENT_ALLOC_UNBOUND));
-	theirs = op->alloc_unbound.port;
-	*op = (union event_channel){ .bind_interdomain = { .remote = domain, .remote_port = theirs } };
-	must("bind an event channel", event(EVENT_BIND_INTERDOMAIN));
-	ours = op->bind_interdomain.local_port;
-	*op = (union event_channel){ .one = { ours } };
-	must("send an event", event(EVENT_SEND));
+	ours = bind_event(domain, op->alloc_unbound.port);
+	send_event(ours);
 	return ours;
 }
 
@@ -250,47 +180,6 @@ static void watch(const uint8_t *page, uint32_t vcpus, int lpis)
 	fail("a domain's vCPUs took no interrupts", 0);
 }
 
-/* The domain is still listed until all that refers to it is gone. */
-static void wait_until_gone(uint16_t domain)
-{
-	for (int ms = 0; ms < PATIENCE_MS; ms++) {
-		long result;
-
-		prepare(DOMCTL_INFO, domain);
-		result = domctl();
-		if (result == -ESRCH)
-			return;
-		must("ask for a domain", result);
-		sleep_ms(1);
-	}
-	fail("a domain that was destroyed is still there", 0);
-}
-
-static struct arch_createdomain *arch_of(struct createdomain *create)
-{
-	return domctl_version <= DOMCTL_WITHOUT_ALTP2M ? &create->before.arch : &create->now.arch;
-}
-
-/* Asks for a domain. */
-static long create(uint32_t vcpus, uint8_t gic, uint32_t flags)
-{
-	struct domctl *op = prepare(DOMCTL_CREATE, DOMID_ANY);
-
-	op->create = (struct createdomain){
-		.flags = CREATE_HVM | CREATE_HAP | flags,
-		.max_vcpus = vcpus,
-		.max_evtchn_port = 1023,
-		.max_grant_frames = -1,
-		.max_maptrack_frames = -1,
-		.grant_opts = GRANT_VERSION_1,
-	};
-	*arch_of(&op->create) = (struct arch_createdomain){
-		.gic_version = gic,
-		.nr_spis = 64,
-	};
-	return domctl();
-}
-
 /* With an rVIC, its inputs are `levels` or not. */
 static void live_and_die(enum kind kind, uint32_t vcpus, int levels)
 {
@@ -305,11 +194,8 @@ static void live_and_die(enum kind kind, uint32_t vcpus, int levels)
 	domain = op->domain;
 	gic = arch_of(&domctl_op->create)->gic_version;
 	if (kind != EMPTY) {
-		prepare(DOMCTL_MAX_VCPUS, domain)->max_vcpus.max = vcpus;
-		must("create the vCPUs", domctl());
-		prepare(DOMCTL_SET_ADDRESS_SIZE, domain)->address_size.bits = 64;
-		must("make it a domain of 64 bits", domctl());
-		port = send_event(domain);
+		create_vcpus(domain, vcpus);
+		port = make_event(domain);
 	}
 	if (kind == ROUTED)
 		route(domain, levels_flag && !levels);
@@ -322,14 +208,11 @@ static void live_and_die(enum kind kind, uint32_t vcpus, int levels)
 		start(domain, gic, vcpus, commands);
 		watch(page, vcpus, pages > 1);
 	}
-	prepare(DOMCTL_DESTROY, domain);
-	must("destroy a domain", domctl());
+	destroy(domain);
 	if (page)
 		unmap_pages(page, pages * PAGE);
-	if (port) {
-		buffer->event = (union event_channel){ .one = { port } };
-		must("close an event channel", event(EVENT_CLOSE));
-	}
+	if (port)
+		close_event(port);
 	wait_until_gone(domain);
 }
 
@@ -344,19 +227,6 @@ static void one_life(enum kind kind, uint32_t vcpus, int levels)
 	live_and_die(kind, vcpus, levels);
 	for (int ms = 0; ms < BACK_MS && free_pages() < before; ms++)
 		sleep_ms(1);
-}
-
-static uint64_t settled(void)
-{
-	uint64_t last = free_pages(), now;
-
-	for (int ms = 0, calm = 0; ms < PATIENCE_MS && calm < CALM_MS; ms += STEP_MS) {
-		sleep_ms(STEP_MS);
-		now = free_pages();
-		calm = now == last ? calm + STEP_MS : 0;
-		last = now;
-	}
-	return last;
 }
 
 static void lives(uint64_t domains, uint32_t vcpus)
@@ -398,14 +268,6 @@ static void must_be_back(uint64_t domains, uint32_t vcpus, struct line *line)
 	}
 }
 
-/* The flag's bit is another from 4.21 on; the version of the domctl interface does not tell these releases apart. */
-static uint32_t find_msi_flag(void)
-{
-	long release = must("ask for Xen's version", hypercall(VERSION, VERSION_NUMBER, 0));
-
-	return release < (4 << 16 | 21) ? CREATE_MSI_BEFORE_4_21 : CREATE_MSI;
-}
-
 /* Of a domain with an rVIC, whose calls have 64-bit arguments. */
 static void refuse_32_bits(void)
 {
@@ -419,8 +281,7 @@ static void refuse_32_bits(void)
 	prepare(DOMCTL_SET_ADDRESS_SIZE, domain)->address_size.bits = 32;
 	must_be_invalid("a domain of 32 bits with an rVIC was not refused", domctl());
 	/* Nobody has said that it is one of 64: it crashes before it runs, and Xen does not. */
-	prepare(DOMCTL_UNPAUSE, domain);
-	must("start a domain of 32 bits with an rVIC", domctl());
+	unpause(domain);
 	for (int ms = 0; ms < PATIENCE_MS && !(flags & INFO_SHUTDOWN); ms++) {
 		prepare(DOMCTL_INFO, domain);
 		must("ask for a domain", domctl());
@@ -429,8 +290,7 @@ static void refuse_32_bits(void)
 	}
 	if (!(flags & INFO_SHUTDOWN) || (flags >> INFO_REASON_SHIFT & INFO_REASON_MASK) != REASON_CRASH)
 		fail("a domain of 32 bits with an rVIC runs", 0);
-	prepare(DOMCTL_DESTROY, domain);
-	must("destroy a domain", domctl());
+	destroy(domain);
 	wait_until_gone(domain);
 }
 
@@ -442,13 +302,6 @@ static void refusals(void)
 	must_be_invalid("an IOMMU for a domain with an rVIC was not refused", create(1, GIC_RVIC, CREATE_IOMMU));
 	must_be_invalid("129 vCPUs with an rVIC were not refused", create(129, GIC_RVIC, 0));
 	refuse_32_bits();
-}
-
-static int is(const char *one, const char *two)
-{
-	while (*one && *one == *two)
-		one++, two++;
-	return *one == *two;
 }
 
 static void run(uint64_t domains, const char *with)

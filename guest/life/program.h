@@ -48,6 +48,14 @@ static inline long must(const char *what, long result)
 	return result;
 }
 
+/* Are two words the same? */
+static inline int is(const char *one, const char *two)
+{
+	while (*one && *one == *two)
+		one++, two++;
+	return *one == *two;
+}
+
 static inline uint64_t number(const char *text)
 {
 	uint64_t number = 0;

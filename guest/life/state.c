@@ -450,13 +450,6 @@ static void suspends(uint64_t count)
 	print(&line);
 }
 
-static int is(const char *one, const char *two)
-{
-	while (*one && *one == *two)
-		one++, two++;
-	return *one == *two;
-}
-
 /* The stack as the kernel leaves it: the number of arguments, then the arguments. */
 __attribute__((used)) static _Noreturn void start_here(const uint64_t *stack)
 {

@@ -25,11 +25,15 @@ enum {
 	DOMCTL_MAX_MEM = 11,
 	DOMCTL_SET_VCPU_CONTEXT = 12,
 	DOMCTL_MAX_VCPUS = 15,
+	DOMCTL_IOMEM_PERMISSION = 20,
 	DOMCTL_RESUME = 27,
 	DOMCTL_GET_CONTEXT = 33,
 	DOMCTL_SET_CONTEXT = 34,
 	DOMCTL_SET_ADDRESS_SIZE = 35,
+	DOMCTL_ASSIGN_DEVICE = 37,
 	DOMCTL_BIND_IRQ = 38,
+	DOMCTL_DEASSIGN_DEVICE = 47,
+	DOMCTL_VUART = 81,
 	DOMCTL_SET_PAGING_POOL = 86,
 	DOMCTL_VGIC_RESET = 92,
 	SYSCTL_PHYSINFO = 3,
@@ -44,7 +48,7 @@ enum {
 };
 
 /* As the name of a domain that is to be created, DOMID_ANY leaves the choice to Xen. */
-enum { DOMID_SELF = 0x7ff0, DOMID_ANY = 0x7ff5 };
+enum { DOMID_SELF = 0x7ff0, DOMID_IO = 0x7ff1, DOMID_ANY = 0x7ff5 };
 
 /* The architecture's part of a domain. Read: the version that it has got. */
 struct arch_createdomain {
@@ -83,7 +87,7 @@ struct createdomain {
 	};
 };
 enum { DOMCTL_WITHOUT_ALTP2M = 0x16 };
-enum { CREATE_HVM = 1, CREATE_HAP = 2, CREATE_IOMMU = 1 << 5, CREATE_MSI_BEFORE_4_21 = 1 << 8, CREATE_MSI = 1 << 9, GRANT_VERSION_1 = 1, GIC_NATIVE = 0, GIC_V2 = 1, GIC_V3 = 2, GIC_RVIC = 3 };
+enum { CREATE_HVM = 1, CREATE_HAP = 2, CREATE_IOMMU = 1 << 5, CREATE_VPCI = 1 << 11, CREATE_MSI_BEFORE_4_21 = 1 << 8, CREATE_MSI = 1 << 9, GRANT_VERSION_1 = 1, GIC_NATIVE = 0, GIC_V2 = 1, GIC_V3 = 2, GIC_RVIC = 3 };
 
 struct domctl {
 	uint32_t command;
@@ -98,6 +102,11 @@ struct domctl {
 		struct { uint32_t bits; } address_size;
 		struct { uint32_t vcpu; uint64_t context; } vcpu_context;
 		struct { uint32_t machine_irq, type; uint16_t spi; } bind_irq;
+		/* Pages of memory that is no RAM. */
+		struct { uint64_t first, count; uint8_t permit; } iomem_permission;
+		struct { uint32_t kind, flags, sbdf; } assign_device;
+		/* Read: the other end of its event channel. */
+		struct { uint32_t command, type; uint64_t frame; uint16_t backend, pad; uint32_t port; } vuart;
 		/* Its beginning, which is the same in all releases. */
 		struct { uint16_t domain, pad; uint32_t flags; } info;
 		/* A stream of records (public/arch-arm/hvm/save.h); a null buffer asks for the size. */
@@ -106,7 +115,7 @@ struct domctl {
 		uint8_t size[128];
 	};
 };
-enum { BIND_SPI = 4, RESET_ALL = 0 };
+enum { BIND_SPI = 4, RESET_ALL = 0, DEVICE_IS_PCI = 0, VUART_INIT = 0, VUART_VPL011 = 0 };
 enum { INFO_DYING = 1, INFO_SHUTDOWN = 1 << 2, INFO_REASON_SHIFT = 16, INFO_REASON_MASK = 0xff };
 enum { REASON_POWEROFF = 0, REASON_REBOOT = 1, REASON_SUSPEND = 2, REASON_CRASH = 3 };
 _Static_assert(offsetof(struct domctl, info.flags) == 20, "getdomaininfo");
@@ -168,10 +177,18 @@ union event_channel {
 	struct { uint32_t port; } one;
 };
 
+/* The page through which the one who emulates a vPL011 has its lines; the indices are not wrapped. */
+struct console_ring {
+	uint8_t in[1024], out[2048];
+	uint32_t in_taken, in_put, out_taken, out_put;
+};
+
 /* Where a guest's hardware is, and its memory (arch-arm.h). */
 #define GUEST_GICD 0x03001000
 #define GUEST_GICC 0x03002000
 #define GUEST_GICR 0x03020000
 #define GUEST_RAM 0x40000000
+/* Pages that are no memory of the guest's system. */
+#define GUEST_MAGIC 0x39000000
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `setup`: fetches all that the other tasks need, or says what of it is there without a network.
 
+use crate::boot::pci_arguments::PciArguments;
 use crate::boot::{guest, qemu};
 use crate::command::run;
 use crate::hypervisor::arguments::TreeArguments;
@@ -37,7 +38,7 @@ pub fn setup(arguments: &SetupArguments) -> Result<()> {
     let mut failures = Vec::new();
     for result in [
         qemu::find().map(drop),
-        guest::prepare(None).map(drop),
+        guest::prepare(None, &PciArguments::default(), 0).map(drop),
         crates(library.as_deref().ok(), false).map(drop),
         library.map(drop),
     ] {

@@ -2,29 +2,13 @@
 //! Which machine is booted, and what Dom0 does there: what can be asked for, and what is meant where nothing is said.
 
 use crate::boot::dtb::Controller;
+pub use crate::boot::kinds::{Disk, DiskChoice, Gic};
+use crate::boot::pci_arguments::PciArguments;
 use crate::hypervisor::arguments::{Vgic, XenArguments};
 use clap::{Args, ValueEnum};
 
 /// vCPUs of each DomU.
 pub const DOMU_CPUS: u32 = 2;
-
-/// Which interrupt controller the machine has.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gic {
-    /// GICv2 with a GICv2m frame
-    V2,
-    /// GICv3
-    V3,
-}
-
-impl std::fmt::Display for Gic {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Gic::V2 => "v2",
-            Gic::V3 => "v3",
-        })
-    }
-}
 
 /// What to boot, and on what.
 #[derive(Args, Clone, Debug)]
@@ -77,6 +61,8 @@ pub struct BootArguments {
     pub levels: bool,
     #[command(flatten)]
     pub state: StateArguments,
+    #[command(flatten)]
+    pub pci: PciArguments,
     /// The machine has no ITS although Xen is built for one.
     #[arg(skip)]
     pub no_host_its: bool,
@@ -93,41 +79,9 @@ pub struct BootArguments {
     /// Have the device tree say that the virtual timer's interrupt is an edge, as that of some boards does
     #[arg(long)]
     pub edge_timer: bool,
-    /// Seconds after which a boot is given up
+    /// Seconds after which a boot is given up (a minute more for each domain of --owners)
     #[arg(long, default_value_t = 900, value_name = "SECONDS")]
     pub limit: u64,
-}
-
-/// How the disk interrupts.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DiskChoice {
-    /// A level SPI (the kernel is given pci=nomsi)
-    Intx,
-    /// A message that the GICv2m frame turns into an edge SPI, or with --its the ITS into an LPI
-    Msi,
-    /// One boot of each
-    Both,
-}
-
-/// One boot's kind of disk interrupt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Disk {
-    /// A level SPI.
-    Intx,
-    /// GICv2m messages.
-    Msi,
-    /// Messages that the ITS translates.
-    Lpi,
-}
-
-impl std::fmt::Display for Disk {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Disk::Intx => "INTx (a level SPI)",
-            Disk::Msi => "MSI (GICv2m)",
-            Disk::Lpi => "MSI-X (LPIs of the ITS)",
-        })
-    }
 }
 
 impl BootArguments {
@@ -216,6 +170,10 @@ impl BootArguments {
         }
         if self.state.suffix() != "" && self.xen.vgic != Vgic::Rust {
             return Some("upstream's C vGICs are neither saved nor reset: use --vgic rust".into());
+        }
+        let (domus, reads) = (self.domus, self.reads());
+        if let Some(problem) = self.pci.problem(&self.xen, self.gic, domus, reads) {
+            return Some(problem);
         }
         if self.life > 20_000 {
             return Some(format!("--life {}: give 0 to 20000", self.life));

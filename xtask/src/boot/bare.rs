@@ -6,6 +6,7 @@ use crate::boot::console::{Line, Speaker};
 use crate::boot::count::{self, Counter, Figure};
 use crate::boot::dtb::{self, Controller, Module};
 use crate::boot::machine::{self, End, Wish, loader, path};
+use crate::boot::pci_arguments::PciArguments;
 use crate::boot::qemu::{self, Qemu};
 use crate::boot::refused;
 use crate::command::run;
@@ -166,6 +167,7 @@ impl GuestArguments {
             rvic: false,
             levels: false,
             state: StateArguments::default(),
+            pci: PciArguments::default(),
             no_host_its: self.host_its == HostIts::Missing,
             life: 0,
             storm: 0,

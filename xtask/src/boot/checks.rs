@@ -11,6 +11,7 @@ use crate::boot::life;
 use crate::boot::load;
 use crate::boot::machine::{End, Run};
 use crate::boot::messages;
+use crate::boot::pci;
 use crate::boot::state;
 use crate::boot::storm;
 use crate::boot::verdict::{Change, Check, Verdict};
@@ -78,6 +79,15 @@ pub fn judge(run: &Run, boot: &BootArguments, disk: Disk) -> Verdict {
     }
     if boot.reads() > 0 {
         checks.extend(load::judge(&dom0, boot, disk));
+    }
+    if boot.pci.pci_domu || boot.pci.vpci {
+        checks.push(pci::judge_functions(&run.lines, boot, disk));
+    }
+    if boot.pci.pci_domu {
+        checks.extend(pci::judge(&dom0, domus.first(), boot, disk));
+    }
+    if boot.pci.vpci && disk == Disk::Lpi {
+        checks.extend(pci::judge_ahci(&dom0, boot));
     }
     if boot.life > 0 {
         let (at, said) = dom0.said("life:").unzip();

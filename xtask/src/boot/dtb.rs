@@ -57,6 +57,8 @@ pub struct Chosen<'a> {
     pub test: &'a str,
     /// The interrupt controller of the test guest, and of the domains that Dom0 creates.
     pub controller: Controller,
+    /// The first DomU may get PCI devices.
+    pub passthrough: bool,
     /// Keep `SPARE` from Dom0's kernel, so that its interrupt can go to the domains that Dom0 creates.
     pub spare: bool,
 }
@@ -90,8 +92,13 @@ impl Module {
 }
 
 impl Layout {
-    /// Places the modules one after the other.
-    pub fn new(kernel: &Path, initrd: &Path, domus: bool, test: Option<&Path>) -> Result<Layout> {
+    /// Places the modules one after the other; the initrds are Dom0's and the others'.
+    pub fn new(
+        kernel: &Path,
+        [of_dom0, initrd]: [&Path; 2],
+        domus: bool,
+        test: Option<&Path>,
+    ) -> Result<Layout> {
         let mut next = MODULES;
         let mut place = |file: &Path| -> Result<Module> {
             let mut module = Module::new(file.to_path_buf())?;
@@ -99,7 +106,7 @@ impl Layout {
             next = (next + module.size).next_multiple_of(ALIGNMENT);
             Ok(module)
         };
-        let dom0 = [place(kernel)?, place(initrd)?];
+        let dom0 = [place(kernel)?, place(of_dom0)?];
         let domu = if domus {
             Some([place(kernel)?, place(initrd)?])
         } else {
@@ -134,6 +141,10 @@ pub fn write(file: &Path, machine: &[String], layout: &Layout, chosen: &Chosen) 
         };
         let node = format!("/chosen/domU{n}");
         tree.domain(&node, chosen.domu_memory, chosen.domu_cpus, chosen.msi)?;
+        if chosen.passthrough && n == 1 {
+            tree.strings(&node, "passthrough", &["enabled"])?;
+            tree.put(&[&node, "xen,vpci"])?;
+        }
         tree.modules(&node, modules, &format!("{} role=domU{n}", chosen.domu))?;
     }
     match &layout.test {
@@ -340,7 +351,7 @@ mod tests {
     #[test]
     fn modules_do_not_overlap() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-        let layout = Layout::new(&file, &file, true, Some(&file)).unwrap();
+        let layout = Layout::new(&file, [&file, &file], true, Some(&file)).unwrap();
         let all: Vec<&Module> = layout.modules().collect();
         assert_eq!(all.len(), 5);
         for pair in all.windows(2) {
@@ -348,7 +359,7 @@ mod tests {
             assert_eq!(pair[1].address % ALIGNMENT, 0);
         }
         assert_eq!(
-            Layout::new(&file, &file, false, None)
+            Layout::new(&file, [&file, &file], false, None)
                 .unwrap()
                 .modules()
                 .count(),

@@ -3,6 +3,9 @@
 
 use crate::apt::{Apt, Archive};
 use crate::boot::life;
+use crate::boot::load;
+use crate::boot::pci;
+use crate::boot::pci_arguments::PciArguments;
 use crate::command::output;
 use crate::package::{self, Wish};
 use crate::paths;
@@ -20,6 +23,17 @@ const INIT: &str = include_str!("../../assets/init");
 const LOAD: &str = include_str!("../../assets/load");
 /// The driver through which Dom0's programs reach Xen; Debian has it as a module.
 const PRIVCMD: &str = "xen-privcmd.ko";
+/// The part of it that is about disks which go from domain to domain.
+const PCI: &str = include_str!("../../assets/owned");
+/// The drivers of an AHCI disk, in the order in which they are loaded.
+const AHCI: [&str; 6] = [
+    "scsi_common.ko",
+    "scsi_mod.ko",
+    "sd_mod.ko",
+    "libata.ko",
+    "libahci.ko",
+    "ahci.ko",
+];
 
 /// Kernel and initial file system.
 pub struct Guest {
@@ -27,6 +41,8 @@ pub struct Guest {
     pub kernel: PathBuf,
     /// A compressed cpio archive.
     pub initrd: PathBuf,
+    /// The same for Dom0, with more behind where it needs more.
+    pub dom0_initrd: PathBuf,
 }
 
 /// What the initial file system is made of.
@@ -37,6 +53,8 @@ struct Content {
     messages: Vec<u8>,
     storm: Vec<u8>,
     state: Vec<u8>,
+    pci: Vec<u8>,
+    hostile: Vec<u8>,
     /// The test guest, where Dom0 is to load it again.
     test: Vec<u8>,
 }
@@ -86,7 +104,7 @@ fn busybox() -> Wish {
 struct Parts {
     kernel: PathBuf,
     busybox: PathBuf,
-    privcmd: PathBuf,
+    modules: PathBuf,
 }
 
 impl Parts {
@@ -95,19 +113,25 @@ impl Parts {
         Parts {
             kernel: directory.join("Image"),
             busybox: directory.join("busybox"),
-            privcmd: directory.join(PRIVCMD),
+            modules: directory.join("modules"),
         }
     }
 
     fn are_there(&self) -> bool {
-        [&self.kernel, &self.busybox, &self.privcmd]
-            .iter()
-            .all(|f| f.is_file())
+        let modules = Self::names().map(|name| self.modules.join(name));
+        let files = [self.kernel.clone(), self.busybox.clone()];
+        files.into_iter().chain(modules).all(|f| f.is_file())
+    }
+
+    /// The modules that are needed now and then.
+    fn names() -> impl Iterator<Item = &'static str> {
+        AHCI.into_iter().chain([PRIVCMD])
     }
 }
 
-/// Fetches the kernel and busybox once, and makes the initial file system, with the image of the test guest if there is one.
-pub fn prepare(test: Option<&Path>) -> Result<Guest> {
+/// Fetches the kernel and busybox once, and makes the initial file system, with the image of the test guest if there is one, and
+/// with what PCI devices take that are read so often.
+pub fn prepare(test: Option<&Path>, pci: &PciArguments, reads: u32) -> Result<Guest> {
     let parts = Parts::new();
     if !parts.are_there() {
         unpack(&parts)?;
@@ -117,19 +141,65 @@ pub fn prepare(test: Option<&Path>) -> Result<Guest> {
         |file: &Path| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
     let archive = archive(&Content {
         busybox: read(&parts.busybox)?,
-        privcmd: read(&parts.privcmd)?,
+        privcmd: read(&parts.modules.join(PRIVCMD))?,
         life: read(&life::build(life::LIFE)?)?,
         messages: read(&life::build(life::MESSAGES)?)?,
         storm: read(&life::build(life::STORM)?)?,
         state: read(&life::build(life::STATE)?)?,
+        pci: read(&life::build(life::PCI)?)?,
+        hostile: read(&life::build(life::HOSTILE)?)?,
         test: test.map(read).transpose()?.unwrap_or_default(),
     })?;
-    if !fs::read(&initrd).is_ok_and(|old| old == archive) {
-        fs::write(&initrd, archive)
-            .with_context(|| format!("cannot write {}", initrd.display()))?;
+    write(&initrd, &archive)?;
+    let mut more = Vec::new();
+    let mut add = |name: String, file: &Path| -> Result<()> {
+        more.push((name, FILE, read(file)?));
+        Ok(())
+    };
+    if pci.owners() > 0 {
+        let length = u64::try_from(archive.len()).unwrap_or(u64::MAX);
+        for (name, path) in [("Image", &parts.kernel), ("initrd", &initrd)] {
+            add(format!("lib/pci/{name}"), path)?;
+        }
+        for name in ["again", "last"] {
+            let bootargs = format!(
+                "console=ttyAMA0 earlycon=pl011,0x22000000 loglevel=5 cma=0 role=guest part={name} disks={} reads={}",
+                load::FIXED,
+                (reads / 10).max(50)
+            );
+            let tree = pci::owner_tree(&paths::guest(), name, &bootargs, length)?;
+            add(format!("lib/pci/{name}.dtb"), &tree)?;
+        }
+    }
+    if pci.vpci {
+        for name in AHCI {
+            add(format!("lib/ahci/{name}"), &parts.modules.join(name))?;
+        }
     }
     let kernel = parts.kernel;
-    Ok(Guest { kernel, initrd })
+    if more.is_empty() {
+        let dom0_initrd = initrd.clone();
+        return Ok(Guest {
+            kernel,
+            initrd,
+            dom0_initrd,
+        });
+    }
+    let dom0_initrd = paths::guest().join(format!("initrd{}.cpio.gz", pci.suffix()));
+    write(&dom0_initrd, &[archive, newc(more)?].concat())?;
+    Ok(Guest {
+        kernel,
+        initrd,
+        dom0_initrd,
+    })
+}
+
+/// Writes a file that is another.
+fn write(file: &Path, content: &[u8]) -> Result<()> {
+    if fs::read(file).is_ok_and(|old| old == content) {
+        return Ok(());
+    }
+    fs::write(file, content).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// What of it is there without a network, in a line each; the error says what is not.
@@ -173,17 +243,20 @@ fn unpack(parts: &Parts) -> Result<()> {
         .map(|p| root.join(p))
         .find(|p| p.is_file())
         .context("Debian's busybox-static has no busybox")?;
-    let module_aside = root.join(PRIVCMD);
-    fs::write(&module_aside, module(root, &kernel.what)?)?;
-    fs::rename(&module_aside, &parts.privcmd)?;
+    fs::create_dir_all(&parts.modules)?;
+    for name in Parts::names() {
+        let module_aside = root.join(name);
+        fs::write(&module_aside, module(root, &kernel.what, name)?)?;
+        fs::rename(&module_aside, parts.modules.join(name))?;
+    }
     fs::rename(&tool, &parts.busybox)?;
     fs::rename(&image, &parts.kernel)?;
     Ok(())
 }
 
-/// The module, unpacked.
-fn module(root: &Path, package: &str) -> Result<Vec<u8>> {
-    let packed = format!("{PRIVCMD}.xz");
+/// A module, unpacked.
+fn module(root: &Path, package: &str, name: &str) -> Result<Vec<u8>> {
+    let packed = format!("{name}.xz");
     let file = walkdir::WalkDir::new(root)
         .into_iter()
         .filter_map(Result::ok)
@@ -203,27 +276,23 @@ fn module(root: &Path, package: &str) -> Result<Vec<u8>> {
     Ok(out.stdout)
 }
 
+const DIRECTORY: u32 = 0o040_755;
+const PROGRAM: u32 = 0o100_755;
+const FILE: u32 = 0o100_644;
+const CONSOLE: u32 = 0o020_600;
+
+/// A file, a directory or a device: its name, mode and content.
+type Entry = (String, u32, Vec<u8>);
+
 /// The initial file system, the same bytes each time.
 fn archive(content: &Content) -> Result<Vec<u8>> {
-    const DIRECTORY: u32 = 0o040_755;
-    const PROGRAM: u32 = 0o100_755;
-    const FILE: u32 = 0o100_644;
-    const CONSOLE: u32 = 0o020_600;
-    let mut entries: Vec<(NewcBuilder, Cursor<Vec<u8>>)> = Vec::new();
-    let mut inode = 0;
+    let mut entries: Vec<Entry> = Vec::new();
     let mut add = |name: &str, mode: u32, content: &[u8]| {
-        inode += 1;
-        let mut builder = NewcBuilder::new(name)
-            .mode(mode)
-            .ino(inode)
-            .nlink(1)
-            .mtime(0);
-        if mode == CONSOLE {
-            builder = builder.rdev_major(5).rdev_minor(1);
-        }
-        entries.push((builder, Cursor::new(content.to_vec())));
+        entries.push((name.to_owned(), mode, content.to_vec()));
     };
-    for directory in ["bin", "dev", "lib", "proc", "run", "sys"] {
+    for directory in [
+        "bin", "dev", "lib", "lib/ahci", "lib/pci", "proc", "run", "sys",
+    ] {
         add(directory, DIRECTORY, &[]);
     }
     // The kernel opens it for init before init can mount /dev.
@@ -233,24 +302,44 @@ fn archive(content: &Content) -> Result<Vec<u8>> {
     add("bin/messages", PROGRAM, &content.messages);
     add("bin/storm", PROGRAM, &content.storm);
     add("bin/state", PROGRAM, &content.state);
+    add("bin/pci", PROGRAM, &content.pci);
+    add("bin/hostile", PROGRAM, &content.hostile);
     add("lib/test-guest", FILE, &content.test);
     add(&format!("lib/{PRIVCMD}"), FILE, &content.privcmd);
     add("lib/load", FILE, LOAD.as_bytes());
+    add("lib/owned", FILE, PCI.as_bytes());
     add("init", PROGRAM, INIT.as_bytes());
-    let mut plain = Vec::new();
-    for (builder, mut content) in entries {
-        let size = u32::try_from(content.get_ref().len())
-            .context("a file of the initial file system is too large")?;
-        let mut writer = builder.write(&mut plain, size);
-        std::io::copy(&mut content, &mut writer)?;
-        writer.finish()?;
-    }
-    newc::trailer(&mut plain)?;
     let mut packed = GzBuilder::new()
         .mtime(0)
         .write(Vec::new(), Compression::default());
-    packed.write_all(&plain)?;
-    Ok(packed.finish()?)
+    packed.write_all(&newc(entries)?)?;
+    let mut packed = packed.finish()?;
+    // One that is not packed may follow, and Linux looks for it at multiples of four.
+    packed.resize(packed.len().next_multiple_of(4), 0);
+    Ok(packed)
+}
+
+/// An archive that is not packed.
+fn newc(entries: Vec<Entry>) -> Result<Vec<u8>> {
+    let (mut plain, mut inode) = (Vec::new(), 0);
+    for (name, mode, content) in entries {
+        inode += 1;
+        let mut builder = NewcBuilder::new(&name)
+            .mode(mode)
+            .ino(inode)
+            .nlink(1)
+            .mtime(0);
+        if mode == CONSOLE {
+            builder = builder.rdev_major(5).rdev_minor(1);
+        }
+        let size = u32::try_from(content.len())
+            .context("a file of the initial file system is too large")?;
+        let mut writer = builder.write(&mut plain, size);
+        std::io::copy(&mut Cursor::new(content), &mut writer)?;
+        writer.finish()?;
+    }
+    newc::trailer(&mut plain)?;
+    Ok(plain)
 }
 
 #[cfg(test)]
@@ -267,6 +356,8 @@ mod tests {
             messages: b"messages".to_vec(),
             storm: b"storm".to_vec(),
             state: b"state".to_vec(),
+            pci: b"pci".to_vec(),
+            hostile: b"hostile".to_vec(),
             test: b"a guest".to_vec(),
         };
         let packed = archive(&content).unwrap();
@@ -290,6 +381,8 @@ mod tests {
         assert!(names.contains(&("bin/messages".into(), 8)));
         assert!(names.contains(&("bin/storm".into(), 5)));
         assert!(names.contains(&("bin/state".into(), 5)));
+        assert!(names.contains(&("bin/pci".into(), 3)));
+        assert!(names.contains(&("lib/owned".into(), PCI.len() as u32)));
         assert!(names.contains(&("lib/test-guest".into(), 7)));
         assert!(names.contains(&("lib/xen-privcmd.ko".into(), 6)));
         assert!(names.contains(&("lib/load".into(), LOAD.len() as u32)));

@@ -4,6 +4,7 @@
 use crate::boot::arguments::{BootArguments, Gic, StateArguments};
 use crate::boot::bare::{self, Alone};
 use crate::boot::dtb::Controller;
+use crate::boot::pci_arguments::PciArguments;
 use crate::boot::qemu;
 use crate::hypervisor::arguments::{TreeArguments, Vgic, XenArguments};
 use crate::hypervisor::xen;
@@ -69,6 +70,7 @@ impl Arguments {
             rvic: false,
             levels: false,
             state: StateArguments::default(),
+            pci: PciArguments::default(),
             no_host_its: false,
             life: 0,
             storm: 0,

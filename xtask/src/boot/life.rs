@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The programs of guest/life: Dom0's that use Xen's interface, of which one creates and destroys domains, one sends messages, and one
-//! saves, resets and restores vGICs; and one of storms. Their build, and what is made of what they say.
+//! saves, resets and restores vGICs, and one gives PCI devices away; and one of storms. Their build, and what is made of what they say.
 
 use crate::command::run;
 use crate::hypervisor::xen::CROSS;
@@ -48,6 +48,10 @@ pub fn build((name, files): Program) -> Result<PathBuf> {
     run(&mut gcc, "build a program of Dom0's", None)?;
     Ok(program)
 }
+/// Gives PCI devices to domains, and builds domains that own one.
+pub const PCI: Program = ("pci", &["pci.c"]);
+/// Does to a PCI function what no driver does.
+pub const HOSTILE: Program = ("hostile", &["hostile.c"]);
 /// Makes a storm of a disk's interrupts, and counts in another domain meanwhile.
 pub const STORM: Program = ("storm", &["storm.c"]);
 

@@ -70,7 +70,7 @@ impl Parts {
             pin: boot.gic == Gic::V2 && qemu.version.loses_moved_spis(),
             qemu,
             built: xen::build(&boot.xen, boot.icount)?,
-            guest: guest::prepare(test.as_deref())?,
+            guest: guest::prepare(test.as_deref(), &boot.pci, boot.reads())?,
             test,
         })
     }
@@ -218,8 +218,9 @@ pub fn name(boot: &BootArguments, disk: Disk, xen: Version) -> String {
     let rvic = boot.controller().suffix();
     let storm = if boot.storm > 0 { "-storm" } else { "" };
     let state = boot.state.suffix();
+    let pci = boot.pci.suffix();
     format!(
-        "xen{xen}-{}-{}-{}cpus{}-{}domus-{disk}{extras}{count}{life}{msi}{messages}{storm}{state}{rvic}",
+        "xen{xen}-{}-{}-{}cpus{}-{}domus-{disk}{extras}{count}{life}{msi}{messages}{storm}{state}{rvic}{pci}",
         boot.gic,
         boot.xen.vgic,
         boot.cpus,
@@ -242,9 +243,10 @@ pub fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> R
     let memory = OTHER_MEMORY + DOM0_MEMORY + DOMU_MEMORY * domains;
     let mut command = machine::arguments(&parts.qemu, boot, memory.next_multiple_of(256));
     command.extend(load::drives(boot, disk, parts.qemu.version));
+    command.extend(boot.pci.drives(disk));
     let layout = Layout::new(
         &parts.guest.kernel,
-        &parts.guest.initrd,
+        [&parts.guest.dom0_initrd, &parts.guest.initrd],
         boot.domus > 0,
         parts.test.as_deref(),
     )?;
@@ -270,10 +272,11 @@ pub fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> R
                 boot.storm_limit
                     .as_ref()
                     .map_or(String::new(), |limit| format!(" vgic-storm={limit}"))
+                    + boot.pci.xen()
             ),
             dom0: &format!(
                 "console=hvc0 earlycon=xen {PATIENCE} role=dom0 disks={} reads={} rounds={} life={}{} messages={} \
-                 storm={} {} end={end}{nomsi}",
+                 storm={} {}{} end={end}{nomsi}",
                 load::disks(boot, disk).join(","),
                 boot.reads(),
                 boot.rounds(),
@@ -284,20 +287,23 @@ pub fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> R
                 },
                 boot.messages,
                 boot.storm,
-                boot.state.dom0(boot.domus)
+                boot.state.dom0(boot.domus),
+                boot.pci.dom0(disk)
             ),
             domu: &format!(
-                "console=ttyAMA0 earlycon=pl011,0x22000000 {PATIENCE} reads=0 suspends={} end={}",
+                "console=ttyAMA0 earlycon=pl011,0x22000000 {PATIENCE} {} suspends={} end={}",
+                domu_load(boot, disk),
                 boot.state.suspends,
-                if boot.storm > 0 { "count" } else { "0" }
+                domu_end(boot)
             ),
             domus: boot.domus,
             domu_cpus: DOMU_CPUS,
             domu_memory: DOMU_MEMORY * 1024,
-            msi: boot.domu_its,
+            msi: boot.domu_its || boot.pci.pci_domu,
             test: &boot.test(bare::LIMITS).unwrap_or_default(),
             controller: boot.controller(),
             spare: boot.life > 0,
+            passthrough: boot.pci.pci_domu,
         },
     )?;
     if boot.edge_timer {
@@ -315,6 +321,29 @@ pub fn prepare(boot: &BootArguments, disk: Disk, name: &str, parts: &Parts) -> R
     Ok(command)
 }
 
+/// What the DomUs do: the first may get Dom0's disks. (There is one then, as all have the same command line.)
+fn domu_load(boot: &BootArguments, disk: Disk) -> String {
+    match boot.pci.pci_domu {
+        true => format!(
+            "part=wait iomem=relaxed disks={} reads={} rounds={}",
+            load::disks(boot, disk).join(","),
+            boot.reads(),
+            boot.rounds()
+        ),
+        false => "reads=0".to_owned(),
+    }
+}
+
+/// How they end.
+fn domu_end(boot: &BootArguments) -> &'static str {
+    match (boot.storm, boot.pci.pci_domu) {
+        // It is still there when Dom0 takes its disks.
+        (0, true) => "20",
+        (0, false) => "0",
+        _ => "count",
+    }
+}
+
 /// Runs the machine, shows how far it is, and lets Dom0 go when all others have finished.
 fn watch(boot: &BootArguments, disk: Disk, command: &[String], log: &Path) -> Result<machine::Run> {
     let step = Step::long(
@@ -326,7 +355,7 @@ fn watch(boot: &BootArguments, disk: Disk, command: &[String], log: &Path) -> Re
     running.extend((1..=domains).map(|n| format!("domU{n}")));
     let mut told = boot.icount;
     let mut last_flash = 0.0;
-    let limit = Duration::from_secs(boot.limit);
+    let limit = Duration::from_secs(boot.limit + boot.pci.seconds());
     let run = machine::run(command, log, limit, &step, |line| {
         if let Some(milestone) = milestone(line) {
             match next(boot, line) {
@@ -337,7 +366,9 @@ fn watch(boot: &BootArguments, disk: Disk, command: &[String], log: &Path) -> Re
             last_flash = line.at;
             step.flash(line.text.trim());
         }
-        if clean::is_fatal(&line.text) {
+        // Without its disks DomU 1 would wait for long.
+        let refused = |mark: &str| mark.contains(" pci: FAILED ");
+        if clean::is_fatal(&line.text) || mark(&line.text).is_some_and(refused) {
             return Wish::GiveUp;
         }
         let test_is_over = boot.has_test()
@@ -345,6 +376,11 @@ fn watch(boot: &BootArguments, disk: Disk, command: &[String], log: &Path) -> Re
             && bare::said(line).and_then(bare::counts).is_some();
         if test_is_over || mark(&line.text).is_some_and(|m| m.starts_with("done")) {
             running.remove(&who(line));
+        }
+        if line.speaker == Speaker::DomU(1)
+            && mark(&line.text).is_some_and(|m| m.starts_with("released"))
+        {
+            return Wish::Type("released\n".into());
         }
         if running.is_empty() && !told {
             told = true;
@@ -364,6 +400,7 @@ fn minutes(boot: &BootArguments) -> u32 {
         + boot.state.copies / 500
         + boot.state.resets
         + boot.state.suspends * boot.domus / 20
+        + boot.pci.owners() / 2
 }
 
 /// What Dom0 does after what it has just said, in words: it says no more until it is done.

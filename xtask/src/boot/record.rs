@@ -7,6 +7,7 @@ use crate::boot::console::Line;
 use crate::boot::guest_report::mark;
 use crate::boot::linux::{self, Parts};
 use crate::boot::machine::{self, End, Wish};
+use crate::boot::pci_arguments::PciArguments;
 use crate::file::write_whole;
 use crate::hypervisor::arguments::{TreeArguments, Vgic, XenArguments};
 use crate::paths;
@@ -86,6 +87,7 @@ impl RecordArguments {
             rvic: false,
             levels: false,
             state: StateArguments::default(),
+            pci: PciArguments::default(),
             no_host_its: false,
             life: 0,
             storm: 0,
