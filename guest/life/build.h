@@ -19,6 +19,7 @@ struct buffer {
 	struct sysctl sysctl;
 	struct vcpu_context context;
 	struct memory_reservation reservation;
+	struct memory_move move;
 	union event_channel event;
 	uint64_t frames[FRAMES];
 };

@@ -4,6 +4,9 @@
  * looks at each register in each size; puts BARs where no window of its bridge is; has two CPUs write configuration at once, memory
  * decoding and BARs above all; and writes whatever it likes to the table of MSI-X. Then all is as before, for a driver to come.
  *
+ * hostile hold SLOT [SLOT]: has their BARs where it is hard to take them away (hold.h), and leaves them so.
+ * hostile gone SLOT N: waits until the function is another domain's, and looks whether anything of the first N of its places is there.
+ *
  * The last line is "hostile: ok ..." or "hostile: FAILED ...". Takes /dev/mem, and a kernel that lets it map what is a driver's
  * (iomem=relaxed), on a machine whose bridge is that of Xen's guests.
  */
@@ -17,8 +20,10 @@ enum { COMMAND = 4, MEMORY = 2, BAR0 = 0x10, BAR_END = 0x28, CAPABILITIES = 0x34
 
 /* Where the guest's bridge is, and a window of it. */
 static const uint64_t ECAM = 0x10000000, WINDOW = 0x23000000;
+/* Where CPUs find no BAR. */
+enum { NOWHERE = 0x39000000 };
 /* What it has elsewhere: its GIC, an ITS, pages for devices' messages, a UART, RAM, and nothing. */
-static const uint64_t elsewhere[] = { 0x03001000, 0x08080000, 0x08100000, 0x22000000, 0x40000000, 0x41000000, 0x60000000, 0x39000000 };
+static const uint64_t elsewhere[] = { 0x03001000, 0x08080000, 0x08100000, 0x22000000, 0x40000000, 0x41000000, 0x60000000, NOWHERE };
 
 static uint8_t *space;
 static uint32_t bars[(BAR_END - BAR0) / 4];
@@ -353,6 +358,8 @@ static void table(uint64_t rounds)
 	unmap_pages(memory, size);
 }
 
+#include "hold.h"
+
 /* Digits of base 16 at these places: the bus, the device and the function of a slot. */
 static unsigned int digits(const char *text, unsigned int count)
 {
@@ -367,18 +374,22 @@ static unsigned int digits(const char *text, unsigned int count)
 	return number;
 }
 
-__attribute__((used)) static _Noreturn void start_here(const uint64_t *stack)
+/* The configuration space of a slot. */
+static uint8_t *space_of(const char *slot)
 {
-	struct line line = { .length = 0 };
-	const char *slot = (const char *)stack[2];
-	uint64_t rounds = stack[0] == 3 ? number((const char *)stack[3]) : 0;
-	unsigned int length = 0, i;
+	unsigned int length = 0;
 
-	while (rounds && slot[length])
+	while (slot[length])
 		length++;
 	if (length != 12 || slot[7] != ':' || slot[10] != '.')
-		fail("say which slot, as in 0000:00:01.0, and how many rounds", 0);
-	space = map_at(ECAM + (digits(slot + 5, 2) << 20 | digits(slot + 8, 2) << 15), FUNCTIONS * SPACE);
+		fail("say which slot, as in 0000:00:01.0", 0);
+	return map_at(ECAM + (digits(slot + 5, 2) << 20 | digits(slot + 8, 2) << 15), FUNCTIONS * SPACE);
+}
+
+static void mistreat(uint64_t rounds)
+{
+	unsigned int i;
+
 	for (i = 0; i < sizeof(bars) / sizeof(*bars); i++)
 		bars[i] = reads(BAR0 + i * 4);
 	decode(0);
@@ -391,13 +402,44 @@ __attribute__((used)) static _Noreturn void start_here(const uint64_t *stack)
 	restore();
 	look();
 	restore();
+}
+
+static _Noreturn void well(const char *slot, const char *what, uint64_t count, const char *of)
+{
+	struct line line = { .length = 0 };
+
 	add(&line, PROGRAM ": ok ");
 	add(&line, slot);
-	add(&line, " after ");
-	add_number(&line, rounds);
-	add(&line, " rounds");
+	add(&line, what);
+	add_number(&line, count);
+	add(&line, of);
 	print(&line);
 	end(0);
+}
+
+__attribute__((used)) static _Noreturn void start_here(const uint64_t *stack)
+{
+	const char *words[3] = { "", "", "" };
+	uint64_t count;
+
+	for (uint64_t i = 0; i < 3 && i + 1 < stack[0]; i++)
+		words[i] = (const char *)stack[2 + i];
+	if (is(words[0], "hold") && (stack[0] == 3 || stack[0] == 4)) {
+		hold(space_of(words[1]), stack[0] == 4 ? space_of(words[2]) : NULL);
+		well(words[1], " is held, of functions: ", stack[0] - 2, "");
+	}
+	count = stack[0] == 4 ? number(words[2]) : stack[0] == 3 ? number(words[1]) : 0;
+	if (count == 0)
+		fail("say which slot and how many rounds, hold and the slots, or gone, the slot and how many places", 0);
+	if (stack[0] == 4) {
+		holds("say gone, the slot and how many places", is(words[0], "gone"));
+		space = space_of(words[1]);
+		gone(count);
+		well(words[1], " has left, and with it ", count, " places");
+	}
+	space = space_of(words[0]);
+	mistreat(count);
+	well(words[0], " after ", count, " rounds");
 }
 
 __asm__(".global _start\n_start:\n\tmov x0, sp\n\tb start_here\n");

@@ -38,6 +38,7 @@ enum {
 	DOMCTL_VGIC_RESET = 92,
 	SYSCTL_PHYSINFO = 3,
 	MEMORY_POPULATE = 6,
+	MEMORY_ADD_TO_PHYSMAP = 7,
 	VERSION_NUMBER = 0, /* the release: 4 << 16 | 17 */
 	DM_SET_IRQ_LEVEL = 19,
 	DM_INJECT_MSI2 = 21,
@@ -151,6 +152,15 @@ struct memory_reservation {
 	uint32_t flags;
 	uint16_t domain;
 };
+
+/* A page that is to be somewhere else. */
+struct memory_move {
+	uint16_t domain, count;
+	uint32_t what;
+	uint64_t index, frame;
+};
+enum { MOVE_SHARED_INFO = 0 };
+_Static_assert(sizeof(struct memory_move) == 24, "add_to_physmap");
 
 /* A device model's operations, of which two are needed here. */
 struct dm_op {

@@ -42,10 +42,11 @@ pub fn drives(boot: &BootArguments, disk: Disk, qemu: Version) -> Vec<String> {
     let size = u64::from(boot.reads()).next_multiple_of(256).max(4096) * 4096;
     let drive = |serial| {
         // A kernel that has but one vector leaves it to the user.
-        let vectors = if serial == MOVABLE {
-            ",msix_qsize=1"
-        } else {
-            ""
+        let vectors = match serial {
+            // Two BARs are more than one to take from a guest.
+            MOVABLE if boot.pci.pci_domu => ",msix_qsize=1,msix-exclusive-bar=on",
+            MOVABLE => ",msix_qsize=1",
+            _ => "",
         };
         [
             "-blockdev".to_owned(),

@@ -135,6 +135,14 @@ pub fn judge(
         }));
     }
     checks.extend(domu.map(load::judge_rung));
+    if let Some(domu) = domu {
+        let (at, text) = domu.said("left").unzip();
+        checks.push(Check {
+            name: "DomU 1 has nothing of what left it".to_owned(),
+            result: life::ok(text.and_then(|text| text.strip_prefix("hostile: ")), ""),
+            at,
+        });
+    }
     checks.push(said("Disks are Dom0's", "taken", ""));
     if boot.pci.owners() > 0 {
         let begins = format!("{} domains: ", boot.pci.owners());
@@ -216,6 +224,28 @@ mod tests {
         assert_eq!(failures(read, &moved.replacen("ts=50", "ts=49", 2)), 1);
         assert_eq!(failures(read, &moved.replacen("interrupts=50", "", 1)), 1);
         assert_eq!(failures("", ""), 2);
+    }
+
+    #[test]
+    fn a_domain_has_nothing_of_a_disk_that_has_left_it() {
+        let boot = boot("--its --smmu --pci-domu --rounds 0 --owners 0");
+        let left = |said: &[&str]| {
+            let lines: Vec<Line> = said
+                .iter()
+                .map(|said| Line {
+                    speaker: Speaker::DomU(1),
+                    text: format!("MARK domU1 left hostile: {said}"),
+                    at: 1.0,
+                })
+                .collect();
+            let domu = GuestReport::collect(&lines, Speaker::DomU(1));
+            let checks = judge(&dom0(&[]), Some(&domu), &boot, Disk::Lpi);
+            let name = "DomU 1 has nothing of what left it";
+            checks.into_iter().find(|c| c.name == name).unwrap().result
+        };
+        assert!(left(&["ok 0000:00:01.0 has left, and with it 4 places"]).is_ok());
+        assert!(left(&["FAILED pages still there: 2 of a table"]).is_err());
+        assert!(left(&[]).is_err());
     }
 
     #[test]
