@@ -53,6 +53,8 @@ void rvgic_unmap_table(struct vgic_msi *msi)
 /* None sends anything before it is set up. */
 static void mask_all(void __iomem *table, unsigned int entries)
 {
+    const void __iomem *first = table;
+
     for ( ; entries--; table += PCI_MSIX_ENTRY_SIZE )
     {
         writel(PCI_MSIX_VECTOR_BITMASK,
@@ -61,20 +63,24 @@ static void mask_all(void __iomem *table, unsigned int entries)
         writel(0, table + PCI_MSIX_ENTRY_UPPER_ADDR_OFFSET);
         writel(0, table + PCI_MSIX_ENTRY_DATA_OFFSET);
     }
+    /* All of that has arrived after this. */
+    readl(first);
 }
 
 /*
- * Its table, for close_table() after that; NULL: it cannot be reached. What is not
- * where the host bridge decodes PCI memory is something else, and is left alone.
- * A function whose memory is not decoded has no table either. That of a guest is
- * where the host has put it, and is decoded meanwhile.
+ * Its table; NULL: it cannot be reached. What is not where the host bridge decodes
+ * PCI memory is something else, and is left alone. A function whose memory is not
+ * decoded has no table either. That of a guest is where the host has put it, and
+ * is decoded from now on, until the guest writes its command register: off is
+ * what has been unmapped, and what the guest reads there. It may have thousands
+ * of entries written in one trap.
  */
-static void __iomem *open_table(const struct pci_dev *pdev, uint16_t *command)
+static void __iomem *open_table(const struct pci_dev *pdev)
 {
     struct vgic_msi *msi = pdev->arch.msi;
+    uint16_t command = PCI_COMMAND_MEMORY;
     paddr_t at;
 
-    *command = PCI_COMMAND_MEMORY;
     if ( !msi->entries )
         return NULL;
 
@@ -92,19 +98,17 @@ static void __iomem *open_table(const struct pci_dev *pdev, uint16_t *command)
     }
 
     if ( !pdev->vpci->header.bars_mapped )
-        *command = pci_conf_read16(pdev->sbdf, PCI_COMMAND);
-    if ( !(*command & PCI_COMMAND_MEMORY) )
+        command = pci_conf_read16(pdev->sbdf, PCI_COMMAND);
+    if ( !(command & PCI_COMMAND_MEMORY) )
     {
         if ( rvgic_msi_is_direct(pdev->domain) )
         {
             gprintk(XENLOG_WARNING,
                     "%pp: memory is not decoded: MSI-X is not set up\n",
                     &pdev->sbdf);
-            *command = PCI_COMMAND_MEMORY;
             return NULL;
         }
-        pci_conf_write16(pdev->sbdf, PCI_COMMAND,
-                         *command | PCI_COMMAND_MEMORY);
+        pci_conf_write16(pdev->sbdf, PCI_COMMAND, command | PCI_COMMAND_MEMORY);
     }
 
     if ( !msi->table )
@@ -120,22 +124,10 @@ static void __iomem *open_table(const struct pci_dev *pdev, uint16_t *command)
     return msi->table;
 }
 
-static void close_table(const struct pci_dev *pdev, uint16_t command)
-{
-    if ( command & PCI_COMMAND_MEMORY )
-        return;
-
-    /* What has been written is there before it is not decoded. */
-    if ( pdev->arch.msi->table )
-        readl(pdev->arch.msi->table);
-    pci_conf_write16(pdev->sbdf, PCI_COMMAND, command);
-}
-
 int rvgic_msi_host_write_entry(struct pci_dev *pdev, uint32_t entry,
                                uint64_t address, uint32_t data)
 {
-    uint16_t command;
-    void __iomem *table = open_table(pdev, &command);
+    void __iomem *table = open_table(pdev);
 
     if ( table && entry < pdev->arch.msi->entries )
     {
@@ -145,7 +137,6 @@ int rvgic_msi_host_write_entry(struct pci_dev *pdev, uint32_t entry,
         writel(address >> 32, at + PCI_MSIX_ENTRY_UPPER_ADDR_OFFSET);
         writel(data, at + PCI_MSIX_ENTRY_DATA_OFFSET);
     }
-    close_table(pdev, command);
 
     return table ? 0 : -ENXIO;
 }
@@ -153,8 +144,7 @@ int rvgic_msi_host_write_entry(struct pci_dev *pdev, uint32_t entry,
 void rvgic_msi_host_mask_entry(struct pci_dev *pdev, uint32_t entry,
                                bool masked)
 {
-    uint16_t command;
-    void __iomem *table = open_table(pdev, &command);
+    void __iomem *table = open_table(pdev);
 
     if ( table && entry < pdev->arch.msi->entries )
     {
@@ -165,7 +155,6 @@ void rvgic_msi_host_mask_entry(struct pci_dev *pdev, uint32_t entry,
         /* Who has masked it is sent nothing after that. */
         readl(control);
     }
-    close_table(pdev, command);
 }
 
 void rvgic_msi_host_write_msi(struct pci_dev *pdev, uint64_t address,
@@ -199,15 +188,13 @@ bool rvgic_msi_host_mask_msi(struct pci_dev *pdev, uint32_t vector,
 int rvgic_silence(struct pci_dev *pdev)
 {
     const struct vgic_msi *msi = pdev->arch.msi;
-    uint16_t command;
     void __iomem *table;
 
     pci_cleanup_msi(pdev);
 
-    table = open_table(pdev, &command);
+    table = open_table(pdev);
     if ( table )
         mask_all(table, msi->entries);
-    close_table(pdev, command);
 
     if ( msi->entries && !table )
         return -ENXIO;
