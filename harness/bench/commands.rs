@@ -87,19 +87,8 @@ pub(super) fn map(bed: &Bed, its: &Its<'_>, count: u32) {
     its.send(cpu, &[invall(0)]);
 }
 
-/// The life of an LPI, one after the other of those that are mapped.
-fn cycle(m: &mut Meter, mapped: u32) -> Result<()> {
-    let bed = bed()?;
-    let its = Its::probe(&bed.domain, &bed.cpus[0], 0);
-    map(&bed, &its, mapped);
-    let rounds = m.rounds();
-    let physical: Vec<(u32, u32)> = (0..rounds as u32)
-        .map(|n| n.wrapping_mul(7919) % mapped)
-        .filter_map(|n| {
-            let lpi = bed.domain.physical_lpi(0, n / EVENTS, n % EVENTS)?;
-            Some((lpi, FIRST_LPI + n))
-        })
-        .collect();
+/// The life of each of the host's LPIs, which are these of the domain's.
+fn come(bed: &Bed, m: &mut Meter, physical: &[(u32, u32)], what: &str) -> Result<()> {
     let mut lost = 0;
     let mut cycle = |here: &Here<'_>, (lpi, intid): (u32, u32)| {
         here.exit();
@@ -113,7 +102,23 @@ fn cycle(m: &mut Meter, mapped: u32) -> Result<()> {
             physical.iter().for_each(|lpi| cycle(here, *lpi));
         });
     });
-    expect(lost == 0, || format!("{lost} LPIs did not come"))?;
+    expect(lost == 0, || format!("{lost} {what} did not come"))
+}
+
+/// The life of an LPI, one after the other of those that are mapped.
+fn cycle(m: &mut Meter, mapped: u32) -> Result<()> {
+    let bed = bed()?;
+    let its = Its::probe(&bed.domain, &bed.cpus[0], 0);
+    map(&bed, &its, mapped);
+    let rounds = m.rounds();
+    let physical: Vec<(u32, u32)> = (0..rounds as u32)
+        .map(|n| n.wrapping_mul(7919) % mapped)
+        .filter_map(|n| {
+            let lpi = bed.domain.physical_lpi(0, n / EVENTS, n % EVENTS)?;
+            Some((lpi, FIRST_LPI + n))
+        })
+        .collect();
+    come(&bed, m, &physical, "LPIs")?;
     bed.end()
 }
 
@@ -172,20 +177,7 @@ fn function(m: &mut Meter, mapped: u32) -> Result<()> {
         .map(|n| n.wrapping_mul(7919) % mapped)
         .filter_map(|n| Some((pci.physical_lpi(n)?, FIRST_LPI + n)))
         .collect();
-    let mut lost = 0;
-    let mut cycle = |here: &Here<'_>, (lpi, intid): (u32, u32)| {
-        here.exit();
-        abi::do_lpi(lpi);
-        here.enter();
-        lost += u32::from(here.take(|| ()) != intid);
-    };
-    bed.on(0, |here| {
-        physical.iter().take(20).for_each(|lpi| cycle(here, *lpi));
-        m.measure(physical.len() as u64, || {
-            physical.iter().for_each(|lpi| cycle(here, *lpi));
-        });
-    });
-    expect(lost == 0, || format!("{lost} messages did not come"))?;
+    come(&bed, m, &physical, "messages")?;
     drop((vpci, pci));
     bed.end()
 }
