@@ -6,4 +6,5 @@ pub mod its;
 pub mod linux;
 pub mod pci;
 pub mod scenario;
+pub mod source;
 pub mod travel;

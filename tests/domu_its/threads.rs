@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Instant;
 use vgic_harness::guests::guest::{PATIENCE, Size};
 use vgic_harness::guests::linux::gicr;
+use vgic_harness::guests::source::Source;
 
 const VCPUS: usize = 4;
 /// A CPU for each of those who send.
@@ -13,53 +14,28 @@ const SENDERS: u32 = 4;
 /// Who sends the commands, and takes what comes to it meanwhile.
 const WORKER: usize = 3;
 
-/// One event, which a device model sends when the last has been served.
-#[derive(Default)]
-struct Source {
-    wants: AtomicBool,
-    served: AtomicU64,
-    /// Without having sent.
-    spurious: AtomicU64,
-    /// Messages that the guest took none of.
-    refused: AtomicU64,
-}
-
-impl Source {
-    /// Counted before it may send again.
-    fn serve(&self) {
-        if self.wants.load(SeqCst) {
-            self.served.fetch_add(1, SeqCst);
-            self.wants.store(false, SeqCst);
-        } else {
-            self.spurious.fetch_add(1, SeqCst);
+/// Sends one message, however often the guest has it switched off. False: it is not served in time.
+fn send_until_served(source: &Source, domain: &Domain, event: u32) -> bool {
+    let end = Instant::now() + PATIENCE;
+    source.wants.store(true, SeqCst);
+    loop {
+        match domain.message(VCPUS + event as usize, 0, DEVICE, event) {
+            Ok(()) => break,
+            Err(EINVAL) => {}
+            Err(errno) => panic!("event {event}: {errno:?}"),
         }
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::yield_now();
     }
-
-    /// Sends one message, however often the guest has it switched off. False: it is not served in time.
-    fn send(&self, domain: &Domain, event: u32) -> bool {
-        let end = Instant::now() + PATIENCE;
-        self.wants.store(true, SeqCst);
-        loop {
-            match domain.message(VCPUS + event as usize, 0, DEVICE, event) {
-                Ok(()) => break,
-                Err(EINVAL) => {
-                    self.refused.fetch_add(1, SeqCst);
-                }
-                Err(errno) => panic!("event {event}: {errno:?}"),
-            }
-            if Instant::now() > end {
-                return false;
-            }
-            std::thread::yield_now();
+    while source.wants.load(SeqCst) {
+        if Instant::now() > end {
+            return false;
         }
-        while self.wants.load(SeqCst) {
-            if Instant::now() > end {
-                return false;
-            }
-            std::thread::yield_now();
-        }
-        true
+        std::thread::yield_now();
     }
+    true
 }
 
 /// Has vCPUs serve, one of them with `work` again and again, and each device model send so many messages.
@@ -103,7 +79,7 @@ fn under_fire(rounds: u64, work: impl Fn(&Its, &GuestCpu, &mut fastrand::Rng) + 
             .zip(&sources)
             .map(|(event, source)| {
                 let domain = &domain;
-                scope.spawn(move || (0..rounds).all(|_| source.send(domain, event)))
+                scope.spawn(move || (0..rounds).all(|_| send_until_served(source, domain, event)))
             })
             .collect();
         let sent: Vec<bool> = senders
@@ -119,10 +95,7 @@ fn under_fire(rounds: u64, work: impl Fn(&Its, &GuestCpu, &mut fastrand::Rng) + 
                 .report(format!("a message is lost: {sent:?} {dump}"));
         }
     });
-    for (event, source) in sources.iter().enumerate() {
-        let counts = (source.served.load(SeqCst), source.spurious.load(SeqCst));
-        assert_eq!(counts, (rounds, 0), "served and spurious, event {event}");
-    }
+    Source::assert_all_served(&sources, rounds);
     assert_eq!(domain.host_commands(), 0);
 }
 

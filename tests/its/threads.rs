@@ -6,32 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use vgic_harness::guests::guest::{PATIENCE, Size};
 use vgic_harness::guests::linux::gicr;
-
-/// A device that sends when it has been served.
-#[derive(Default)]
-struct Source {
-    wants: AtomicBool,
-    served: AtomicU64,
-    /// Without having sent.
-    spurious: AtomicU64,
-}
-
-impl Source {
-    /// Counted before it may send again.
-    fn serve(&self) {
-        if self.wants.load(SeqCst) {
-            self.served.fetch_add(1, SeqCst);
-            self.wants.store(false, SeqCst);
-        } else {
-            self.spurious.fetch_add(1, SeqCst);
-        }
-    }
-}
+use vgic_harness::guests::source::Source;
 
 /// Lets each device send `rounds` times, the next time when it has been served.
 fn devices(domain: &Domain, sources: &[Source], rounds: u64) {
     let mut last = Instant::now();
-    let left = |s: &Source| s.served.load(SeqCst) < rounds;
+    let left = |s: &Source| s.is_short_of(rounds);
     while sources.iter().any(left) {
         for (event, source) in (0..).zip(sources) {
             if source.wants.swap(true, SeqCst) {
@@ -88,10 +68,7 @@ fn serve(
         stop.store(true, SeqCst);
         (0..vcpus).for_each(|n| domain.machine.ring(n));
     });
-    for (event, source) in sources.iter().enumerate() {
-        let counts = (source.served.load(SeqCst), source.spurious.load(SeqCst));
-        assert_eq!(counts, (rounds, 0), "served and spurious, event {event}");
-    }
+    Source::assert_all_served(sources, rounds);
 }
 
 #[test]
@@ -158,10 +135,7 @@ fn movi_from_elsewhere_loses_and_doubles_nothing() {
         stop.store(true, SeqCst);
         (0..4).for_each(|n| domain.machine.ring(n));
     });
-    for (event, source) in sources.iter().enumerate() {
-        let counts = (source.served.load(SeqCst), source.spurious.load(SeqCst));
-        assert_eq!(counts, (ROUNDS, 0), "served and spurious, event {event}");
-    }
+    Source::assert_all_served(&sources, ROUNDS);
 }
 
 #[test]

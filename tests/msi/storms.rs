@@ -93,7 +93,8 @@ impl Storm<'_, '_> {
     }
 }
 
-fn each_held(test: impl Fn(&Storm)) {
+/// Of each kind, a guest with a limit and a function that keeps what it has to say in its way.
+fn each_limited(test: impl Fn(&Guest, &Arc<Pci>, Held)) {
     for kind in KINDS {
         for (shape, held) in SHAPES {
             let machine = Machine::power_on(kind.profile());
@@ -102,18 +103,24 @@ fn each_held(test: impl Fn(&Storm)) {
             domain.set_storm(RATE, BURST);
             let guest = Guest::boot(&domain, kind);
             guest.map(DEVICE, 0, 4, |_| 0);
-            let vpci = assign(&guest, &pci);
-            let storm = Storm {
-                guest: &guest,
-                pci: &pci,
-                device: Device::probe(guest.cpu(), &vpci),
-                held,
-            };
-            storm.enable();
-            storm.begin();
-            test(&storm);
+            test(&guest, &pci, held);
         }
     }
+}
+
+fn each_held(test: impl Fn(&Storm)) {
+    each_limited(|guest, pci, held| {
+        let vpci = assign(guest, pci);
+        let storm = Storm {
+            guest,
+            pci,
+            device: Device::probe(guest.cpu(), &vpci),
+            held,
+        };
+        storm.enable();
+        storm.begin();
+        test(&storm);
+    });
 }
 
 #[test]
@@ -198,34 +205,26 @@ fn what_the_guest_masks_stays_masked_when_it_is_let_go() {
 
 #[test]
 fn what_is_taken_away_is_not_held_for_the_next() {
-    for kind in KINDS {
-        for (shape, held) in SHAPES {
-            let machine = Machine::power_on(kind.profile());
-            let pci = Arc::new(Pci::new(&machine, shape, 0, DEVID));
-            let domain = domain(&machine, kind.config(1).with_storms());
-            domain.set_storm(RATE, BURST);
-            let guest = Guest::boot(&domain, kind);
-            guest.map(DEVICE, 0, 4, |_| 0);
-            for round in 0..2 {
-                let vpci = assign(&guest, &pci);
-                let storm = Storm {
-                    guest: &guest,
-                    pci: &pci,
-                    device: Device::probe(guest.cpu(), &vpci),
-                    held,
-                };
-                storm.enable();
-                machine.pass(Duration::from_secs(1));
-                settle(&machine);
-                storm.takes(&[], "what it has had to say before is gone");
-                storm.begin();
-                pci.function.raise(0);
-                drop(vpci);
-                pci.function.reset();
-                storm_is_over(&guest, round);
-            }
+    each_limited(|guest, pci, held| {
+        for round in 0..2 {
+            let vpci = assign(guest, pci);
+            let storm = Storm {
+                guest,
+                pci,
+                device: Device::probe(guest.cpu(), &vpci),
+                held,
+            };
+            storm.enable();
+            guest.machine().pass(Duration::from_secs(1));
+            settle(guest.machine());
+            storm.takes(&[], "what it has had to say before is gone");
+            storm.begin();
+            pci.function.raise(0);
+            drop(vpci);
+            pci.function.reset();
+            storm_is_over(guest, round);
         }
-    }
+    });
 }
 
 fn storm_is_over(guest: &Guest, round: u32) {

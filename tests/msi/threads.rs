@@ -2,30 +2,12 @@
 //! Devices and several vCPUs at once, each a thread: bound and unbound under fire, and what was sent is accounted for.
 
 use super::*;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
+use vgic_harness::guests::source::Source;
 
 const VECTORS: u32 = 4;
 const ROUNDS: u64 = 30;
-
-/// Counts of one vector.
-#[derive(Default)]
-struct Source {
-    wants: AtomicBool,
-    served: AtomicU64,
-    spurious: AtomicU64,
-}
-
-impl Source {
-    fn serve(&self) {
-        if self.wants.load(SeqCst) {
-            self.served.fetch_add(1, SeqCst);
-            self.wants.store(false, SeqCst);
-        } else {
-            self.spurious.fetch_add(1, SeqCst);
-        }
-    }
-}
 
 /// A device that sends each vector again when it has been served, ROUNDS times, while `also` is done on each vCPU after what it takes:
 /// with the number of a vector that was taken, if there was one.
@@ -46,7 +28,7 @@ fn under_fire(guest: &Guest, pci: &Pci, also: impl Fn(&GuestCpu, Option<u32>) + 
             });
         }
         let mut last = Instant::now();
-        let left = |s: &Source| s.served.load(SeqCst) < ROUNDS;
+        let left = |s: &Source| s.is_short_of(ROUNDS);
         while sources.iter().any(left) {
             for (n, source) in (0..).zip(&sources) {
                 if source.wants.swap(true, SeqCst) {
@@ -68,10 +50,7 @@ fn under_fire(guest: &Guest, pci: &Pci, also: impl Fn(&GuestCpu, Option<u32>) + 
         }
         stop.store(true, SeqCst);
     });
-    for (n, source) in sources.iter().enumerate() {
-        let counts = (source.served.load(SeqCst), source.spurious.load(SeqCst));
-        assert_eq!(counts, (ROUNDS, 0), "served and spurious, vector {n}");
-    }
+    Source::assert_all_served(&sources, ROUNDS);
 }
 
 #[test]
