@@ -187,11 +187,11 @@ bool rvgic_msi_host_mask_msi(struct pci_dev *pdev, uint32_t vector,
 
 int rvgic_silence(struct pci_dev *pdev)
 {
-    const struct vgic_msi *msi = pdev->arch.msi;
+    struct vgic_msi *msi = pdev->arch.msi;
     void __iomem *table;
 
-    pci_cleanup_msi(pdev);
-
+    /* All of it is masked here, whoever had it. */
+    msi->silent = true;
     table = open_table(pdev);
     if ( table )
         mask_all(table, msi->entries);

@@ -136,6 +136,7 @@ void vpci_arch_deassign_device(struct pci_dev *pdev)
     if ( !msi )
         return;
 
+    pci_cleanup_msi(pdev);
     rvgic_silence(pdev);
     rvgic_msi_detach(msi->model);
     forget(pdev, msi);

@@ -23,13 +23,13 @@ struct vgic_msi {
     unsigned int bar, entries;
     uint64_t offset;
     paddr_t table_at;
-    bool silent;        /* Its entries were masked when it was mapped first */
+    bool silent;        /* Its entries have been masked, or are about to be */
     void __iomem *table;
 };
 
 /*
- * It sends nothing, and keeps nothing of whoever has had it. -ENXIO: its table
- * cannot be reached.
+ * With both capabilities disabled: it keeps nothing of whoever has had it.
+ * -ENXIO: its table cannot be reached.
  */
 int rvgic_silence(struct pci_dev *pdev);
 void rvgic_find_table(const struct pci_dev *pdev, struct vgic_msi *msi);
